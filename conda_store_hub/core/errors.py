@@ -1,0 +1,252 @@
+"""Every domain error: a stable code, an HTTP status, an exit code, and a message that may be shown to anybody."""
+
+from __future__ import annotations
+
+import inspect
+from typing import ClassVar
+
+
+class CondaStoreHubError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        detail: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        """Keep `message` (default: the class docstring); `line` and `column` count from 1 in the text as typed."""
+        self.message = message or inspect.getdoc(type(self)) or type(self).__name__
+        self.detail = detail
+        self.line = line
+        self.column = column
+        super().__init__(self.message)
+
+    @property
+    def public_message(self) -> str:
+        """The message with its place in the text, where there is one."""
+        if self.line is None:
+            return self.message
+        place = f"line {self.line}" if self.column is None else f"line {self.line}, column {self.column}"
+        return f"{self.message} ({place})"
+
+
+# What a person asked for cannot be done as asked.
+
+
+class InvalidRequestError(CondaStoreHubError):
+    """The request cannot be understood."""
+
+    code = "invalid-request"
+    status = 400
+    exit_code = 2
+
+
+class InvalidNameError(InvalidRequestError):
+    """The name is not allowed."""
+
+    code = "invalid-name"
+
+
+class InvalidSpecificationError(InvalidRequestError):
+    """The specification cannot be understood."""
+
+    code = "invalid-specification"
+
+
+class SpecificationTooLargeError(InvalidSpecificationError):
+    """The specification is larger than 1 MB."""
+
+    code = "specification-too-large"
+    status = 413
+
+
+class PolicyRefusedError(InvalidRequestError):
+    """The policy of this service does not allow this."""
+
+    code = "policy-refused"
+
+
+class NotAuthenticatedError(CondaStoreHubError):
+    """Log in first: this needs a session or a token."""
+
+    code = "not-authenticated"
+    status = 401
+    exit_code = 3
+
+
+class ForbiddenError(CondaStoreHubError):
+    """You do not have the right to do this."""
+
+    code = "forbidden"
+    status = 403
+    exit_code = 4
+
+
+class NotFoundError(CondaStoreHubError):
+    """There is no such thing, or you may not know of it."""
+
+    code = "not-found"
+    status = 404
+    exit_code = 5
+
+
+class ConflictError(CondaStoreHubError):
+    """This contradicts what is there already."""
+
+    code = "conflict"
+    status = 409
+    exit_code = 6
+
+
+class GoneError(CondaStoreHubError):
+    """This was deleted."""
+
+    code = "gone"
+    status = 410
+    exit_code = 5
+
+
+class RangeNotSatisfiableError(CondaStoreHubError):
+    """The range asked for lies outside of what is there."""
+
+    code = "range-not-satisfiable"
+    status = 416
+    exit_code = 2
+
+
+# The service cannot do it now.
+
+
+class UnavailableError(CondaStoreHubError):
+    """The service cannot answer now; try again in a moment."""
+
+    code = "unavailable"
+    status = 503
+    exit_code = 7
+
+
+class HubUnavailableError(UnavailableError):
+    """The Hub does not answer, so nobody can be recognised; try again in a moment."""
+
+    code = "hub-unavailable"
+
+
+class StorageError(CondaStoreHubError):
+    """The storage of artifacts failed."""
+
+    code = "storage"
+    status = 500
+
+
+class StorageFullError(StorageError):
+    """The disk is full: nothing was lost, but nothing more can be written until an administrator frees space."""
+
+    code = "disk-full"
+    status = 507
+
+
+class ConfigurationError(CondaStoreHubError):
+    """The configuration cannot work."""
+
+    code = "configuration"
+    exit_code = 78  # EX_CONFIG of sysexits.h
+
+
+# A build failed. These travel as `error` events and end in the build's row; the status is for a dry run's answer.
+
+
+class BuildError(CondaStoreHubError):
+    """The build failed."""
+
+    code = "build-failed"
+    status = 422
+    exit_code = 10
+
+
+class SolveError(BuildError):
+    """No set of packages satisfies the specification."""
+
+    code = "unsatisfiable"
+
+
+class PackageNotFoundError(SolveError):
+    """A package of the specification is in none of its channels."""
+
+    code = "package-not-found"
+
+
+class ChannelUnavailableError(BuildError):
+    """A channel could not be read."""
+
+    code = "channel-unavailable"
+
+
+class InstallError(BuildError):
+    """A package could not be installed."""
+
+    code = "install-failed"
+
+
+class PackageCorruptError(InstallError):
+    """A package is not what its channel says it is."""
+
+    code = "package-corrupt"
+
+
+class PipError(BuildError):
+    """The pip part could not be installed."""
+
+    code = "pip-failed"
+
+
+class PipConflictError(PipError):
+    """The pip part would replace a package that conda installed."""
+
+    code = "pip-conflict"
+
+
+class ArtifactError(BuildError):
+    """An artifact of the build could not be made."""
+
+    code = "artifact-failed"
+
+
+class BuildDiskFullError(BuildError):
+    """The disk filled up during the build."""
+
+    code = "disk-full"
+
+
+class BuildTimedOutError(BuildError):
+    """The build took longer than it may."""
+
+    code = "timed-out"
+
+
+class BuilderDiedError(BuildError):
+    """The builder ended without a result."""
+
+    code = "builder-died"
+
+
+class BuildInterruptedError(BuildError):
+    """The service stopped during the build more often than it is retried."""
+
+    code = "interrupted"
+
+
+# A kernel cannot start: raised in a user's Jupyter server, where the environment is used.
+
+
+class ActivationError(CondaStoreHubError):
+    """The environment could not be activated on this machine."""
+
+    code = "activation-failed"
+    exit_code = 11

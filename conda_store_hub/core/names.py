@@ -1,0 +1,245 @@
+"""Names, namespace kinds, build keys, image paths, kernel names, prefix paths, and how long each may be."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from conda_store_hub.core.errors import ConfigurationError, InvalidNameError
+
+MAX_NAMESPACE = 63
+MAX_ENVIRONMENT = 64
+MAX_IMAGE_TAG = 128  # OCI distribution specification 1.1, "Pulling manifests"
+MAX_PREFIX = 80  # a shebang line ends at 127 bytes, and `/bin/pythonX.YY` and options follow the prefix
+
+_NAMESPACE = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
+_BUILD_KEY = re.compile(r"([0-9a-f]{64})-(\d{8})-(\d{6})-(\d{6})-(\d+)-(.+)")
+_RESERVED = frozenset({"default", "shared", "filesystem", "conda-store-dynamic"})
+_GROUP_PREFIX = "group."
+
+
+class NamespaceKind(StrEnum):
+    """Whom a namespace belongs to. Rights follow the kind and the Hub's name, never the text of the name."""
+
+    USER = "user"
+    GROUP = "group"
+    SHARED = "shared"
+    SYSTEM = "system"
+
+
+def check_namespace_name(name: str) -> str:
+    """Return `name`, or raise InvalidNameError in words."""
+    if len(name) > MAX_NAMESPACE or not _NAMESPACE.fullmatch(name):
+        raise InvalidNameError(
+            f"A namespace name has at most {MAX_NAMESPACE} characters: lower-case letters and digits,"
+            " with single dots, dashes or underscores between them."
+        )
+    return name
+
+
+def check_environment_name(name: str) -> str:
+    """Return `name`, or raise InvalidNameError in words."""
+    if len(name) > MAX_ENVIRONMENT or not _ENVIRONMENT.fullmatch(name):
+        raise InvalidNameError(
+            f"An environment name has at most {MAX_ENVIRONMENT} characters: letters and digits,"
+            " with single dots, dashes or underscores between them."
+        )
+    return name
+
+
+def namespace_name(kind: NamespaceKind, hub_name: str) -> str:
+    """Return the name that a user's or group's namespace has when nothing stands in its way."""
+    plain = _GROUP_PREFIX + hub_name if kind is NamespaceKind.GROUP else hub_name
+    fits = len(plain) <= MAX_NAMESPACE and _NAMESPACE.fullmatch(plain) is not None
+    if not fits or (kind is NamespaceKind.USER and _is_reserved(plain)):
+        return fallback_namespace_name(kind, hub_name)
+    return plain
+
+
+def fallback_namespace_name(kind: NamespaceKind, hub_name: str) -> str:
+    """Return `SLUG-xxxxxxxx` for a Hub name that does not fit, is reserved, or is taken."""
+    slug = "-".join(re.findall(r"[a-z0-9]+", hub_name.lower()))[:40].strip("-")
+    digest = hashlib.sha256(f"{kind}{hub_name}".encode()).hexdigest()[:8]
+    return f"{slug or kind}-{digest}"
+
+
+def _is_reserved(name: str) -> bool:
+    return name in _RESERVED or name.startswith(_GROUP_PREFIX)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildKey:
+    """The seed's name of a build, read from the left because an environment name may hold dashes."""
+
+    spec_sha256: str
+    scheduled_on: datetime
+    build_id: int
+    environment: str
+
+    def __str__(self) -> str:
+        when = self.scheduled_on.astimezone(UTC)
+        return f"{self.spec_sha256}-{when:%Y%m%d-%H%M%S-%f}-{self.build_id}-{self.environment}"
+
+    @property
+    def image_tag(self) -> str:
+        """The key cut to what a tag may hold; the id in it resolves the build."""
+        return str(self)[:MAX_IMAGE_TAG]
+
+    @classmethod
+    def parse(cls, text: str) -> BuildKey:
+        """Parse a whole build key; raise InvalidNameError for anything else."""
+        match = _BUILD_KEY.fullmatch(text)
+        if match is None:
+            raise InvalidNameError("This is not a build key.")
+        sha256, day, clock, micro, build_id, name = match.groups()
+        try:
+            when = datetime.strptime(f"{day}{clock}{micro}", "%Y%m%d%H%M%S%f").replace(tzinfo=UTC)
+        except ValueError as exc:
+            raise InvalidNameError("This is not a build key.") from exc
+        return cls(spec_sha256=sha256, scheduled_on=when, build_id=int(build_id), environment=name)
+
+
+def image_path(namespace: str, environment: str) -> str:
+    """Return the repository name of an environment's image."""
+    return f"{namespace}/{environment.lower()}"
+
+
+# Kernels: a name that can be taken apart, within Jupyter's [A-Za-z0-9._-].
+
+_KERNEL_PREFIX = "csh"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelName:
+    """`csh.NAMESPACE.ENVIRONMENT.RAW[.bN]`; RAW is the kernel's own name in the environment, N a build id."""
+
+    namespace: str
+    environment: str
+    raw: str
+    build_id: int | None = None
+
+    def __str__(self) -> str:
+        parts = [_KERNEL_PREFIX, *(_escape(part) for part in (self.namespace, self.environment, self.raw))]
+        return ".".join(parts if self.build_id is None else [*parts, f"b{self.build_id}"])
+
+    @classmethod
+    def find(cls, text: str) -> KernelName | None:
+        """Take a kernel name apart, or return None when it is not one of ours."""
+        parts = text.split(".")
+        if len(parts) not in (4, 5) or parts[0] != _KERNEL_PREFIX:
+            return None
+        build = re.fullmatch(r"b(\d{1,18})", parts[4]) if len(parts) == 5 else None
+        if len(parts) == 5 and build is None:
+            return None
+        try:
+            namespace, environment, raw = (_unescape(part) for part in parts[1:4])
+        except ValueError:
+            return None
+        return cls(
+            namespace=namespace,
+            environment=environment,
+            raw=raw,
+            build_id=int(build[1]) if build else None,
+        )
+
+
+def _escape(part: str) -> str:
+    return re.sub(r"[^a-z0-9-]", lambda match: "".join(f"_{byte:02x}" for byte in match[0].encode()), part)
+
+
+def _unescape(part: str) -> str:
+    raw = re.sub(rb"_([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), part.encode())
+    text = raw.decode()
+    if _escape(text) != part:
+        raise ValueError(part)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """Where everything lies under the service's data directory; no other module spells these paths."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file, unless a database is configured."""
+        return self.root / "db.sqlite"
+
+    @property
+    def secrets(self) -> Path:
+        """Cookie secret and keys; 0700."""
+        return self.root / "secrets"
+
+    @property
+    def packages(self) -> Path:
+        """The package cache of the engine; one file system with `prefixes`, for hard links."""
+        return self.root / "pkgs"
+
+    @property
+    def bytecode(self) -> Path:
+        """Compiled bytecode by package and Python, hard-linked into prefixes."""
+        return self.root / "pkgs" / ".bytecode"
+
+    @property
+    def repodata(self) -> Path:
+        """The engine's cache of channel indexes."""
+        return self.root / "pkgs" / ".repodata"
+
+    @property
+    def pip_cache(self) -> Path:
+        """The cache of the pip part."""
+        return self.root / "pkgs" / ".uv"
+
+    @property
+    def prefixes(self) -> Path:
+        """The folder of prefixes; 0711, so that a path is known only to whom the API tells it."""
+        return self.root / "b"
+
+    @property
+    def links(self) -> Path:
+        """Links to the active prefixes, by namespace and environment."""
+        return self.root / "envs"
+
+    @property
+    def objects(self) -> Path:
+        """Artifacts, when storage is local."""
+        return self.root / "objects"
+
+    @property
+    def work(self) -> Path:
+        """Scratch of running builds; one file system with `objects`, so that an artifact is renamed into it."""
+        return self.root / "objects" / ".work"
+
+    def prefix(self, prefix_name: str) -> Path:
+        """Return the path of a build's prefix."""
+        return self.prefixes / prefix_name
+
+    def link(self, namespace: str, environment: str) -> Path:
+        """Return the path of the link to an environment's active prefix."""
+        return self.links / namespace / environment
+
+    def check(self) -> None:
+        """Raise ConfigurationError when a prefix under this root would be too long."""
+        longest = len(str(self.prefix("x" * PREFIX_NAME_LENGTH)))
+        if longest > MAX_PREFIX:
+            raise ConfigurationError(
+                f"The data directory {self.root} is too deep: prefixes in it would have {longest} characters,"
+                f" and shebang lines allow {MAX_PREFIX}. Choose a path with at most"
+                f" {MAX_PREFIX - longest + len(str(self.root))} characters."
+            )
+
+
+PREFIX_NAME_LENGTH = 22
+
+
+def new_prefix_name() -> str:
+    """Return 22 random base32 characters: 110 bits that nobody guesses."""
+    return base64.b32encode(secrets.token_bytes(14)).decode().lower()[:PREFIX_NAME_LENGTH]

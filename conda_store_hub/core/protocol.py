@@ -1,0 +1,213 @@
+"""Build states and their transition table; what crosses the pipe between the runner and the builder.
+
+The builder reads one `BuildRequest` as JSON on stdin, writes the log for people on stdout and stderr, and writes
+events as JSON lines on a file descriptor of its own. Success is a written `result` event, never an exit code.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from conda_store_hub.core.spec import Entry
+
+PROTOCOL_VERSION = 1
+
+
+class BuildStatus(StrEnum):
+    """The state of a build, spelled as on conda-store's wire."""
+
+    QUEUED = "QUEUED"
+    BUILDING = "BUILDING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+# QUEUED <- BUILDING: the service stopped in the middle, and the build is tried again.
+TRANSITIONS: dict[BuildStatus, frozenset[BuildStatus]] = {
+    BuildStatus.QUEUED: frozenset({BuildStatus.BUILDING, BuildStatus.CANCELED, BuildStatus.FAILED}),
+    BuildStatus.BUILDING: frozenset(
+        {BuildStatus.COMPLETED, BuildStatus.FAILED, BuildStatus.CANCELED, BuildStatus.QUEUED}
+    ),
+    BuildStatus.COMPLETED: frozenset(),
+    BuildStatus.FAILED: frozenset(),
+    BuildStatus.CANCELED: frozenset(),
+}
+
+
+class ArtifactType(StrEnum):
+    """What a build yields; the first four are conda-store's."""
+
+    LOGS = "LOGS"
+    LOCKFILE = "LOCKFILE"
+    YAML = "YAML"
+    CONDA_PACK = "CONDA_PACK"
+    RECORDS = "RECORDS"
+
+
+class ArtifactState(StrEnum):
+    """The state of one artifact: an environment is usable before its artifacts are there."""
+
+    PENDING = "PENDING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+class Phase(StrEnum):
+    """The steps of a build, in order; those after `activate` do not hold the environment back."""
+
+    SOLVE = "solve"
+    INSTALL = "install"
+    BYTECODE = "bytecode"
+    PIP = "pip"
+    ACTIVATE = "activate"
+    YAML = "yaml"
+    LOCKFILE = "lockfile"
+    ARCHIVE = "archive"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Directories(_Frozen):
+    """Where the builder may write; absolute paths."""
+
+    prefix: str
+    packages: str
+    bytecode: str
+    repodata: str
+    pip_cache: str
+    work: str
+
+
+class BuildRequest(_Frozen):
+    """Everything a build needs; a request on disk and `python -m conda_store_hub.builder` repeat it by hand."""
+
+    v: Literal[1] = PROTOCOL_VERSION
+    build_id: int
+    name: str
+    channels: tuple[str, ...]
+    dependencies: tuple[Entry, ...]
+    pip: tuple[Entry, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    platform: str
+    directories: Directories
+    artifacts: tuple[ArtifactType, ...] = ()
+    records: str | None = None
+    """Path of a JSON list of solved records: the solve is skipped, the install is exact."""
+    prefix_ready: bool = False
+    """The prefix is complete: only the artifacts are missing (the service stopped while they were made)."""
+    pip_index: str | None = None
+    """The index of the pip part; None is the default of pip."""
+    solve_seconds: int = 300
+    sha256: str = ""
+    """The digest of the normalised specification; the lockfile carries it as content hash."""
+
+
+class Package(_Frozen):
+    """One package of a build. `size` is in bytes; hashes are hex."""
+
+    manager: Literal["conda", "pip"]
+    name: str
+    version: str
+    build: str = ""
+    channel: str = ""
+    subdir: str = ""
+    url: str = ""
+    sha256: str = ""
+    md5: str = ""
+    size: int = 0
+    license: str = ""
+
+
+class Kernel(_Frozen):
+    """A kernel spec found in the prefix: `raw` is its directory's name, `spec` the JSON text of kernel.json."""
+
+    raw: str
+    spec: str
+
+
+class _Event(_Frozen):
+    v: Literal[1] = PROTOCOL_VERSION
+    seq: int = 0
+    t: float = 0.0
+    """Seconds since the builder started, of a monotonic clock."""
+
+
+class PhaseEvent(_Event):
+    """A phase began or ended."""
+
+    type: Literal["phase"] = "phase"
+    name: Phase
+    state: Literal["started", "finished"]
+    seconds: float = 0.0
+    """How long it took, when it is finished."""
+
+
+class ProgressEvent(_Event):
+    """How far a phase is; at most a few a second."""
+
+    type: Literal["progress"] = "progress"
+    phase: Phase
+    done: int
+    total: int
+    unit: str
+
+
+class LockEvent(_Event):
+    """The solve is done. `path` holds the solved records as a JSON list: the lock that counts."""
+
+    type: Literal["lock"] = "lock"
+    path: str
+    packages: tuple[Package, ...]
+
+
+class UsableEvent(_Event):
+    """The prefix is complete and read-only: it may be activated. `packages` are all, conda's and pip's."""
+
+    type: Literal["usable"] = "usable"
+    packages: tuple[Package, ...]
+    kernels: tuple[Kernel, ...]
+    size: int
+    """Bytes that would be freed if this prefix went."""
+    shared_size: int = 0
+    """Bytes that it shares with the package cache through hard links."""
+
+
+class ArtifactEvent(_Event):
+    """An artifact was written to `path` in the work directory, or could not be made (`error`)."""
+
+    type: Literal["artifact"] = "artifact"
+    artifact: ArtifactType
+    path: str = ""
+    sha256: str = ""
+    size: int = 0
+    error: str = ""
+
+
+class ErrorEvent(_Event):
+    """The build failed; `code` is one of `core.errors`, `message` is for people, `detail` for the log."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    detail: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+
+class ResultEvent(_Event):
+    """The last event of a builder that did all it was asked."""
+
+    type: Literal["result"] = "result"
+
+
+BuildEvent = Annotated[
+    PhaseEvent | ProgressEvent | LockEvent | UsableEvent | ArtifactEvent | ErrorEvent | ResultEvent,
+    Field(discriminator="type"),
+]
+build_event: TypeAdapter[BuildEvent] = TypeAdapter(BuildEvent)

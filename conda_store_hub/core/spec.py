@@ -1,0 +1,277 @@
+"""`environment.yaml`: parsed with line numbers, normalised, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from conda_store_hub.core.errors import (
+    InvalidNameError,
+    InvalidSpecificationError,
+    SpecificationTooLargeError,
+)
+from conda_store_hub.core.names import check_environment_name
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 20  # libyaml recurses in C when it composes: deep nesting would end the process
+MAX_ITEMS = 10_000  # of events while parsing; an environment of 2,000 packages has about 2,100
+
+_KEYS = ("name", "description", "channels", "dependencies", "variables", "platforms", "prefix")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLATFORM = re.compile(r"[a-z]+-[a-z0-9_]+")
+
+
+class Entry(BaseModel):
+    """One line that a person wrote, and where (counting from 1)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    line: int
+    column: int
+
+
+class Specification(BaseModel):
+    """What an environment should hold. Channels and pip lines are ordered; dependencies are a set."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str | None = None
+    description: str | None = None
+    channels: tuple[Entry, ...] = ()
+    dependencies: tuple[Entry, ...] = ()
+    pip: tuple[Entry, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    platforms: tuple[str, ...] = ()
+
+    def normalised(self) -> NormalisedSpecification:
+        """Return what decides the identity of a build: without name, description, comments, and places."""
+        return NormalisedSpecification(
+            channels=tuple(entry.text for entry in self.channels),
+            dependencies=tuple(sorted({" ".join(entry.text.split()) for entry in self.dependencies})),
+            pip=tuple(entry.text for entry in self.pip),
+            variables=tuple(sorted(self.variables)),
+            platforms=tuple(sorted(set(self.platforms))),
+        )
+
+    def sha256(self) -> str:
+        """Return the hex digest that build keys carry."""
+        return self.normalised().sha256()
+
+
+class NormalisedSpecification(BaseModel):
+    """A specification as canonical data: the same for two texts that mean the same."""
+
+    model_config = ConfigDict(frozen=True)
+
+    channels: tuple[str, ...]
+    dependencies: tuple[str, ...]
+    pip: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...]
+    platforms: tuple[str, ...]
+
+    def sha256(self) -> str:
+        """Return the hex digest of the canonical JSON."""
+        text = json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse(text: str) -> Specification:
+    """Parse `environment.yaml`; raise InvalidSpecificationError with the place of the first fault.
+
+    Keys are those of conda's environment file and `platforms`; `prefix` is ignored, as conda-store does.
+    """
+    root = _compose(text)
+    values = dict(_items(root))
+    specification = _Reader(values).read()
+    if not specification.dependencies and not specification.pip:
+        raise _fault("A specification needs at least one dependency.", values.get("dependencies", root))
+    return specification
+
+
+class _Reader:
+    """Takes each key of the root mapping to its value."""
+
+    def __init__(self, values: dict[str, yaml.Node]) -> None:
+        self._values = values
+
+    def read(self) -> Specification:
+        conda, pip = self._dependencies()
+        return Specification(
+            name=self._name(),
+            description=self._text("description"),
+            channels=tuple(_entries(self._values.get("channels"), "channels")),
+            dependencies=conda,
+            pip=pip,
+            variables=self._variables(),
+            platforms=self._platforms(),
+        )
+
+    def _name(self) -> str | None:
+        name = self._text("name")
+        if name is None:
+            return None
+        try:
+            return check_environment_name(name)
+        except InvalidNameError as exc:
+            raise _fault(exc.message, self._values["name"]) from exc
+
+    def _text(self, key: str) -> str | None:
+        node = self._values.get(key)
+        return None if node is None or _is_null(node) else _scalar(node, key)
+
+    def _dependencies(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        node = self._values.get("dependencies")
+        conda: list[Entry] = []
+        pip: list[Entry] = []
+        for item in _sequence(node, "dependencies"):
+            if isinstance(item, yaml.MappingNode):
+                pip.extend(_pip_lines(item))
+            else:
+                conda.append(_entry(item, "dependencies"))
+        return tuple(conda), tuple(pip)
+
+    def _variables(self) -> tuple[tuple[str, str], ...]:
+        node = self._values.get("variables")
+        if node is None or _is_null(node):
+            return ()
+        return tuple(_variable(name, value) for name, value in _items(node, "variables"))
+
+    def _platforms(self) -> tuple[str, ...]:
+        entries = tuple(_entries(self._values.get("platforms"), "platforms"))
+        for entry in entries:
+            if not _PLATFORM.fullmatch(entry.text):
+                raise InvalidSpecificationError(
+                    f"{_quote(entry.text)} is not a platform; write one such as linux-64.",
+                    line=entry.line,
+                    column=entry.column,
+                )
+        return tuple(entry.text for entry in entries)
+
+
+def _compose(text: str) -> yaml.MappingNode:
+    """Return the root mapping of a YAML document that is safe to walk."""
+    if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
+        raise SpecificationTooLargeError
+    try:
+        _guard(text)
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, UnicodeError) as exc:
+        raise _not_yaml(exc) from exc
+    if root is None:
+        raise InvalidSpecificationError("The specification is empty.")
+    if not isinstance(root, yaml.MappingNode):
+        raise _fault(
+            "A specification is a mapping with `name:`, `channels:` and `dependencies:`,"
+            " not a list or a single value.",
+            root,
+        )
+    return root
+
+
+def _guard(text: str) -> None:
+    """Refuse what would hurt the process that composes it: depth, aliases, more than one document."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise _fault("Anchors and aliases (`&`, `*`) are not allowed here; write the value out.", event)
+        if isinstance(event, yaml.DocumentStartEvent) and count > 1:
+            raise _fault("A specification is one YAML document; remove what follows the second `---`.", event)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise _fault(f"The specification is nested more than {MAX_DEPTH} levels deep.", event)
+        if count > MAX_ITEMS:
+            raise _fault(f"The specification has more than {MAX_ITEMS} items.", event)
+
+
+def _not_yaml(exc: Exception) -> InvalidSpecificationError:
+    mark = getattr(exc, "problem_mark", None)
+    problem = getattr(exc, "problem", None) or getattr(exc, "reason", None) or "it cannot be read"
+    return InvalidSpecificationError(
+        f"The specification is not valid YAML: {problem}.",
+        line=mark.line + 1 if mark else None,
+        column=mark.column + 1 if mark else None,
+    )
+
+
+def _items(node: yaml.Node, where: str = "") -> Iterator[tuple[str, yaml.Node]]:
+    """Yield the key and value of each entry; at the root, only known keys."""
+    if not isinstance(node, yaml.MappingNode):
+        raise _fault(f"`{where}:` must be a mapping of names to values.", node)
+    seen: set[str] = set()
+    for key_node, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
+        key = _scalar(key_node, where or "a key")
+        if key in seen:
+            raise _fault(f"{_quote(key)} stands here twice.", key_node)
+        if not where and key not in _KEYS:
+            raise _fault(f"{_quote(key)} is not known here; the keys are {', '.join(_KEYS)}.", key_node)
+        seen.add(key)
+        yield key, value
+
+
+def _sequence(node: yaml.Node | None, where: str) -> list[yaml.Node]:
+    if node is None or _is_null(node):
+        return []
+    if not isinstance(node, yaml.SequenceNode):
+        raise _fault(f"`{where}:` must be a list.", node)
+    return cast("list[yaml.Node]", node.value)
+
+
+def _entries(node: yaml.Node | None, where: str) -> Iterator[Entry]:
+    for item in _sequence(node, where):
+        yield _entry(item, where)
+
+
+def _entry(node: yaml.Node, where: str) -> Entry:
+    return Entry(text=_scalar(node, where), line=node.start_mark.line + 1, column=node.start_mark.column + 1)
+
+
+def _pip_lines(node: yaml.MappingNode) -> Iterator[Entry]:
+    for key_node, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
+        if _scalar(key_node, "dependencies") != "pip":
+            raise _fault(
+                "Among dependencies, only `pip:` may have a list of its own.",
+                key_node,
+            )
+        yield from _entries(value, "pip")
+
+
+def _variable(name: str, node: yaml.Node) -> tuple[str, str]:
+    if not _VARIABLE.fullmatch(name):
+        raise _fault(f"{_quote(name)} is not the name of an environment variable.", node)
+    value = "" if _is_null(node) else _scalar(node, name, empty=True)
+    if "\0" in value or "\n" in value:
+        raise _fault(f"The value of {name} must be one line.", node)
+    return name, value
+
+
+def _scalar(node: yaml.Node, where: str, *, empty: bool = False) -> str:
+    """Return the text as typed: `3.10` stays `3.10`."""
+    if not isinstance(node, yaml.ScalarNode):
+        raise _fault(f"Expected a single value in `{where}`, not a list or a mapping.", node)
+    text = cast("str", node.value).strip()
+    if not text and not empty:
+        raise _fault(f"There is an empty value in `{where}`.", node)
+    return text
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def _fault(message: str, place: yaml.Node | yaml.Event) -> InvalidSpecificationError:
+    mark = place.start_mark
+    return InvalidSpecificationError(message, line=mark.line + 1, column=mark.column + 1)
+
+
+def _quote(text: str) -> str:
+    short = text if len(text) <= 60 else text[:60] + "…"
+    return f"“{short}”"

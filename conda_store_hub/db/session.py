@@ -1,0 +1,148 @@
+"""The one bridge from async to SQL: an engine a dialect, one transaction a call, commit, announce, upgrade."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core.errors import ConfigurationError, StorageFullError, UnavailableError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HEAD = "0001"  # the newest revision under migrations/versions; a test compares
+
+_READERS = 4
+_BUSY_SECONDS = 10
+
+
+def announce(session: Session, topic: str) -> None:
+    """Tell whoever waits for `topic`, once the session's transaction is on disk; never if it failed."""
+    cast("set[str]", session.info.setdefault("topics", set())).add(topic)
+
+
+class Database:
+    """Services are ordinary functions `f(session, ...)`; this runs each in a thread, one transaction a call.
+
+    SQLite has one writer thread: writes queue here instead of waiting for each other's lock. Services must not
+    call the database again from inside.
+    """
+
+    def __init__(self, url: str, *, listener: Callable[[set[str]], None] | None = None) -> None:
+        """Open `url`; `listener` gets the topics announced by each committed write, in the writing thread."""
+        self._listener = listener
+        self._engine = _make_engine(url)
+        self._reader = self._engine.execution_options(sqlite_begin="DEFERRED")
+        writers = 1 if self._engine.dialect.name == "sqlite" else _READERS
+        self._writers = ThreadPoolExecutor(writers, thread_name_prefix="db-write")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-read")
+
+    async def read(self, f: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `f` in a transaction that changes nothing."""
+        call = functools.partial(self.read_sync, f, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+
+    async def write(self, f: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `f` in a transaction; what it returned is on disk when this returns."""
+        call = functools.partial(self.write_sync, f, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._writers, call)
+
+    def read_sync(self, f: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do what `read` does, in the calling thread."""
+        with _translated(), Session(self._reader, expire_on_commit=False) as session:
+            result = f(session, *args, **kwargs)
+            session.rollback()
+            return result
+
+    def write_sync(self, f: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do what `write` does, in the calling thread."""
+        with _translated(), Session(self._engine, expire_on_commit=False) as session:
+            result = f(session, *args, **kwargs)
+            session.commit()
+            topics = cast("set[str]", session.info.pop("topics", set()))
+        if topics and self._listener is not None:
+            self._listener(topics)
+        return result
+
+    def upgrade(self) -> None:
+        """Bring the schema to this version's, in one transaction; raise when the database is from the future."""
+        with _translated(), self._engine.begin() as connection:
+            if _revision(connection) != HEAD:
+                _upgrade(connection)
+
+    def close(self) -> None:
+        """Wait for running calls and close the connections."""
+        self._readers.shutdown()
+        self._writers.shutdown()
+        self._engine.dispose()
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    # 40 MB and most of a second, needed once a release: only a database that is behind pays for it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", "conda_store_hub:db/migrations")
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    current = _revision(connection)
+    if current is not None and current not in known:
+        raise ConfigurationError(
+            f"The database is at revision {current}, which this version does not know."
+            " Install the version that made it, or restore a backup."
+        )
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _make_engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, pool_size=2 * _READERS)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, pool_size=2 * _READERS)
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    # The driver's own transactions lose updates without an error: BEGIN is ours, below.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # IMMEDIATE for writers, so that two never start from one state; DEFERRED for readers, who then never wait.
+    mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+class _translated:  # noqa: N801 - reads as a statement
+    """Turn the driver's operational errors into ours, once."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
+        if not isinstance(exc, OperationalError):
+            return
+        text = str(exc.orig)
+        if "disk is full" in text or "disk I/O error" in text or "No space left" in text:
+            raise StorageFullError(detail=text) from exc
+        raise UnavailableError("The database does not answer; try again in a moment.", detail=text) from exc

@@ -1,0 +1,301 @@
+"""The tables: columns, constraints, indexes, and no behaviour."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from conda_store_hub.core.names import NamespaceKind
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC; SQLite keeps no zone of its own."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a naive time: nobody knows where it was."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return value.astimezone(UTC).replace(tzinfo=None if dialect.name == "sqlite" else UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def _values(states: type[StrEnum]) -> list[str]:
+    return [state.value for state in states]
+
+
+def _words(states: type[StrEnum]) -> Enum:
+    """Return a column type that keeps a state as the text of its value."""
+    return Enum(states, native_enum=False, length=32, values_callable=_values)
+
+
+class Base(DeclarativeBase):
+    """All tables; constraints have names, so that migrations can change them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it on the class
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        NamespaceKind: _words(NamespaceKind),
+        BuildStatus: _words(BuildStatus),
+        ArtifactType: _words(ArtifactType),
+        ArtifactState: _words(ArtifactState),
+        Phase: _words(Phase),
+    }
+
+
+# Ids are never used again: AUTOINCREMENT on SQLite, sequences elsewhere.
+_KEEP_IDS = {"sqlite_autoincrement": True}
+_STATUSES = ", ".join(f"'{status}'" for status in BuildStatus)
+
+
+class Namespace(Base):
+    """Who owns environments. Rights follow `kind` and `hub_name`, never `name`."""
+
+    __tablename__ = "namespace"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    kind: Mapped[NamespaceKind]
+    hub_name: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index(
+            "uq_namespace_hub",
+            "kind",
+            "hub_name",
+            unique=True,
+            sqlite_where=text("hub_name IS NOT NULL"),
+            postgresql_where=text("hub_name IS NOT NULL"),
+        ),
+        _KEEP_IDS,
+    )
+
+
+class Environment(Base):
+    """A name with builds, one of which is active.
+
+    A finished build activates itself only if its id is above `activation_seq`: the id of the last build that did,
+    or the id of the newest build there was when somebody activated one by hand. `linked_build_id` is what the link
+    on disk shows: it follows `current_build_id`.
+    """
+
+    __tablename__ = "environment"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    namespace_id: Mapped[int] = mapped_column(ForeignKey("namespace.id", ondelete="RESTRICT"))
+    name: Mapped[str] = mapped_column(String(64))
+    name_key: Mapped[str] = mapped_column(String(64))
+    description: Mapped[str] = mapped_column(Text, default="")
+    current_build_id: Mapped[int | None] = mapped_column(ForeignKey("build.id", ondelete="RESTRICT", use_alter=True))
+    latest_build_id: Mapped[int | None] = mapped_column(ForeignKey("build.id", ondelete="RESTRICT", use_alter=True))
+    linked_build_id: Mapped[int | None] = mapped_column(Integer)
+    activation_seq: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+
+    namespace: Mapped[Namespace] = relationship(lazy="raise")
+    current_build: Mapped[Build | None] = relationship(foreign_keys=[current_build_id], lazy="raise")
+    latest_build: Mapped[Build | None] = relationship(foreign_keys=[latest_build_id], lazy="raise")
+
+    __table_args__ = (
+        Index(
+            "uq_environment_name",
+            "namespace_id",
+            "name_key",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_environment_link",
+            "id",
+            sqlite_where=text("linked_build_id IS NOT current_build_id"),
+            postgresql_where=text("linked_build_id IS DISTINCT FROM current_build_id"),
+        ),
+        Index("ix_environment_current_build_id", "current_build_id"),
+        _KEEP_IDS,
+    )
+
+
+class Specification(Base):
+    """A specification as it was typed; `sha256` is of its normalised form, `text_sha256` of the text."""
+
+    __tablename__ = "specification"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    text_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    text: Mapped[str] = mapped_column(Text)
+    parsed: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (_KEEP_IDS,)
+
+
+class Build(Base):
+    """One build of a specification: the row is the queue entry, the record, and the owner of a prefix."""
+
+    __tablename__ = "build"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    environment_id: Mapped[int] = mapped_column(ForeignKey("environment.id", ondelete="RESTRICT"))
+    specification_id: Mapped[int] = mapped_column(ForeignKey("specification.id", ondelete="RESTRICT"))
+    key: Mapped[str] = mapped_column(String(255), default="")
+    status: Mapped[BuildStatus]
+    status_info: Mapped[str | None] = mapped_column(Text)
+    error_code: Mapped[str | None] = mapped_column(String(32))
+    requested_by: Mapped[str | None] = mapped_column(Text)
+    scheduled_on: Mapped[datetime]
+    started_on: Mapped[datetime | None]
+    ended_on: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(Boolean, default=False)
+    attempt: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None] = mapped_column(String(128))
+    heartbeat_at: Mapped[datetime | None]
+    prefix_name: Mapped[str | None] = mapped_column(String(22), unique=True)
+    size: Mapped[int] = mapped_column(BigInteger, default=0)
+    shared_size: Mapped[int] = mapped_column(BigInteger, default=0)
+    progress: Mapped[dict[str, Any] | None]
+    kernels: Mapped[list[Any]] = mapped_column(default=list)
+    log_size: Mapped[int] = mapped_column(BigInteger, default=0)
+    log_complete: Mapped[bool] = mapped_column(default=False)
+
+    environment: Mapped[Environment] = relationship(foreign_keys=[environment_id], lazy="raise")
+    specification: Mapped[Specification] = relationship(lazy="raise")
+    artifacts: Mapped[list[Artifact]] = relationship(order_by="Artifact.id", lazy="raise")
+    phases: Mapped[list[BuildPhase]] = relationship(order_by="BuildPhase.started_at", lazy="raise")
+
+    __table_args__ = (
+        CheckConstraint(f"status IN ({_STATUSES})", name="status"),
+        Index("ix_build_environment", "environment_id", "id"),
+        Index(
+            "ix_build_live",
+            "status",
+            "id",
+            sqlite_where=text("status IN ('QUEUED', 'BUILDING')"),
+            postgresql_where=text("status IN ('QUEUED', 'BUILDING')"),
+        ),
+        Index("ix_build_specification_id", "specification_id"),
+        _KEEP_IDS,
+    )
+
+
+class BuildPhase(Base):
+    """When a phase began and how many seconds it took."""
+
+    __tablename__ = "build_phase"
+
+    build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
+    phase: Mapped[Phase] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+    seconds: Mapped[float | None]
+
+
+class LogChunk(Base):
+    """A piece of a build's log; `start` is its byte offset, and a character is never split."""
+
+    __tablename__ = "log_chunk"
+
+    build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
+    start: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Artifact(Base):
+    """What a build yields. `key` names bytes in storage that are there when `state` is READY."""
+
+    __tablename__ = "artifact"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"))
+    artifact_type: Mapped[ArtifactType]
+    state: Mapped[ArtifactState]
+    key: Mapped[str] = mapped_column(String(255), default="")
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        Index("uq_artifact_type", "build_id", "artifact_type", unique=True),
+        Index("ix_artifact_key", "key"),
+        Index(
+            "ix_artifact_pending",
+            "build_id",
+            sqlite_where=text("state = 'PENDING'"),
+            postgresql_where=text("state = 'PENDING'"),
+        ),
+        _KEEP_IDS,
+    )
+
+
+class Package(Base):
+    """A package as some build has it; `digest` identifies all the other columns."""
+
+    __tablename__ = "package"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    manager: Mapped[str] = mapped_column(String(8))
+    name: Mapped[str] = mapped_column(String(255), index=True)
+    version: Mapped[str] = mapped_column(String(255))
+    build: Mapped[str] = mapped_column(String(255), default="")
+    channel: Mapped[str] = mapped_column(Text, default="")
+    subdir: Mapped[str] = mapped_column(String(64), default="")
+    url: Mapped[str] = mapped_column(Text, default="")
+    sha256: Mapped[str] = mapped_column(String(64), default="")
+    md5: Mapped[str] = mapped_column(String(32), default="")
+    size: Mapped[int] = mapped_column(BigInteger, default=0)
+    license: Mapped[str] = mapped_column(Text, default="")
+
+    __table_args__ = (_KEEP_IDS,)
+
+
+class BuildPackage(Base):
+    """Which packages a build has."""
+
+    __tablename__ = "build_package"
+
+    build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
+    package_id: Mapped[int] = mapped_column(ForeignKey("package.id", ondelete="RESTRICT"), primary_key=True, index=True)

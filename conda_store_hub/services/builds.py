@@ -1,0 +1,300 @@
+"""Builds as people see them: submit, describe, list, read the log, cancel."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import matchspec, schemas, spec
+from conda_store_hub.core.errors import (
+    ConflictError,
+    InvalidRequestError,
+    InvalidSpecificationError,
+    NotFoundError,
+    PolicyRefusedError,
+)
+from conda_store_hub.core.names import BuildKey, DataDirectory, check_environment_name
+from conda_store_hub.core.permissions import Identity, Permission, is_allowed
+from conda_store_hub.core.protocol import ArtifactState, BuildStatus
+from conda_store_hub.core.spec import Entry, Specification
+from conda_store_hub.db import queries, tables
+from conda_store_hub.db.session import announce
+from conda_store_hub.services import namespaces, views
+from conda_store_hub.services.changes import QUEUE, build_topic
+from conda_store_hub.services.rules import BuildRules
+
+LOG_SLICE_CHUNKS = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedSpecification:
+    """A specification that was read and held against the rules: nothing in it can surprise the builder."""
+
+    name: str
+    text: str
+    description: str
+    specification: Specification
+
+
+def prepare(request: schemas.SubmitSpecification, rules: BuildRules) -> PreparedSpecification:
+    """Read and check what was submitted, without a database; raise with the place of the first fault."""
+    if request.is_lockfile:
+        raise InvalidRequestError("A lockfile cannot be submitted yet; submit an environment.yaml.")
+    specification = spec.parse(request.specification)
+    name = _name(specification, request.environment_name)
+    for entry in specification.dependencies:
+        matchspec.parse_dependency(entry)
+    for entry in specification.pip:
+        matchspec.parse_pip_line(entry)
+    _check_pip_has_python(specification)
+    _check_platforms(specification, rules)
+    resolve_channels(specification, rules)
+    return PreparedSpecification(
+        name=name,
+        text=request.specification,
+        description=request.environment_description or specification.description or "",
+        specification=specification,
+    )
+
+
+def resolve_channels(specification: Specification, rules: BuildRules) -> tuple[str, ...]:
+    """Return the addresses of the channels in order: those written, or the service's defaults."""
+    entries = specification.channels or tuple(
+        Entry(text=channel, line=1, column=1) for channel in rules.default_channels
+    )
+    # conda's own word for "and no others"; there are no others here.
+    named = [entry for entry in entries if entry.text != "nodefaults"]
+    addresses = [
+        matchspec.resolve_channel(entry, alias=rules.channel_alias, allowed=rules.allowed_channels) for entry in named
+    ]
+    return tuple(dict.fromkeys(addresses))
+
+
+def _name(specification: Specification, asked: str | None) -> str:
+    if asked is None and specification.name is None:
+        raise InvalidSpecificationError("The specification has no `name:`; add one on its first line.")
+    if asked is not None and specification.name not in (None, asked):
+        raise InvalidSpecificationError(
+            f"The specification is named “{specification.name}”, but the environment asked for is “{asked[:64]}”."
+        )
+    return check_environment_name(asked or specification.name or "")
+
+
+def _check_pip_has_python(specification: Specification) -> None:
+    names = {entry.text.split(maxsplit=1)[0].lower() for entry in specification.dependencies}
+    if specification.pip and not any(name.startswith(("python", "pip")) for name in names):
+        first = specification.pip[0]
+        raise InvalidSpecificationError(
+            "The pip part needs Python: add `python` to the dependencies.", line=first.line, column=first.column
+        )
+
+
+def _check_platforms(specification: Specification, rules: BuildRules) -> None:
+    if specification.platforms and rules.platform not in specification.platforms:
+        raise PolicyRefusedError(f"This service builds for {rules.platform}; `platforms:` does not name it.")
+
+
+def submit(
+    session: Session, identity: Identity, namespace: str | None, prepared: PreparedSpecification, rules: BuildRules
+) -> int:
+    """Queue a build of `prepared` and return its id; makes the environment if it is new."""
+    target = namespace or namespaces.own_namespace(session, identity) or ""
+    owner = namespaces.require(session, identity, target, Permission.ENVIRONMENT_CREATE)
+    now = datetime.now(UTC)
+    environment = _ensure_environment(session, owner, prepared, now)
+    specification = _ensure_specification(session, prepared, now)
+    build = tables.Build(
+        environment_id=environment.id,
+        specification_id=specification.id,
+        status=BuildStatus.QUEUED,
+        requested_by=identity.name,
+        scheduled_on=now,
+    )
+    session.add(build)
+    session.flush()
+    build.key = str(
+        BuildKey(spec_sha256=specification.sha256, scheduled_on=now, build_id=build.id, environment=environment.name)
+    )
+    session.add_all(
+        tables.Artifact(build_id=build.id, artifact_type=wanted, state=ArtifactState.PENDING)
+        for wanted in rules.artifacts
+    )
+    environment.latest_build_id = build.id
+    environment.updated_at = now
+    announce(session, QUEUE)
+    return build.id
+
+
+def _ensure_environment(
+    session: Session, owner: tables.Namespace, prepared: PreparedSpecification, now: datetime
+) -> tables.Environment:
+    row = queries.find_environment(session, owner.name, prepared.name)
+    if row is None:
+        row = tables.Environment(
+            namespace_id=owner.id,
+            name=prepared.name,
+            name_key=prepared.name.lower(),
+            description=prepared.description,
+            created_at=now,
+            updated_at=now,
+        )
+        session.add(row)
+        session.flush()
+    elif row.name != prepared.name:
+        raise ConflictError(
+            f"There is an environment “{row.name}” in “{owner.name}”; “{prepared.name}” differs only in case."
+        )
+    elif prepared.description:
+        row.description = prepared.description
+    return row
+
+
+def _ensure_specification(session: Session, prepared: PreparedSpecification, now: datetime) -> tables.Specification:
+    text_sha256 = hashlib.sha256(f"{prepared.name}\n{prepared.text}".encode(errors="surrogatepass")).hexdigest()
+    row = queries.find_specification(session, text_sha256)
+    if row is None:
+        row = tables.Specification(
+            name=prepared.name,
+            sha256=prepared.specification.sha256(),
+            text_sha256=text_sha256,
+            text=prepared.text,
+            parsed=_as_conda_store_shows(prepared),
+            created_at=now,
+        )
+        session.add(row)
+        session.flush()
+    return row
+
+
+def _as_conda_store_shows(prepared: PreparedSpecification) -> dict[str, Any]:
+    specification = prepared.specification
+    dependencies: list[str | dict[str, list[str]]] = [entry.text for entry in specification.dependencies]
+    if specification.pip:
+        dependencies.append({"pip": [entry.text for entry in specification.pip]})
+    return {
+        "name": prepared.name,
+        "channels": [entry.text for entry in specification.channels],
+        "dependencies": dependencies,
+        "variables": dict(specification.variables),
+        "description": prepared.description,
+        "prefix": None,
+    }
+
+
+def require(
+    session: Session, identity: Identity, build_id: int, permission: Permission, *, full: bool = False
+) -> tables.Build:
+    """Return a build on whose environment `identity` has `permission`."""
+    row = queries.find_build(session, build_id, full=full)
+    namespace = row.environment.namespace if row else None
+    if (
+        row is None
+        or namespace is None
+        or not is_allowed(identity, Permission.ENVIRONMENT_READ, namespace.kind, namespace.hub_name)
+    ):
+        raise NotFoundError(f"There is no build {build_id}, or you may not see it.")
+    namespaces.require(session, identity, namespace.name, permission)
+    return row
+
+
+def get_build(session: Session, identity: Identity, build_id: int, *, data: DataDirectory) -> schemas.Build:
+    """Return a build in full, with the path of its prefix."""
+    row = require(session, identity, build_id, Permission.ENVIRONMENT_READ, full=True)
+    position = queries.queue_position(session, row.id) if row.status is BuildStatus.QUEUED else None
+    prefix = str(data.prefix(row.prefix_name)) if row.prefix_name else None
+    return views.build(row, prefix=prefix, position=position)
+
+
+def list_builds(
+    session: Session,
+    identity: Identity,
+    *,
+    page: int,
+    size: int,
+    environment_id: int | None = None,
+    namespace: str | None = None,
+    name: str | None = None,
+    status: BuildStatus | None = None,
+    ascending: bool = False,
+) -> tuple[list[schemas.BuildSummary], int]:
+    """Return a page of builds that `identity` may see, the newest first, and the count."""
+    statement = queries.select_builds(
+        identity,
+        environment_id=environment_id,
+        namespace=namespace,
+        name=name,
+        status=status,
+        ascending=ascending,
+    )
+    rows, count = queries.page_of(session, statement, page=page, size=size)
+    return [views.build_summary(row) for row in rows], count
+
+
+def list_packages(
+    session: Session, identity: Identity, build_id: int, *, page: int, size: int, search: str | None = None
+) -> tuple[list[schemas.Package], int]:
+    """Return a page of a build's packages, conda's and pip's, by name, and the count."""
+    require(session, identity, build_id, Permission.ENVIRONMENT_READ)
+    rows, count = queries.page_of(session, queries.select_packages(build_id, search), page=page, size=size)
+    return [views.package(row) for row in rows], count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogSlice:
+    """A piece of a log from a byte offset, and where the build is."""
+
+    data: bytes
+    next_offset: int
+    complete: bool
+    status: BuildStatus
+    status_info: str | None
+    progress: schemas.LogProgress | None
+
+
+def read_log(session: Session, identity: Identity, build_id: int, offset: int) -> LogSlice:
+    """Return the log from byte `offset` on, at most 64 chunks; ask again from `next_offset` for more.
+
+    An offset inside a character moves to its beginning, one past the end to the end.
+    """
+    require(session, identity, build_id, Permission.ENVIRONMENT_READ)
+    return peek_log(session, build_id, offset)
+
+
+def peek_log(session: Session, build_id: int, offset: int) -> LogSlice:
+    """Do what `read_log` does, for a reader whose right was checked when they began."""
+    state = queries.log_state(session, build_id)
+    if state is None:
+        raise NotFoundError(f"There is no build {build_id}, or you may not see it.")
+    status, info, size, whole, progress = state
+    start = min(max(offset, 0), size)
+    chunks = queries.log_chunks(session, build_id, start, LOG_SLICE_CHUNKS) if start < size else ()
+    data = b"".join(chunk.data for chunk in chunks)[start - chunks[0].start :] if chunks else b""
+    return LogSlice(
+        data=data,
+        next_offset=start + len(data),
+        complete=whole and start + len(data) >= size,
+        status=status,
+        status_info=info,
+        progress=schemas.LogProgress.model_validate(progress) if progress else None,
+    )
+
+
+def cancel(session: Session, identity: Identity, build_id: int) -> None:
+    """Ask for the end of a build: a queued one ends now, a running one when its runner sees it."""
+    row = require(session, identity, build_id, Permission.BUILD_CANCEL)
+    if row.status is BuildStatus.QUEUED:
+        row.status = BuildStatus.CANCELED
+        row.status_info = f"Cancelled by {identity.name} while it was queued."
+        row.ended_on = datetime.now(UTC)
+        row.log_complete = True
+    elif row.status is BuildStatus.BUILDING:
+        row.cancel_requested = True
+        row.status_info = f"Cancelled by {identity.name}."
+    else:
+        raise ConflictError(f"Build {build_id} is {row.status}: there is nothing to cancel.")
+    announce(session, build_topic(build_id))
+    announce(session, QUEUE)

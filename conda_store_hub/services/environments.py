@@ -1,0 +1,86 @@
+"""Environments: list, describe, activate."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.errors import ConflictError, NotFoundError
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.permissions import Identity, Permission
+from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.db import queries
+from conda_store_hub.db.session import announce
+from conda_store_hub.db.tables import Environment
+from conda_store_hub.services import builds, namespaces, views
+from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic
+
+
+def require(session: Session, identity: Identity, namespace: str, name: str, permission: Permission) -> Environment:
+    """Return an environment on which `identity` has `permission`."""
+    namespaces.require(session, identity, namespace, permission)
+    row = queries.find_environment(session, namespace, name)
+    if row is None:
+        raise NotFoundError(f"There is no environment “{namespace}/{name}”, or you may not see it.")
+    return row
+
+
+def list_environments(
+    session: Session,
+    identity: Identity,
+    *,
+    page: int,
+    size: int,
+    namespace: str | None = None,
+    name: str | None = None,
+    search: str | None = None,
+    status: BuildStatus | None = None,
+) -> tuple[list[schemas.Environment], int]:
+    """Return a page of what `identity` may see, by namespace and name, and the count."""
+    statement = queries.select_environments(identity, namespace=namespace, name=name, search=search, status=status)
+    rows, count = queries.page_of(session, statement, page=page, size=size)
+    return [views.environment(row) for row in rows], count
+
+
+def get_environment(
+    session: Session, identity: Identity, namespace: str, name: str, *, data: DataDirectory
+) -> schemas.Environment:
+    """Return one environment with its active build."""
+    row = require(session, identity, namespace, name, Permission.ENVIRONMENT_READ)
+    current = row.current_build_id
+    build = builds.get_build(session, identity, current, data=data) if current else None
+    return views.environment(row, build)
+
+
+def update(
+    session: Session,
+    identity: Identity,
+    namespace: str,
+    name: str,
+    change: schemas.ActivateBuild,
+) -> None:
+    """Activate a finished build of the environment, or change its description."""
+    row = require(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
+    if change.description is not None:
+        row.description = change.description
+        row.updated_at = datetime.now(UTC)
+    if change.build_id is not None:
+        _activate(session, row, change.build_id)
+
+
+def _activate(session: Session, row: Environment, build_id: int) -> None:
+    build = queries.find_build(session, build_id)
+    if build is None or build.environment_id != row.id:
+        raise NotFoundError(f"The environment “{row.name}” has no build {build_id}.")
+    if build.status is not BuildStatus.COMPLETED:
+        raise ConflictError(f"Build {build_id} is {build.status}: only a completed build can be activated.")
+    queries.activate(session, build, datetime.now(UTC))
+    announce_kernels(session, row.namespace_id)
+
+
+def announce_kernels(session: Session, namespace_id: int) -> None:
+    """Wake those who wait for the kernels of a namespace."""
+    announce(session, kernels_topic(namespace_id))
+    announce(session, ALL_KERNELS)

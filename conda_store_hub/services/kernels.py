@@ -1,0 +1,63 @@
+"""Kernels of the active builds, as a kernel spec manager takes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.names import DataDirectory, KernelName
+from conda_store_hub.core.permissions import Identity
+from conda_store_hub.core.protocol import Kernel
+from conda_store_hub.db import queries
+from conda_store_hub.db.tables import Build
+from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic
+
+_MOST_NAMESPACES = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelAnswer:
+    """A list of kernels, and the topics whose announcement may change it."""
+
+    list: schemas.KernelList
+    topics: tuple[str, ...]
+
+
+def list_kernels(session: Session, identity: Identity, *, data: DataDirectory) -> KernelAnswer:
+    """Return the kernels of every active build that `identity` may see, one a kernel spec in its prefix."""
+    kernels = [
+        view
+        for namespace, environment, build in queries.kernel_rows(session, identity)
+        for view in _views(namespace, environment, build, data)
+    ]
+    digest = hashlib.sha256(repr([view.model_dump() for view in kernels]).encode()).hexdigest()[:32]
+    return KernelAnswer(list=schemas.KernelList(etag=digest, kernels=kernels), topics=_topics(session, identity))
+
+
+def _topics(session: Session, identity: Identity) -> tuple[str, ...]:
+    if identity.admin:
+        return (ALL_KERNELS,)
+    visible = queries.first_namespaces(session, identity, _MOST_NAMESPACES)
+    return tuple(kernels_topic(row.id) for row in visible)
+
+
+def _views(namespace: str, environment: str, build: Build, data: DataDirectory) -> list[schemas.KernelView]:
+    return [_view(namespace, environment, build, Kernel.model_validate(kernel), data) for kernel in build.kernels]
+
+
+def _view(namespace: str, environment: str, build: Build, kernel: Kernel, data: DataDirectory) -> schemas.KernelView:
+    content: dict[str, Any] = json.loads(kernel.spec)
+    return schemas.KernelView(
+        name=str(KernelName(namespace=namespace, environment=environment, raw=kernel.raw)),
+        namespace=namespace,
+        environment=environment,
+        build_id=build.id,
+        raw=kernel.raw,
+        prefix=str(data.prefix(build.prefix_name or "")),
+        spec=content,
+    )

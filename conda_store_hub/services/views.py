@@ -1,0 +1,97 @@
+"""Rows as the wire shows them."""
+
+from __future__ import annotations
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.db.tables import Artifact, Build, Environment, Namespace, Package, Specification
+
+
+def namespace(row: Namespace) -> schemas.Namespace:
+    """Show a namespace."""
+    return schemas.Namespace(id=row.id, name=row.name, kind=row.kind, hub_name=row.hub_name)
+
+
+def environment(row: Environment, current_build: schemas.Build | None = None) -> schemas.Environment:
+    """Show an environment; its namespace and latest build are loaded."""
+    return schemas.Environment(
+        id=row.id,
+        namespace=namespace(row.namespace),
+        name=row.name,
+        description=row.description,
+        current_build_id=row.current_build_id,
+        current_build=current_build,
+        latest_build_id=row.latest_build_id,
+        latest_status=row.latest_build.status if row.latest_build else None,
+        updated_on=row.updated_at,
+    )
+
+
+def specification(row: Specification) -> schemas.SpecificationView:
+    """Show a specification."""
+    return schemas.SpecificationView(
+        id=row.id, name=row.name, sha256=row.sha256, created_on=row.created_at, spec=row.parsed, text=row.text
+    )
+
+
+def build_summary(row: Build, position: int | None = None) -> schemas.BuildSummary:
+    """Show a build in a list."""
+    return schemas.BuildSummary(
+        id=row.id,
+        environment_id=row.environment_id,
+        specification_id=row.specification_id,
+        status=row.status,
+        status_info=row.status_info,
+        error_code=row.error_code,
+        size=row.size,
+        shared_size=row.shared_size,
+        scheduled_on=row.scheduled_on,
+        started_on=row.started_on,
+        ended_on=row.ended_on,
+        requested_by=row.requested_by,
+        build_key=row.key,
+        namespace=row.environment.namespace.name,
+        environment=row.environment.name,
+        active=row.environment.current_build_id == row.id,
+        position=position,
+    )
+
+
+def build(row: Build, *, prefix: str | None, position: int | None) -> schemas.Build:
+    """Show a build in full."""
+    return schemas.Build(
+        **dict(build_summary(row, position)),
+        specification=specification(row.specification),
+        build_artifacts=[artifact(item) for item in row.artifacts],
+        phases=[schemas.PhaseTime(phase=item.phase, seconds=item.seconds) for item in row.phases],
+        prefix=prefix if row.status is BuildStatus.COMPLETED else None,
+    )
+
+
+def artifact(row: Artifact) -> schemas.Artifact:
+    """Show an artifact; where its bytes lie is nobody's business."""
+    return schemas.Artifact(
+        id=row.id,
+        build_id=row.build_id,
+        artifact_type=row.artifact_type,
+        state=row.state,
+        key=f"{row.artifact_type.lower()}/{row.build_id}",
+        size=row.size,
+        sha256=row.sha256,
+        error=row.error,
+    )
+
+
+def package(row: Package) -> schemas.Package:
+    """Show a package."""
+    return schemas.Package(
+        id=row.id,
+        manager="pip" if row.manager == "pip" else "conda",
+        name=row.name,
+        version=row.version,
+        build=row.build,
+        channel={"id": 0, "name": row.channel},
+        license=row.license or None,
+        summary=None,
+        size=row.size,
+    )

@@ -1,0 +1,250 @@
+"""Builds as their runner sees them: claim, record, finish; what it needs to ask the builder for one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import spec
+from conda_store_hub.core.errors import BuildInterruptedError, CondaStoreHubError, NotFoundError
+from conda_store_hub.core.names import new_prefix_name
+from conda_store_hub.core.protocol import (
+    TRANSITIONS,
+    ArtifactEvent,
+    ArtifactState,
+    ArtifactType,
+    BuildStatus,
+    Package,
+    PhaseEvent,
+    ProgressEvent,
+    UsableEvent,
+)
+from conda_store_hub.core.spec import Specification
+from conda_store_hub.db import queries
+from conda_store_hub.db.session import announce
+from conda_store_hub.db.tables import Artifact, Build
+from conda_store_hub.services import environments
+from conda_store_hub.services.changes import QUEUE, build_topic
+
+STALE_AFTER = timedelta(seconds=60)
+MOST_ATTEMPTS = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A build that this worker has to do; `prefix_ready` when only `artifacts` are missing."""
+
+    build_id: int
+    name: str
+    specification: Specification
+    sha256: str
+    prefix_name: str
+    artifacts: tuple[ArtifactType, ...]
+    prefix_ready: bool
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """A link on disk that must show the prefix of a build; None when nothing is active."""
+
+    environment_id: int
+    build_id: int | None
+    namespace: str
+    environment: str
+    prefix_name: str | None
+
+
+def claim(session: Session, worker: str) -> Claim | None:
+    """Take the next build to do: a queued one, else one whose artifacts were left unfinished."""
+    now = datetime.now(UTC)
+    build_id = queries.claim(session, worker, new_prefix_name(), now)
+    ready = build_id is None
+    if build_id is None:
+        build_id = queries.claim_artifacts(session, worker, now, now - STALE_AFTER)
+    if build_id is None:
+        return None
+    announce(session, build_topic(build_id))
+    return _claim(session, _get(session, build_id), prefix_ready=ready)
+
+
+def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
+    return Claim(
+        build_id=row.id,
+        name=row.environment.name,
+        specification=spec.parse(row.specification.text),
+        sha256=row.specification.sha256,
+        prefix_name=row.prefix_name or "",
+        artifacts=tuple(item.artifact_type for item in queries.pending_artifacts(session, row.id)),
+        prefix_ready=prefix_ready,
+        attempt=row.attempt,
+    )
+
+
+def _get(session: Session, build_id: int) -> Build:
+    row = queries.find_build(session, build_id)
+    if row is None:
+        raise NotFoundError(f"There is no build {build_id}.")
+    return row
+
+
+def _move(row: Build, status: BuildStatus) -> None:
+    if status not in TRANSITIONS[row.status]:
+        raise ValueError(f"build {row.id}: {row.status} -> {status}")
+    row.status = status
+
+
+def tick(
+    session: Session,
+    build_id: int,
+    worker: str,
+    *,
+    log: bytes,
+    phases: Sequence[PhaseEvent],
+    progress: ProgressEvent | None,
+) -> bool:
+    """Record what happened since the last tick; tell whether the builder should go on.
+
+    False when somebody cancelled the build or another worker has it.
+    """
+    now = datetime.now(UTC)
+    shown = None if progress is None else progress.model_dump(mode="json", include={"phase", "done", "total", "unit"})
+    mine = queries.beat(session, build_id, worker, now, shown)
+    if not mine:
+        return False
+    if log:
+        queries.append_log(session, build_id, log)
+    for event in phases:
+        if event.state == "started":
+            queries.start_phase(session, build_id, event.name, now)
+        else:
+            queries.finish_phase(session, build_id, event.name, event.seconds)
+    if log or phases or progress:
+        announce(session, build_topic(build_id))
+    return not queries.is_cancel_requested(session, build_id)
+
+
+def mark_usable(session: Session, build_id: int, event: UsableEvent) -> bool:
+    """Complete a build whose prefix is whole, and activate it if nothing newer was; tell whether it is active now."""
+    row = _get(session, build_id)
+    now = datetime.now(UTC)
+    _move(row, BuildStatus.COMPLETED)
+    row.status_info = None
+    row.ended_on = now
+    row.size = event.size
+    row.shared_size = event.shared_size
+    row.kernels = [kernel.model_dump() for kernel in event.kernels]
+    queries.add_packages(session, build_id, [_package_row(package) for package in event.packages])
+    active = queries.activate_if_newest(session, row, now)
+    if active:
+        environments.announce_kernels(session, row.environment.namespace_id)
+    announce(session, build_topic(build_id))
+    return active
+
+
+def _package_row(package: Package) -> dict[str, str | int]:
+    values: dict[str, str | int] = package.model_dump()
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return {"digest": digest, **values}
+
+
+def record_artifact(session: Session, build_id: int, event: ArtifactEvent, key: str) -> None:
+    """Say that an artifact's bytes are in storage under `key`, or why there are none."""
+    row = queries.find_artifact(session, build_id, event.artifact)
+    if row is None:
+        row = Artifact(build_id=build_id, artifact_type=event.artifact)
+        session.add(row)
+    row.state = ArtifactState.FAILED if event.error else ArtifactState.READY
+    row.key = key
+    row.error = event.error or None
+    row.sha256 = event.sha256 or None
+    row.size = event.size if not event.error else None
+    announce(session, build_topic(build_id))
+
+
+def finish(session: Session, build_id: int, error: CondaStoreHubError | None, *, cancelled: bool = False) -> None:
+    """End the work on a build: cancelled, failed with `error`, or done; its log is whole from here on."""
+    row = _get(session, build_id)
+    if row.status is BuildStatus.BUILDING:
+        _end(row, error, cancelled=cancelled)
+    for artifact in queries.pending_artifacts(session, build_id):
+        artifact.state = ArtifactState.FAILED
+        artifact.error = error.message if error else "It was not made."
+    row.log_complete = True
+    row.progress = None
+    row.worker = None
+    announce(session, build_topic(build_id))
+    announce(session, QUEUE)
+
+
+def _end(row: Build, error: CondaStoreHubError | None, *, cancelled: bool) -> None:
+    row.ended_on = datetime.now(UTC)
+    if cancelled:
+        _move(row, BuildStatus.CANCELED)
+        return
+    _move(row, BuildStatus.FAILED)
+    row.status_info = error.public_message if error else None
+    row.error_code = error.code if error else None
+
+
+def requeue_stale(session: Session, *, worker: str | None = None) -> None:
+    """Put builds back whose worker is gone: tried again, or failed with the reason when tried too often.
+
+    With `worker`, all that it had when it began anew: a process that starts has no builders.
+    """
+    now = datetime.now(UTC)
+    for row in queries.stale_builds(session, before=now - STALE_AFTER, worker=worker):
+        if row.cancel_requested:
+            finish(session, row.id, None, cancelled=True)
+        elif row.attempt >= MOST_ATTEMPTS:
+            finish(session, row.id, BuildInterruptedError())
+        else:
+            _move(row, BuildStatus.QUEUED)
+            row.prefix_name = None
+            row.worker = None
+            queries.append_log(session, row.id, b"\nThe service stopped in the middle; the build begins anew.\n\n")
+            announce(session, QUEUE)
+    if worker is not None:
+        queries.release_artifacts(session, worker)
+
+
+def links_to_swap(session: Session) -> list[Link]:
+    """Return the links on disk that do not show the active build yet."""
+    return [
+        Link(
+            environment_id=row.id,
+            build_id=row.current_build_id,
+            namespace=row.namespace.name,
+            environment=row.name,
+            prefix_name=row.current_build.prefix_name if row.current_build else None,
+        )
+        for row in queries.unlinked_environments(session)
+    ]
+
+
+def link_of(session: Session, build_id: int) -> Link:
+    """Return the link of a build's environment, as it must be now."""
+    environment = _get(session, build_id).environment
+    current = queries.find_build(session, environment.current_build_id) if environment.current_build_id else None
+    return Link(
+        environment_id=environment.id,
+        build_id=environment.current_build_id,
+        namespace=environment.namespace.name,
+        environment=environment.name,
+        prefix_name=current.prefix_name if current else None,
+    )
+
+
+def record_link(session: Session, link: Link) -> None:
+    """Record what the link on disk shows now."""
+    queries.set_linked(session, link.environment_id, link.build_id)
+
+
+def unknown_prefixes(session: Session, names: Sequence[str]) -> set[str]:
+    """Return those of `names` on disk that no build owns."""
+    return set(names) - queries.known_prefixes(session, names)

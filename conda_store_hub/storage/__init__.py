@@ -1,0 +1,1 @@
+"""The only artifact bytes, and the prefixes and links on disk."""

@@ -1,0 +1,126 @@
+"""Artifact bytes: one contract over obstore's stores, and every object key spelled once.
+
+Relied on are put, get with a range, head, and delete: what local disk, S3, GCS and Azure all do alike. Media types
+and names live in the database.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import obstore
+from obstore.store import LocalStore
+
+from conda_store_hub.core.errors import NotFoundError, StorageError, StorageFullError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+CHUNK = 1 << 20
+
+
+def artifact_key(sha256: str) -> str:
+    """Return where the bytes with that digest are kept; equal bytes are kept once."""
+    return f"sha256/{sha256[:2]}/{sha256}"
+
+
+class ArtifactStore(Protocol):
+    """Keeps whole files under keys; a key is readable only once its bytes are all there."""
+
+    def adopt(self, path: Path, key: str) -> None:
+        """Take the file at `path` (on the work directory's file system) under `key`; `path` is gone afterwards."""
+        ...
+
+    async def head(self, key: str) -> int:
+        """Return the size in bytes; raise NotFoundError when there is nothing."""
+        ...
+
+    def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield the bytes from `start` up to, not including, `end`, in pieces of about 1 MB."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove what is under `key`; nothing there is fine."""
+        ...
+
+
+class ObjectArtifactStore:
+    """An ArtifactStore over any store of obstore."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def adopt(self, path: Path, key: str) -> None:
+        """Upload, then remove the file."""
+        with _translated(key):
+            obstore.put(self._store, key, path)
+        path.unlink()
+
+    async def head(self, key: str) -> int:
+        """Ask the store."""
+        with _translated(key):
+            return (await obstore.head_async(self._store, key))["size"]
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Stream one range."""
+        if start >= end:
+            return
+        with _translated(key):
+            found = await obstore.get_async(self._store, key, options={"range": (start, end)})
+            async for piece in found.stream(min_chunk_size=CHUNK):
+                yield bytes(piece)
+
+    async def delete(self, key: str) -> None:
+        """Remove, whichever way the store says that nothing was there."""
+        with _translated(key):
+            try:
+                await obstore.delete_async(self._store, key)
+            except FileNotFoundError:
+                return
+
+
+class LocalArtifactStore(ObjectArtifactStore):
+    """Files under `root`; adopting is a rename, so that a gigabyte costs nothing."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        super().__init__(LocalStore(root))
+        self._root = root
+
+    def adopt(self, path: Path, key: str) -> None:
+        """Rename into place."""
+        target = self._root / key
+        with _translated(key):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+            _sync(target.parent)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _translated:  # noqa: N801 - reads as a statement
+    """Turn a store's errors into ours: their texts hold paths and credentials."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
+        if isinstance(exc, FileNotFoundError):
+            raise NotFoundError("The bytes of this artifact are not in storage any more.") from exc
+        if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFullError from exc
+        if isinstance(exc, (OSError, obstore.exceptions.BaseError)):
+            raise StorageError(detail=str(exc)) from exc
