@@ -97,6 +97,22 @@ class NotFoundError(CondaStoreHubError):
     exit_code = 5
 
 
+class MethodNotAllowedError(CondaStoreHubError):
+    """This address does not know that method."""
+
+    code = "method-not-allowed"
+    status = 405
+    exit_code = 2
+
+
+class RequestTooLargeError(CondaStoreHubError):
+    """The request is larger than 1.5 MB."""
+
+    code = "request-too-large"
+    status = 413
+    exit_code = 2
+
+
 class ConflictError(CondaStoreHubError):
     """This contradicts what is there already."""
 

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from conda_store_hub.core.errors import ConfigurationError, InvalidNameError
+from conda_store_hub.core.errors import ConfigurationError, InvalidNameError, InvalidRequestError
 
 MAX_NAMESPACE = 63
 MAX_ENVIRONMENT = 64
+MAX_DESCRIPTION = 4000
 MAX_IMAGE_TAG = 128  # OCI distribution specification 1.1, "Pulling manifests"
 MAX_PREFIX = 80  # a shebang line ends at 127 bytes, and `/bin/pythonX.YY` and options follow the prefix
 
@@ -72,6 +73,13 @@ def fallback_namespace_name(kind: NamespaceKind, hub_name: str) -> str:
 
 def _is_reserved(name: str) -> bool:
     return name in _RESERVED or name.startswith(_GROUP_PREFIX)
+
+
+def check_description(text: str) -> str:
+    """Return `text`, or raise InvalidRequestError: lists carry a hundred of these."""
+    if len(text) > MAX_DESCRIPTION:
+        raise InvalidRequestError(f"A description has at most {MAX_DESCRIPTION} characters.")
+    return text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,6 +180,11 @@ class DataDirectory:
     def database(self) -> Path:
         """The SQLite file, unless a database is configured."""
         return self.root / "db.sqlite"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one service that has this directory."""
+        return self.root / "service.lock"
 
     @property
     def secrets(self) -> Path:

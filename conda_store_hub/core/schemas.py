@@ -34,6 +34,13 @@ class Page(Answer[list[T]], Generic[T]):
     count: int
 
 
+class CursorPage(Answer[list[T]], Generic[T]):
+    """A page of a v2 list: ask again with `cursor`, until `data` is empty. Only the first page has a `count`."""
+
+    cursor: str | None = None
+    count: int | None = None
+
+
 class ErrorAnswer(Wire):
     """The envelope of an error: a stable code and a sentence; line and column count from 1."""
 
@@ -128,6 +135,9 @@ class Build(BuildSummary):
 
     specification: SpecificationView
     build_artifacts: list[Artifact]
+    """On the wire, those that are there: conda-store's clients take an artifact that is listed for one they can get."""
+    unfinished_artifacts: list[Artifact] = []
+    """On the wire, those that are pending or could not be made."""
     phases: list[PhaseTime]
     prefix: str | None = None
     """Path of the prefix, told only to whom may read the environment."""

@@ -17,6 +17,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -101,8 +102,12 @@ def select_environments(
     name: str | None = None,
     search: str | None = None,
     status: BuildStatus | None = None,
+    after: tuple[str, str] | None = None,
 ) -> Select[Environment]:
-    """Select living environments that `identity` may see, by namespace and name, with their latest builds."""
+    """Select living environments that `identity` may see, by namespace and name, with their latest builds.
+
+    `after` begins behind a namespace and an environment, whether or not they are still there.
+    """
     statement = (
         select(Environment)
         .join(Environment.namespace)
@@ -124,6 +129,9 @@ def select_environments(
         )
     if status is not None:
         statement = statement.where(Build.status == status)
+    if after is not None:
+        last = tuple_(literal(after[0]), literal(after[1].lower()))
+        statement = statement.where(tuple_(Namespace.name, Environment.name_key) > last)
     return statement
 
 

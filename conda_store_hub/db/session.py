@@ -57,9 +57,7 @@ class Database:
     def read_sync(self, f: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do what `read` does, in the calling thread."""
         with _translated(), Session(self._reader, expire_on_commit=False) as session:
-            result = f(session, *args, **kwargs)
-            session.rollback()
-            return result
+            return f(session, *args, **kwargs)
 
     def write_sync(self, f: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do what `write` does, in the calling thread."""

@@ -17,7 +17,7 @@ from conda_store_hub.core.errors import (
     NotFoundError,
     PolicyRefusedError,
 )
-from conda_store_hub.core.names import BuildKey, DataDirectory, check_environment_name
+from conda_store_hub.core.names import BuildKey, DataDirectory, check_description, check_environment_name
 from conda_store_hub.core.permissions import Identity, Permission, is_allowed
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.core.spec import Entry, Specification
@@ -42,6 +42,8 @@ class PreparedSpecification:
 
 def prepare(request: schemas.SubmitSpecification, rules: BuildRules) -> PreparedSpecification:
     """Read and check what was submitted, without a database; raise with the place of the first fault."""
+    if rules.refusal:
+        raise PolicyRefusedError(rules.refusal)
     if request.is_lockfile:
         raise InvalidRequestError("A lockfile cannot be submitted yet; submit an environment.yaml.")
     specification = spec.parse(request.specification)
@@ -56,7 +58,7 @@ def prepare(request: schemas.SubmitSpecification, rules: BuildRules) -> Prepared
     return PreparedSpecification(
         name=name,
         text=request.specification,
-        description=request.environment_description or specification.description or "",
+        description=check_description(request.environment_description or specification.description or ""),
         specification=specification,
     )
 
@@ -249,10 +251,18 @@ class LogSlice:
 
     data: bytes
     next_offset: int
-    complete: bool
+    size: int
+    """Bytes that the log has now."""
+    whole: bool
+    """Whether it will have no more."""
     status: BuildStatus
     status_info: str | None
     progress: schemas.LogProgress | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing will follow this slice."""
+        return self.whole and self.next_offset >= self.size
 
 
 def read_log(session: Session, identity: Identity, build_id: int, offset: int) -> LogSlice:
@@ -272,15 +282,25 @@ def peek_log(session: Session, build_id: int, offset: int) -> LogSlice:
     status, info, size, whole, progress = state
     start = min(max(offset, 0), size)
     chunks = queries.log_chunks(session, build_id, start, LOG_SLICE_CHUNKS) if start < size else ()
-    data = b"".join(chunk.data for chunk in chunks)[start - chunks[0].start :] if chunks else b""
+    first = chunks[0].start if chunks else start
+    text = b"".join(chunk.data for chunk in chunks)
+    begin = _start_of_character(text, start - first)
     return LogSlice(
-        data=data,
-        next_offset=start + len(data),
-        complete=whole and start + len(data) >= size,
+        data=text[begin:],
+        next_offset=first + len(text),
+        size=size,
+        whole=whole,
         status=status,
         status_info=info,
         progress=schemas.LogProgress.model_validate(progress) if progress else None,
     )
+
+
+def _start_of_character(text: bytes, at: int) -> int:
+    """Return the index of the UTF-8 character that holds byte `at`: continuation bytes are 10xxxxxx (RFC 3629)."""
+    while 0 < at < len(text) and text[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
 
 
 def cancel(session: Session, identity: Identity, build_id: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -52,3 +53,15 @@ class Changes:
         for topic in topics:
             for event in self._waiting.get(topic, ()):
                 event.set()
+
+
+async def wait(event: asyncio.Event, seconds: float) -> bool:
+    """Wait until `event` is set, at most `seconds`; tell whether it is.
+
+    `asyncio.wait_for` loses a cancellation that comes together with the event (CPython before 3.12), and a task that
+    somebody then waits for never ends; a time-out block does not.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import ConflictError, NotFoundError
-from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.names import DataDirectory, check_description
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import queries
@@ -44,6 +44,25 @@ def list_environments(
     return [views.environment(row) for row in rows], count
 
 
+def list_after(
+    session: Session,
+    identity: Identity,
+    *,
+    after: tuple[str, str] | None,
+    size: int,
+    namespace: str | None = None,
+    name: str | None = None,
+    search: str | None = None,
+    status: BuildStatus | None = None,
+) -> tuple[list[schemas.Environment], int]:
+    """Return what follows the namespace and environment `after`, and how many that is with those on this page."""
+    statement = queries.select_environments(
+        identity, namespace=namespace, name=name, search=search, status=status, after=after
+    )
+    rows, count = queries.page_of(session, statement, page=1, size=size)
+    return [views.environment(row) for row in rows], count
+
+
 def get_environment(
     session: Session, identity: Identity, namespace: str, name: str, *, data: DataDirectory
 ) -> schemas.Environment:
@@ -64,7 +83,7 @@ def update(
     """Activate a finished build of the environment, or change its description."""
     row = require(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
     if change.description is not None:
-        row.description = change.description
+        row.description = check_description(change.description)
         row.updated_at = datetime.now(UTC)
     if change.build_id is not None:
         _activate(session, row, change.build_id)

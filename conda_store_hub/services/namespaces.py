@@ -50,6 +50,12 @@ def require(session: Session, identity: Identity, name: str, permission: Permiss
     return row
 
 
+def may(session: Session, identity: Identity, name: str, permission: Permission) -> bool:
+    """Tell whether `identity` has `permission` in a namespace; pages offer only what can be done."""
+    row = queries.find_namespace(session, name)
+    return row is not None and _may(identity, row, permission)
+
+
 def _hidden(identity: Identity, message: str) -> NotFoundError | NotAuthenticatedError:
     return NotFoundError(message) if identity.authenticated else NotAuthenticatedError()
 

@@ -18,3 +18,5 @@ class BuildRules:
     artifacts: tuple[ArtifactType, ...]
     pip_index: str | None
     solve_seconds: int
+    refusal: str | None = None
+    """Why this service builds nothing at all; None when it does."""

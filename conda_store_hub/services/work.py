@@ -192,6 +192,11 @@ def _end(row: Build, error: CondaStoreHubError | None, *, cancelled: bool) -> No
     row.error_code = error.code if error else None
 
 
+def is_prefix_unused(session: Session, build_id: int) -> bool:
+    """Tell whether a build that ended has no use for its prefix."""
+    return _get(session, build_id).status is not BuildStatus.COMPLETED
+
+
 def requeue_stale(session: Session, *, worker: str | None = None) -> None:
     """Put builds back whose worker is gone: tried again, or failed with the reason when tried too often.
 
@@ -211,6 +216,18 @@ def requeue_stale(session: Session, *, worker: str | None = None) -> None:
             announce(session, QUEUE)
     if worker is not None:
         queries.release_artifacts(session, worker)
+
+
+def give_back(session: Session, build_id: int) -> None:
+    """Queue a build again because its worker stops on purpose: this was no attempt."""
+    row = _get(session, build_id)
+    if row.status is BuildStatus.BUILDING:
+        _move(row, BuildStatus.QUEUED)
+        row.attempt -= 1
+        row.prefix_name = None
+        queries.append_log(session, row.id, b"\nThe service stops; the build begins anew when it is back.\n\n")
+    row.worker = None
+    row.heartbeat_at = None
 
 
 def links_to_swap(session: Session) -> list[Link]:

@@ -1,0 +1,274 @@
+"""`conda-store-hub`: the commands, and the only place that knows the concrete classes of every layer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from traitlets import Integer, Unicode, default
+from traitlets.config import Application, Config
+
+from conda_store_hub import __version__, configfile
+from conda_store_hub.core.errors import CondaStoreHubError, ConfigurationError
+from conda_store_hub.db.session import Database
+from conda_store_hub.queue.executor import LocalExecutor
+from conda_store_hub.queue.janitor import Janitor
+from conda_store_hub.queue.runner import Runner
+from conda_store_hub.services.changes import Changes
+from conda_store_hub.settings import CondaStore
+from conda_store_hub.storage import prefixes
+from conda_store_hub.storage.base import LocalArtifactStore
+from conda_store_hub.storage.secrets import ensure_secret
+from conda_store_hub.web.auth import HubAuthenticator
+from conda_store_hub.web.base import Readiness, Services
+from conda_store_hub.web.routes import make_application
+
+CONFIG_FILE = "conda_store_hub_config.py"
+_MOST_BODY = 1 << 21
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class Command(Application):
+    """A command that reads the service's configuration file."""
+
+    version = __version__
+    classes = [CondaStore, HubAuthenticator, LocalExecutor]  # noqa: RUF012 - traitlets' way
+    config_file = Unicode(CONFIG_FILE, help="The service's configuration file.").tag(config=True)
+    aliases = {"config": "Command.config_file", "log-level": "Application.log_level"}  # noqa: RUF012
+
+    @default("log_level")
+    def _default_log_level(self) -> int:
+        return logging.INFO
+
+    @default("log_format")
+    def _default_log_format(self) -> str:
+        return "[%(levelname)1.1s %(asctime)s %(name)s] %(message)s"
+
+    def initialize(self, argv: list[str] | None = None) -> None:
+        """Read the command line, then the file; what the command line says wins."""
+        self.parse_command_line(argv)
+        said = self.config
+        file = configfile.load(Path(self.config_file).absolute(), [*self.classes, type(self), Application])
+        self.update_config(_with_environment(file))
+        self.update_config(said)
+        self.store = CondaStore(parent=self)
+
+    def start(self) -> None:
+        """Run, and say in one line what an administrator has to mend."""
+        try:
+            self.run()
+        except CondaStoreHubError as exc:
+            self.log.critical("%s", exc.public_message)
+            self.exit(exc.exit_code)
+
+    def run(self) -> None:
+        """Do what the command is for."""
+        raise NotImplementedError
+
+
+def _with_environment(config: Config) -> Config:
+    """Take from the environment what the file leaves open: where `configure` said that the data are."""
+    data = os.environ.get("CONDA_STORE_HUB_DATA")
+    if data and "store_directory" not in config.CondaStore:
+        config.CondaStore.store_directory = data
+    return config
+
+
+class UpgradeDb(Command):
+    """Bring the database's schema to this version's; `serve` does it too."""
+
+    name = "conda-store-hub-upgrade-db"
+
+    def run(self) -> None:
+        """Upgrade."""
+        prefixes.ensure_data_directory(self.store.data, publish_links=self.store.publish_links)
+        db = Database(self.store.url)
+        db.upgrade()
+        db.close()
+        self.log.info("the database is up to date")
+
+
+class Check(Command):
+    """Read the configuration and try what can be tried without serving."""
+
+    name = "conda-store-hub-check"
+
+    def run(self) -> None:
+        """Check."""
+        prefixes.ensure_data_directory(self.store.data, publish_links=self.store.publish_links)
+        refusal = LocalExecutor(parent=self).find_refusal()
+        if refusal:
+            raise ConfigurationError(refusal)
+        self.log.info("the configuration is good; data in %s", self.store.data.root)
+
+
+class Serve(Command):
+    """Serve pages and API under the Hub's prefix, and run builds."""
+
+    name = "conda-store-hub-serve"
+    port = Integer(10101, help="Port, when no Hub gives the address.").tag(config=True)
+
+    def run(self) -> None:
+        """Serve until a signal."""
+        os.umask(0o022)
+        if os.environ.get("CONDA_STORE_HUB_MANAGED"):
+            _end_with_parent()
+        prefixes.ensure_data_directory(self.store.data, publish_links=self.store.publish_links)
+        with _only_one(self.store.data.lock):
+            asyncio.run(self._serve())
+        # The engine's threads can crash an interpreter that ends in the usual way; nothing is left to write.
+        logging.shutdown()
+        os._exit(0)
+
+    async def _serve(self) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        changes = Changes()
+        executor = LocalExecutor(parent=self)
+        services = self._make_services(changes, executor)
+        server = self._listen(services)
+        starting = asyncio.create_task(self._start_work(services, executor))
+        starting.add_done_callback(lambda task: _stop_on_failure(task, stop))
+        await stop.wait()
+        server.stop()
+        if not starting.done():
+            starting.cancel()
+        started = (await asyncio.gather(starting, return_exceptions=True))[0]
+        if isinstance(started, Janitor):
+            await executor.stop()
+            await started.stop()
+        services.db.close()
+        if isinstance(started, Exception):
+            raise started
+
+    def _make_services(self, changes: Changes, executor: LocalExecutor) -> Services:
+        return Services(
+            db=Database(self.store.url, listener=changes.publish),
+            store=LocalArtifactStore(self.store.data.objects),
+            changes=changes,
+            data=self.store.data,
+            rules=self.store.build_rules(executor.find_refusal()),
+            hub=HubAuthenticator(parent=self),
+            readiness=Readiness(),
+        )
+
+    def _listen(self, services: Services) -> HTTPServer:
+        address = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL") or f"http://127.0.0.1:{self.port}")
+        prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
+        secret = ensure_secret(self.store.data, "cookie")
+        application = make_application(services, prefix=prefix, cookie_secret=secret)
+        server = HTTPServer(application, xheaders=True, max_body_size=_MOST_BODY)
+        try:
+            server.add_sockets(bind_sockets(address.port or self.port, address.hostname))
+        except OSError as exc:
+            raise ConfigurationError(
+                f"The address {address.geturl()} cannot be used: {exc.strerror}."
+                " Choose another port with configure(c, port=…)."
+            ) from exc
+        self.log.info("listening on %s%s", address.geturl(), prefix)
+        return server
+
+    async def _start_work(self, services: Services, executor: LocalExecutor) -> Janitor:
+        """Everything that may take long, while the port already answers."""
+        await asyncio.to_thread(services.db.upgrade)
+        janitor = Janitor(db=services.db, data=services.data, worker=executor.worker, log=self.log)
+        await janitor.repair_after_start()
+        if services.rules.refusal:
+            self.log.warning("%s", services.rules.refusal)
+        else:
+            executor.start(db=services.db, changes=services.changes, runner=self._make_runner(services, executor))
+        janitor.start()
+        services.readiness.ready = True
+        gc.collect()
+        gc.freeze()
+        return janitor
+
+    def _make_runner(self, services: Services, executor: LocalExecutor) -> Runner:
+        return Runner(
+            db=services.db,
+            store=services.store,
+            data=services.data,
+            rules=services.rules,
+            worker=executor.worker,
+            build_seconds=executor.build_seconds,
+            log=logging.getLogger(f"{self.log.name}.runner"),
+        )
+
+
+def _stop_on_failure(task: asyncio.Task[Any], stop: asyncio.Event) -> None:
+    if task.cancelled() or task.exception() is not None:
+        stop.set()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the Hub is gone: it would hold the port that the next Hub needs."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _only_one(path: Path) -> Generator[IO[str]]:
+    """Hold the lock of a data directory: two services on one would take over each other's builds."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise ConfigurationError(f"Another service is running on {path.parent}; end it first.") from exc
+        yield file
+
+
+class CondaStoreHub(Application):
+    """Conda environments for JupyterHub."""
+
+    name = "conda-store-hub"
+    version = __version__
+    subcommands = {  # noqa: RUF012 - traitlets' way
+        "serve": (Serve, "Serve pages and API under the Hub's prefix, and run builds."),
+        "check": (Check, "Read the configuration and try what can be tried without serving."),
+        "upgrade-db": (UpgradeDb, "Bring the database's schema to this version's."),
+        "demo": (Application, "Start a Hub with the service, build an example and compute in it."),
+        "demo-channel": (Application, "Make a conda channel from the running interpreter and wheels."),
+    }
+
+    def start(self) -> None:
+        """Without a subcommand, show what there is."""
+        if self.subapp is None:
+            self.print_help()
+            self.exit(2)
+        super().start()
+
+
+def main() -> None:
+    """Run the command line."""
+    command = sys.argv[1:2]
+    if command == ["demo"]:
+        from conda_store_hub.demo.run import main as run_demo  # only the demo needs a Hub's parts
+
+        run_demo(sys.argv[2:])
+    elif command == ["demo-channel"]:
+        from conda_store_hub.demo.channel import main as make_channel  # loads the engine
+
+        make_channel(sys.argv[2:])
+    else:
+        _launch()
+
+
+def _launch() -> None:
+    try:
+        CondaStoreHub.launch_instance()
+    except CondaStoreHubError as exc:
+        sys.stderr.write(f"conda-store-hub: {exc.public_message}\n")
+        sys.exit(exc.exit_code)

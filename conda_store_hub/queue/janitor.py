@@ -1,0 +1,73 @@
+"""Puts right what a crash left: builds without a worker, links behind their rows, prefixes that nobody owns."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from conda_store_hub.core.errors import StorageError, UnavailableError
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.db.session import Database
+from conda_store_hub.services import work
+from conda_store_hub.storage import prefixes
+
+_EVERY_SECONDS = 60.0
+
+
+class Janitor:
+    """Repairs at start, then every minute."""
+
+    def __init__(self, *, db: Database, data: DataDirectory, worker: str, log: logging.Logger) -> None:
+        self._db = db
+        self._data = data
+        self._worker = worker
+        self._log = log
+        self._task: asyncio.Task[None] | None = None
+
+    async def repair_after_start(self) -> None:
+        """Take over what this worker had before it began anew. Only one service has a data directory."""
+        await self._db.write(work.requeue_stale, worker=self._worker)
+        await self.swap_links()
+
+    def start(self) -> None:
+        """Begin the rounds."""
+        self._task = asyncio.create_task(self._go_round(), name="janitor")
+
+    async def stop(self) -> None:
+        """End the rounds."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _go_round(self) -> None:
+        await self._attempt(self.remove_orphans)
+        while True:
+            await asyncio.sleep(_EVERY_SECONDS)
+            await self._attempt(self.requeue)
+            await self._attempt(self.swap_links)
+
+    async def _attempt(self, job: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await job()
+        except (StorageError, UnavailableError, OSError) as exc:
+            self._log.warning("janitor: %s failed: %s", job.__name__, exc)
+        except Exception:  # noqa: BLE001 - a process edge: it logs, and the service goes on
+            self._log.exception("janitor: %s failed", job.__name__)
+
+    async def requeue(self) -> None:
+        """Put builds back whose worker has not been heard of for a minute."""
+        await self._db.write(work.requeue_stale)
+
+    async def swap_links(self) -> None:
+        """Make links show the active builds, where a crash came between row and link."""
+        for link in await self._db.read(work.links_to_swap):
+            await asyncio.to_thread(prefixes.swap_link, self._data, link.namespace, link.environment, link.prefix_name)
+            await self._db.write(work.record_link, link)
+
+    async def remove_orphans(self) -> None:
+        """Remove prefixes and scratch that belong to no build, the half-made ones of killed builders."""
+        on_disk = await asyncio.to_thread(prefixes.list_prefixes, self._data)
+        for name in sorted(await self._db.read(work.unknown_prefixes, on_disk)):
+            self._log.info("removing the prefix %s, which no build owns", name)
+            await asyncio.to_thread(prefixes.remove_prefix, self._data, name)

@@ -1,0 +1,293 @@
+"""One build from claim to end: the builder's events become rows, its files artifacts, its prefix the active one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conda_store_hub.core import errors
+from conda_store_hub.core.errors import (
+    BuilderDiedError,
+    BuildError,
+    BuildTimedOutError,
+    CondaStoreHubError,
+    StorageError,
+    UnavailableError,
+)
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.protocol import (
+    ArtifactEvent,
+    ArtifactType,
+    BuildEvent,
+    BuildRequest,
+    Directories,
+    ErrorEvent,
+    LockEvent,
+    PhaseEvent,
+    ProgressEvent,
+    ResultEvent,
+    UsableEvent,
+)
+from conda_store_hub.db.session import Database
+from conda_store_hub.queue.process import BUILDER, BuilderProcess
+from conda_store_hub.services import builds, work
+from conda_store_hub.services.changes import wait
+from conda_store_hub.services.rules import BuildRules
+from conda_store_hub.services.work import Claim
+from conda_store_hub.storage import prefixes
+from conda_store_hub.storage.base import ArtifactStore, artifact_key
+
+HEARTBEAT_SECONDS = 1.0
+_FLUSH_SECONDS = 0.1  # what a reader of the live log waits at most, before the network
+_LONGEST_LOG = 64 << 20
+_PATIENCE_SECONDS = 2.0  # between tries to write down an end that the database would not take
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """What the builder said since the last tick, and what it said for good."""
+
+    log: bytearray = field(default_factory=bytearray)
+    phases: list[PhaseEvent] = field(default_factory=lambda: list[PhaseEvent]())
+    progress: ProgressEvent | None = None
+    logged: int = 0
+    error: CondaStoreHubError | None = None
+    done: bool = False
+    cancelled: bool = False
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Runner:
+    """Runs claimed builds; one instance serves many at once."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        store: ArtifactStore,
+        data: DataDirectory,
+        rules: BuildRules,
+        worker: str,
+        build_seconds: int,
+        log: logging.Logger,
+        command: Sequence[str] = BUILDER,
+    ) -> None:
+        self._db = db
+        self._store = store
+        self._data = data
+        self._rules = rules
+        self._worker = worker
+        self._build_seconds = build_seconds
+        self._log = log
+        self._command = command
+
+    async def run(self, claim: Claim) -> None:
+        """Do a build to its end. Cancelling this task gives the build back to the queue."""
+        self._log.info("build %s starts: %s, attempt %s", claim.build_id, claim.name, claim.attempt)
+        home = self._data.work / f"{claim.build_id}-{claim.prefix_name}"
+        state = _Progress()
+        try:
+            await asyncio.to_thread(home.mkdir, mode=0o700, exist_ok=True)
+            await self._build(claim, home, state)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._patiently(lambda: self._db.write(work.give_back, claim.build_id)))
+            raise
+        except (OSError, StorageError) as exc:
+            state.error = _as_build_error(exc)
+        except Exception:  # noqa: BLE001 - a process edge: it logs, and the service goes on
+            self._log.exception("build %s: the runner failed", claim.build_id)
+            state.error = BuildError("The service failed while it ran this build; its log has the details.")
+        else:
+            state.error = state.error or (None if state.done or state.cancelled else BuilderDiedError())
+        finally:
+            await asyncio.to_thread(prefixes.remove_tree, home)
+        await self._end(claim, state)
+
+    async def _build(self, claim: Claim, home: Path, state: _Progress) -> None:
+        builder = await BuilderProcess.start(self._request(claim, home), home, self._command)
+        try:
+            async with asyncio.timeout(self._build_seconds):
+                await self._follow(claim, home, builder, state)
+        except TimeoutError:
+            await builder.stop()
+            state.error = BuildTimedOutError(f"The build took longer than {self._build_seconds} s.")
+        finally:
+            await asyncio.shield(builder.stop())
+            builder.close()
+        if state.error is None and not state.done and not state.cancelled:
+            state.error = _death(await builder.wait())
+
+    async def _follow(self, claim: Claim, home: Path, builder: BuilderProcess, state: _Progress) -> None:
+        ticking = asyncio.create_task(self._tick_until_stopped(claim, builder, state))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._read_log(builder, state))
+                group.create_task(self._read_events(claim, home, builder, state))
+        except ExceptionGroup as group_of_errors:
+            raise group_of_errors.exceptions[0] from group_of_errors
+        finally:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+        await self._tick(claim, state)
+
+    async def _read_log(self, builder: BuilderProcess, state: _Progress) -> None:
+        async for data in builder.log():
+            if state.logged < _LONGEST_LOG:
+                state.log += data
+                state.logged += len(data)
+                if state.logged >= _LONGEST_LOG:
+                    state.log += b"\n[the log is cut here: it has more than 64 MB]\n"
+                state.news.set()
+
+    async def _read_events(self, claim: Claim, home: Path, builder: BuilderProcess, state: _Progress) -> None:
+        async for event in builder.events():
+            await self._take(claim, home, event, state)
+            state.news.set()
+
+    async def _take(self, claim: Claim, home: Path, event: BuildEvent, state: _Progress) -> None:
+        match event:
+            case PhaseEvent():
+                state.phases.append(event)
+            case ProgressEvent():
+                state.progress = event
+            case LockEvent():
+                await self._keep(claim, home, await asyncio.to_thread(_records_artifact, event))
+            case UsableEvent():
+                await self._activate(claim, event)
+            case ArtifactEvent():
+                await self._keep(claim, home, event)
+            case ErrorEvent():
+                state.error = _rebuilt(event)
+            case ResultEvent():
+                state.done = True
+
+    async def _activate(self, claim: Claim, event: UsableEvent) -> None:
+        if await self._db.write(work.mark_usable, claim.build_id, event):
+            await self._link(claim.build_id)
+        self._log.info("build %s is usable", claim.build_id)
+
+    async def _link(self, build_id: int) -> None:
+        link = await self._db.read(work.link_of, build_id)
+        await asyncio.to_thread(prefixes.swap_link, self._data, link.namespace, link.environment, link.prefix_name)
+        await self._db.write(work.record_link, link)
+
+    async def _keep(self, claim: Claim, home: Path, event: ArtifactEvent) -> None:
+        """Bytes first, row second: a row never points at bytes that are not there."""
+        key = ""
+        if not event.error:
+            key = artifact_key(event.sha256)
+            await asyncio.to_thread(self._adopt, home, Path(event.path), key)
+        await self._db.write(work.record_artifact, claim.build_id, event, key)
+
+    def _adopt(self, home: Path, path: Path, key: str) -> None:
+        if path.resolve().parent != home.resolve() or not path.is_file():
+            raise BuildError(f"The builder reported an artifact outside of its directory: {path.name}.")
+        self._store.adopt(path, key)
+
+    async def _tick_until_stopped(self, claim: Claim, builder: BuilderProcess, state: _Progress) -> None:
+        while True:
+            await wait(state.news, HEARTBEAT_SECONDS)
+            state.news.clear()
+            if not await self._tick(claim, state):
+                state.cancelled = True
+                await builder.stop()
+                return
+            await asyncio.sleep(_FLUSH_SECONDS)
+
+    async def _tick(self, claim: Claim, state: _Progress) -> bool:
+        log, phases, progress = bytes(state.log), list(state.phases), state.progress
+        try:
+            go_on = await self._db.write(
+                work.tick, claim.build_id, self._worker, log=log, phases=phases, progress=progress
+            )
+        except (StorageError, UnavailableError) as exc:
+            self._log.warning("build %s: cannot record progress: %s", claim.build_id, exc.message)
+            return True
+        del state.log[: len(log)]
+        del state.phases[: len(phases)]
+        if state.progress is progress:
+            state.progress = None
+        return go_on
+
+    async def _end(self, claim: Claim, state: _Progress) -> None:
+        error = None if state.cancelled else state.error
+        await self._patiently(lambda: self._db.write(work.finish, claim.build_id, error, cancelled=state.cancelled))
+        if not claim.prefix_ready and await self._db.read(work.is_prefix_unused, claim.build_id):
+            await asyncio.to_thread(prefixes.remove_prefix, self._data, claim.prefix_name)
+        outcome = "cancelled" if state.cancelled else error.code if error else "done"
+        self._log.info("build %s ends: %s", claim.build_id, outcome)
+
+    async def _patiently(self, write: Callable[[], Awaitable[object]]) -> None:
+        """Write down what must not be lost, for as long as the database does not take it."""
+        while True:
+            try:
+                await write()
+            except (StorageError, UnavailableError) as exc:
+                self._log.warning("waiting for the database: %s", exc.message)
+                await asyncio.sleep(_PATIENCE_SECONDS)
+            else:
+                return
+
+    def _request(self, claim: Claim, home: Path) -> BuildRequest:
+        return BuildRequest(
+            build_id=claim.build_id,
+            name=claim.name,
+            channels=builds.resolve_channels(claim.specification, self._rules),
+            dependencies=claim.specification.dependencies,
+            pip=claim.specification.pip,
+            variables=claim.specification.variables,
+            platform=self._rules.platform,
+            directories=Directories(
+                prefix=str(self._data.prefix(claim.prefix_name)),
+                packages=str(self._data.packages),
+                bytecode=str(self._data.bytecode),
+                repodata=str(self._data.repodata),
+                pip_cache=str(self._data.pip_cache),
+                work=str(home),
+            ),
+            artifacts=claim.artifacts,
+            prefix_ready=claim.prefix_ready,
+            pip_index=self._rules.pip_index,
+            solve_seconds=self._rules.solve_seconds,
+            sha256=claim.sha256,
+        )
+
+
+def _records_artifact(event: LockEvent) -> ArtifactEvent:
+    data = Path(event.path).read_bytes()
+    return ArtifactEvent(
+        artifact=ArtifactType.RECORDS, path=event.path, sha256=hashlib.sha256(data).hexdigest(), size=len(data)
+    )
+
+
+def _rebuilt(event: ErrorEvent) -> CondaStoreHubError:
+    known = {
+        value.code: value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, (BuildError, errors.InvalidRequestError))
+    }
+    return known.get(event.code, BuildError)(event.message, detail=event.detail, line=event.line, column=event.column)
+
+
+def _death(code: int) -> BuilderDiedError:
+    if code == -signal.SIGKILL:
+        return BuilderDiedError(
+            "The builder was killed, most often because the machine ran out of memory;"
+            " try again, or ask an administrator."
+        )
+    how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    return BuilderDiedError(f"The builder ended {how} without a result; its last lines are in the log.")
+
+
+def _as_build_error(exc: OSError | StorageError) -> BuildError:
+    if isinstance(exc, StorageError):
+        kind = errors.BuildDiskFullError if isinstance(exc, errors.StorageFullError) else BuildError
+        return kind(exc.message)
+    full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+    return errors.BuildDiskFullError() if full else BuildError(f"The service could not run the build: {exc.strerror}.")

@@ -1,0 +1,51 @@
+"""Fixtures that every part of the suite may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.db.session import Database
+from conda_store_hub.services.rules import BuildRules
+from conda_store_hub.storage import prefixes
+from tests.support import make
+
+
+@pytest.fixture
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataDirectory:
+    """A data directory with a path short enough for prefixes."""
+    directory = DataDirectory(tmp_path_factory.mktemp("d"))
+    prefixes.ensure_data_directory(directory, publish_links=False)
+    return directory
+
+
+@pytest.fixture
+def db(data: DataDirectory) -> Iterator[Database]:
+    """A migrated database in a file of its own."""
+    database = Database(f"sqlite:///{data.database}")
+    database.upgrade()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def rules() -> BuildRules:
+    """Rules that allow what stands under one alias."""
+    return make.rules()
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """In CI nothing may be skipped: a part that is missing there is a failure."""
+    if os.environ.get("CI") and call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception):
+        call.excinfo = pytest.ExceptionInfo.from_exception(
+            AssertionError(f"skipped in CI, where nothing is skipped: {call.excinfo.value}")
+        )
+
+
+def repository() -> Path:
+    """Return the root of the checkout."""
+    return Path(__file__).resolve().parents[1]

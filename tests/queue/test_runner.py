@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
+from conda_store_hub.db.session import Database
+from conda_store_hub.queue.executor import LocalExecutor
+from conda_store_hub.queue.janitor import Janitor
+from conda_store_hub.queue.runner import Runner
+from conda_store_hub.services import builds, environments, work
+from conda_store_hub.services.changes import Changes
+from conda_store_hub.storage.base import LocalArtifactStore
+from tests.support import make
+from tests.support.make import ALICE
+
+SCRIPT = (sys.executable, str(Path(__file__).parents[1] / "support" / "scripted_builder.py"))
+LOG = logging.getLogger("test")
+
+
+@dataclass
+class Bench:
+    """A running executor over a database of its own."""
+
+    db: Database
+    data: DataDirectory
+    executor: LocalExecutor
+    changes: Changes
+
+    def submit(self, name: str) -> int:
+        return make.submit(self.db, yaml=make.text(name))
+
+    def build(self, build_id: int) -> schemas.Build:
+        return self.db.read_sync(builds.get_build, ALICE, build_id, data=self.data)
+
+    async def until(self, happened: Callable[[], object], seconds: float = 30) -> None:
+        async with asyncio.timeout(seconds):
+            while not happened():
+                await asyncio.sleep(0.02)
+
+    async def ended(self, build_id: int) -> schemas.Build:
+        await self.until(lambda: self.log_of(build_id).complete)
+        return self.build(build_id)
+
+    def log_of(self, build_id: int) -> builds.LogSlice:
+        return self.db.read_sync(builds.read_log, ALICE, build_id, 0)
+
+    def artifact(self, build: schemas.Build, kind: ArtifactType) -> schemas.Artifact:
+        return next(item for item in build.build_artifacts if item.artifact_type is kind)
+
+
+@asynccontextmanager
+async def bench(data: DataDirectory, *, build_seconds: int = 60, concurrency: int = 1) -> AsyncIterator[Bench]:
+    changes = Changes()
+    db = Database(f"sqlite:///{data.database}", listener=changes.publish)
+    db.upgrade()
+    executor = LocalExecutor(concurrency=concurrency, allow_root=True)
+    runner = Runner(
+        db=db,
+        store=LocalArtifactStore(data.objects),
+        data=data,
+        rules=make.rules(),
+        worker=executor.worker,
+        build_seconds=build_seconds,
+        log=LOG,
+        command=SCRIPT,
+    )
+    janitor = Janitor(db=db, data=data, worker=executor.worker, log=LOG)
+    await janitor.repair_after_start()
+    await janitor.remove_orphans()
+    executor.start(db=db, changes=changes, runner=runner)
+    try:
+        yield Bench(db, data, executor, changes)
+    finally:
+        await executor.stop()
+        db.close()
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(90):
+            await scenario()
+
+    asyncio.run(bounded())
+
+
+def prefixes_on_disk(data: DataDirectory) -> list[str]:
+    return sorted(path.name for path in data.prefixes.iterdir())
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_build_becomes_usable_active_linked_and_gets_its_artifacts(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build = await at.ended(at.submit("good"))
+            assert build.status is BuildStatus.COMPLETED
+            assert build.active
+            assert data.link("alice", "good").readlink() == Path(build.prefix or "")
+            assert (data.link("alice", "good") / "whole").exists()
+            assert {item.artifact_type: item.state for item in build.build_artifacts} == dict.fromkeys(
+                [ArtifactType.LOCKFILE, ArtifactType.YAML, ArtifactType.CONDA_PACK, ArtifactType.RECORDS],
+                ArtifactState.READY,
+            )
+            assert "hello ☃ from the builder" in at.log_of(build.id).data.decode()
+            assert [(phase.phase, phase.seconds) for phase in build.phases] == [("install", 0.5)]
+            assert list(data.work.iterdir()) == []
+
+    run(scenario)
+
+
+def test_a_failure_keeps_its_reason_and_leaves_no_prefix(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build = await at.ended(at.submit("fails"))
+            assert (build.status, build.error_code) == (BuildStatus.FAILED, "package-not-found")
+            assert build.status_info == "There is no package nosuch. (line 4, column 5)"
+            assert prefixes_on_disk(data) == []
+            assert not data.link("alice", "fails").exists()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("dies", "exit code 3"), ("killed", "out of memory"), ("half-prefix", "exit code 1")]
+)
+def test_a_builder_that_ends_without_a_result_fails_the_build(data: DataDirectory, name: str, says: str) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build = await at.ended(at.submit(name))
+            assert (build.status, build.error_code) == (BuildStatus.FAILED, "builder-died")
+            assert says in (build.status_info or "")
+            assert prefixes_on_disk(data) == []
+
+    run(scenario)
+
+
+def test_a_crash_after_the_written_result_is_a_success(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build = await at.ended(at.submit("crashes-after-success"))
+            assert build.status is BuildStatus.COMPLETED
+            assert all(item.state is ArtifactState.READY for item in build.build_artifacts)
+
+    run(scenario)
+
+
+def test_nonsense_among_the_events_is_passed_over(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            assert (await at.ended(at.submit("talks-nonsense"))).status is BuildStatus.COMPLETED
+
+    run(scenario)
+
+
+def test_one_artifact_that_cannot_be_made_does_not_fail_the_build(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build = await at.ended(at.submit("artifact-fails"))
+            assert build.status is BuildStatus.COMPLETED
+            failed = at.artifact(build, ArtifactType.CONDA_PACK)
+            assert (failed.state, failed.error) == (ArtifactState.FAILED, "It would not pack.")
+
+    run(scenario)
+
+
+def test_a_builder_cannot_have_foreign_files_adopted(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build = await at.ended(at.submit("escapes"))
+            assert at.artifact(build, ArtifactType.YAML).state is ArtifactState.FAILED
+            assert Path("/etc/passwd").exists()
+
+    run(scenario)
+
+
+def test_a_long_log_is_whole_and_no_character_is_split(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build_id = at.submit("floods")
+            await at.ended(build_id)
+            text, offset = b"", 0
+            while True:
+                piece = at.db.read_sync(builds.read_log, ALICE, build_id, offset)
+                piece.data.decode()
+                text, offset = text + piece.data, piece.next_offset
+                if piece.complete:
+                    break
+            assert text.decode().count("☃") == 99 * 20_000 + 1
+
+    run(scenario)
+
+
+def test_a_running_build_is_cancelled_with_all_that_it_started(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build_id = at.submit("ignores-term")
+            await at.until((data.work / "hanging").exists)
+            pids = [int(pid) for pid in (data.work / "hanging").read_text().split()]
+            at.db.write_sync(builds.cancel, ALICE, build_id)
+            build = await at.ended(build_id)
+            assert (build.status, build.status_info) == (BuildStatus.CANCELED, "Cancelled by alice.")
+            await at.until(lambda: not any(is_alive(pid) for pid in pids))
+
+    run(scenario)
+
+
+def test_a_queued_build_is_cancelled_at_once(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            at.submit("hangs")
+            await at.until((data.work / "hanging").exists)
+            waiting = at.submit("good")
+            assert at.build(waiting).position == 1
+            at.db.write_sync(builds.cancel, ALICE, waiting)
+            assert at.build(waiting).status is BuildStatus.CANCELED
+
+    run(scenario)
+
+
+def test_a_build_that_takes_too_long_is_ended_and_says_so(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data, build_seconds=1) as at:
+            build = await at.ended(at.submit("hangs"))
+            assert (build.status, build.error_code) == (BuildStatus.FAILED, "timed-out")
+
+    run(scenario)
+
+
+def test_a_service_that_stops_gives_its_build_back_and_the_next_one_does_it(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build_id = at.submit("hangs")
+            await at.until((data.work / "hanging").exists)
+            pid = int((data.work / "hanging").read_text())
+        assert not is_alive(pid)
+        (data.work / "hanging").unlink()
+        async with bench(data) as at:
+            await at.until((data.work / "hanging").exists)
+            assert at.build(build_id).status is BuildStatus.BUILDING
+
+    run(scenario)
+
+
+def test_artifacts_left_unfinished_are_made_after_a_restart_without_a_new_prefix(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build_id = at.submit("slow-artifacts")
+            await at.until((data.work / "hanging").exists)
+            await at.until(lambda: at.build(build_id).active)
+            first = at.build(build_id)
+        async with bench(data) as at:
+            build = await at.ended(build_id)
+            assert build.prefix == first.prefix
+            assert at.artifact(build, ArtifactType.CONDA_PACK).state is ArtifactState.READY
+
+    run(scenario)
+
+
+def test_builds_of_a_killed_service_are_tried_again_and_then_given_up(data: DataDirectory, db: Database) -> None:
+    worker = LocalExecutor().worker
+    build_id = make.submit(db)
+    for _ in range(work.MOST_ATTEMPTS - 1):
+        assert db.write_sync(work.claim, worker) is not None
+        db.write_sync(work.requeue_stale, worker=worker)
+        assert db.read_sync(builds.get_build, ALICE, build_id, data=data).status is BuildStatus.QUEUED
+    assert db.write_sync(work.claim, worker) is not None
+    db.write_sync(work.requeue_stale, worker=worker)
+    build = db.read_sync(builds.get_build, ALICE, build_id, data=data)
+    assert (build.status, build.error_code) == (BuildStatus.FAILED, "interrupted")
+
+
+def test_a_link_behind_its_row_is_put_right_at_the_next_start(data: DataDirectory, db: Database) -> None:
+    build_id = make.submit(db)
+    assert make.complete(db, build_id)  # the crash comes here: row written, link not
+    assert not data.link("alice", "ml").is_symlink()
+
+    async def scenario() -> None:
+        async with bench(data):
+            build = db.read_sync(builds.get_build, ALICE, build_id, data=data)
+            assert data.link("alice", "ml").readlink() == Path(build.prefix or "")
+
+    run(scenario)
+
+
+def test_prefixes_that_no_build_owns_are_removed_at_start(data: DataDirectory) -> None:
+    (data.prefixes / "orphan" / "bin").mkdir(parents=True)
+    (data.prefixes / "orphan" / "bin" / "python").touch(mode=0o444)
+
+    async def scenario() -> None:
+        async with bench(data) as at:
+            await at.until(lambda: prefixes_on_disk(data) == [])
+
+    run(scenario)
+
+
+def test_no_more_builds_run_at_once_than_there_are_slots(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data, concurrency=2) as at:
+            ids = [at.submit("hangs") for _ in range(4)]
+            await at.until(lambda: [at.build(i).status for i in ids].count(BuildStatus.BUILDING) == 2)
+            assert [at.build(i).position for i in ids[2:]] == [1, 2]
+
+    run(scenario)
+
+
+def test_a_build_submitted_earlier_does_not_undo_a_later_one(db: Database, data: DataDirectory) -> None:
+    early, late = make.submit(db), make.submit(db)
+    claims = [db.write_sync(work.claim, "local:test") for _ in range(2)]
+    assert [claim.build_id for claim in claims if claim] == [early, late]
+    assert db.write_sync(work.mark_usable, late, make.usable())
+    assert not db.write_sync(work.mark_usable, early, make.usable())
+    assert db.read_sync(builds.get_build, ALICE, late, data=data).active
+
+
+def test_a_rollback_made_while_a_build_runs_stays(db: Database, data: DataDirectory) -> None:
+    old = make.submit(db)
+    make.complete(db, old)
+    newer = make.submit(db)
+    make.complete(db, newer)
+    running = make.submit(db)
+    assert db.write_sync(work.claim, "local:test") is not None
+    db.write_sync(environments.update, ALICE, "alice", "ml", schemas.ActivateBuild(build_id=old))
+    assert not db.write_sync(work.mark_usable, running, make.usable())
+    assert db.read_sync(builds.get_build, ALICE, old, data=data).active
+    assert make.complete(db, make.submit(db)), "what is submitted after the rollback activates itself again"
+
+
+def test_the_runner_never_passes_the_services_secrets_on(monkeypatch: pytest.MonkeyPatch, data: DataDirectory) -> None:
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret-of-the-hub")
+
+    async def scenario() -> None:
+        async with bench(data) as at:
+            at.submit("hangs")
+            await at.until((data.work / "hanging").exists)
+            pid = int((data.work / "hanging").read_text())
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+            assert b"secret-of-the-hub" not in environment
+            assert b"HOME=" in environment
+            assert os.getpgid(pid) == pid
+
+    run(scenario)

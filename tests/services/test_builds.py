@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.errors import (
+    ConflictError,
+    InvalidNameError,
+    InvalidRequestError,
+    InvalidSpecificationError,
+    NotFoundError,
+    PolicyRefusedError,
+)
+from conda_store_hub.core.names import BuildKey, DataDirectory
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
+from conda_store_hub.db.session import Database
+from conda_store_hub.services import artifacts, builds, environments, work
+from tests.support import make
+from tests.support.make import ALICE
+
+
+def prepare(text: str, **request: object) -> builds.PreparedSpecification:
+    return builds.prepare(schemas.SubmitSpecification(specification=text, **request), make.rules())
+
+
+def test_a_submission_is_queued_with_the_text_as_typed(db: Database, data: DataDirectory) -> None:
+    yaml = "# for the course\n" + make.text()
+    build = db.read_sync(builds.get_build, ALICE, make.submit(db, yaml=yaml), data=data)
+    assert build.status is BuildStatus.QUEUED
+    assert build.position == 1
+    assert build.specification.text == yaml
+    assert build.requested_by == "alice"
+    assert build.prefix is None
+    key = BuildKey.parse(build.build_key)
+    assert (key.build_id, key.environment, key.spec_sha256) == (build.id, "ml", build.specification.sha256)
+
+
+def test_each_submission_is_a_build_of_its_own(db: Database) -> None:
+    first, second = make.submit(db), make.submit(db)
+    assert second > first
+    listed, count = db.read_sync(builds.list_builds, ALICE, page=1, size=10)
+    assert [build.id for build in listed] == [second, first]
+    assert count == 2
+
+
+def test_a_name_that_differs_only_in_case_is_refused(db: Database) -> None:
+    make.submit(db, yaml=make.text("ML"))
+    with pytest.raises(ConflictError, match="“ML”"):
+        make.submit(db, yaml=make.text("ml"))
+
+
+def test_a_name_that_is_not_the_one_asked_for_is_refused_and_both_are_named() -> None:
+    with pytest.raises(InvalidSpecificationError, match="“ml”.*“other”"):
+        prepare(make.text("ml"), environment_name="other")
+
+
+def test_a_specification_without_a_name_takes_the_one_asked_for() -> None:
+    assert prepare("channels: [main]\ndependencies: [python]", environment_name="asked").name == "asked"
+    with pytest.raises(InvalidSpecificationError, match="no `name:`"):
+        prepare("channels: [main]\ndependencies: [python]")
+    with pytest.raises(InvalidNameError):
+        prepare("channels: [main]\ndependencies: [python]", environment_name="../x")
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "line"),
+    [
+        (make.text("ml", "python", "num py"), InvalidSpecificationError, 6),
+        (make.text("ml", "python", "https://x.example/a-1-0.conda"), PolicyRefusedError, 6),
+        (make.text("ml", "other::numpy"), PolicyRefusedError, 5),
+        (make.text("ml", "python", "pip:\n      - -e ."), PolicyRefusedError, 7),
+        (make.text("ml", "numpy", "pip:\n      - flask"), InvalidSpecificationError, 7),
+        (make.text().replace("- main", "- file:///srv"), PolicyRefusedError, 3),
+        (make.text().replace("- main", "- https://elsewhere.example/main"), PolicyRefusedError, 3),
+        (make.text() + "platforms: [osx-arm64]\n", PolicyRefusedError, None),
+    ],
+)
+def test_what_the_rules_do_not_allow_is_refused_at_its_line(text: str, error: type, line: int | None) -> None:
+    with pytest.raises(error) as caught:
+        prepare(text)
+    assert caught.value.line == line
+
+
+def test_a_lockfile_is_refused_in_words_until_it_can_be_taken() -> None:
+    with pytest.raises(InvalidRequestError, match="lockfile"):
+        prepare(make.text(), is_lockfile=True)
+
+
+def test_a_service_that_does_not_build_says_why() -> None:
+    request = schemas.SubmitSpecification(specification=make.text())
+    with pytest.raises(PolicyRefusedError, match="runs as root"):
+        builds.prepare(request, make.rules(refusal="This service runs as root."))
+
+
+def test_channels_are_those_written_else_the_defaults_each_once() -> None:
+    written = prepare("name: ml\nchannels: [b, a, b, nodefaults]\ndependencies: [python]").specification
+    assert builds.resolve_channels(written, make.rules()) == (
+        "https://channels.example/b",
+        "https://channels.example/a",
+    )
+    silent = prepare("name: ml\ndependencies: [python]").specification
+    assert builds.resolve_channels(silent, make.rules()) == ("https://channels.example/main",)
+
+
+def test_only_a_completed_build_of_the_environment_can_be_activated(db: Database) -> None:
+    other = make.submit(db, yaml=make.text("other"))
+    queued = make.submit(db)
+    with pytest.raises(NotFoundError):
+        db.write_sync(environments.update, ALICE, "alice", "ml", schemas.ActivateBuild(build_id=other))
+    with pytest.raises(ConflictError, match="QUEUED"):
+        db.write_sync(environments.update, ALICE, "alice", "ml", schemas.ActivateBuild(build_id=queued))
+
+
+def test_packages_are_shared_by_builds_and_listed_by_name(db: Database) -> None:
+    event = make.usable("python=3.11.7", "Numpy=1.26", "attrs=23")
+    first, second = make.submit(db), make.submit(db)
+    make.complete(db, first, event)
+    make.complete(db, second, event)
+    listed = [db.read_sync(builds.list_packages, ALICE, build_id, page=1, size=10)[0] for build_id in (first, second)]
+    assert [package.name for package in listed[0]] == ["Numpy", "attrs", "python"]
+    assert [package.id for package in listed[0]] == [package.id for package in listed[1]]
+
+
+def test_an_artifact_is_found_when_its_bytes_are_there_and_not_before(db: Database) -> None:
+    build_id = make.submit(db)
+    with pytest.raises(ConflictError, match="being made"):
+        db.read_sync(artifacts.locate, ALICE, build_id, ArtifactType.YAML)
+    make.complete(db, build_id)
+    event = make.artifact_event(ArtifactType.YAML)
+    db.write_sync(work.record_artifact, build_id, event, "sha256/ab/abc")
+    found = db.read_sync(artifacts.locate, ALICE, build_id, ArtifactType.YAML)
+    assert (found.key, found.size, found.filename) == ("sha256/ab/abc", 7, "environment.yaml")
+    db.write_sync(work.finish, build_id, None)
+    with pytest.raises(NotFoundError, match="could not be made"):
+        db.read_sync(artifacts.locate, ALICE, build_id, ArtifactType.CONDA_PACK)
+
+
+def test_a_build_that_was_made_to_fail_says_why_and_in_which_line(db: Database, data: DataDirectory) -> None:
+    build_id = make.submit(db)
+    assert db.write_sync(work.claim, "local:test") is not None
+    error = InvalidSpecificationError("There is no package nosuch.", line=5, column=5)
+    db.write_sync(work.finish, build_id, error)
+    build = db.read_sync(builds.get_build, ALICE, build_id, data=data)
+    assert build.status_info == "There is no package nosuch. (line 5, column 5)"
+    assert {item.state for item in build.build_artifacts} == {ArtifactState.FAILED}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=8), max_size=8), st.integers(-5, 200))
+def test_a_log_is_read_from_any_byte_without_loss(db: Database, pieces: list[str], offset: int) -> None:
+    build_id = make.submit(db)
+    for piece in pieces:
+        db.write_sync(work.tick, build_id, "none", log=piece.encode(), phases=(), progress=None)
+        db.write_sync(_append, build_id, piece.encode())
+    whole = "".join(pieces).encode()
+    read = db.read_sync(builds.read_log, ALICE, build_id, offset)
+    start = min(max(offset, 0), len(whole))
+    assert whole[:start] + read.data == whole or whole.startswith(read.data, read.next_offset - len(read.data))
+    assert read.next_offset == len(whole)
+    read.data.decode()
+
+
+def _append(session: object, build_id: int, data: bytes) -> None:
+    from conda_store_hub.db import queries
+
+    queries.append_log(session, build_id, data)  # type: ignore[arg-type]

@@ -1,0 +1,67 @@
+"""Values and rows that are valid by default; rows are made through the services, as the product makes them."""
+
+from __future__ import annotations
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.permissions import Identity
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel, Package, UsableEvent
+from conda_store_hub.db.session import Database
+from conda_store_hub.services import builds, namespaces, work
+from conda_store_hub.services.rules import BuildRules
+
+ALICE = Identity(name="alice", groups=frozenset({"physics"}))
+BOB = Identity(name="bob")
+CAROL = Identity(name="carol", groups=frozenset({"physics"}))
+ADMIN = Identity(name="root", admin=True)
+
+
+def rules(alias: str = "https://channels.example", **changes: object) -> BuildRules:
+    """Return rules for builds on linux-64."""
+    values: dict[str, object] = {
+        "channel_alias": alias,
+        "default_channels": ("main",),
+        "allowed_channels": (),
+        "platform": "linux-64",
+        "artifacts": (ArtifactType.LOCKFILE, ArtifactType.YAML, ArtifactType.CONDA_PACK),
+        "pip_index": None,
+        "solve_seconds": 60,
+    }
+    return BuildRules(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def text(name: str = "ml", *dependencies: str) -> str:
+    """Return a specification."""
+    lines = "".join(f"  - {line}\n" for line in dependencies or ("python",))
+    return f"name: {name}\nchannels:\n  - main\ndependencies:\n{lines}"
+
+
+def submit(db: Database, identity: Identity = ALICE, *, yaml: str | None = None, namespace: str | None = None) -> int:
+    """Submit a specification as `identity` and return the build's id."""
+    db.write_sync(namespaces.ensure_for, identity)
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=yaml or text()), rules())
+    return db.write_sync(builds.submit, identity, namespace, prepared, rules())
+
+
+def usable(*packages: str, kernels: tuple[str, ...] = ("python3",)) -> UsableEvent:
+    """Return what a builder says when a prefix with `name=version` packages is whole."""
+    spec = '{"argv": ["python", "-m", "ipykernel_launcher"], "display_name": "Python 3", "language": "python"}'
+    made = [package.split("=") for package in packages or ("python=3.11.7", "ipykernel=6.29")]
+    return UsableEvent(
+        packages=tuple(Package(manager="conda", name=name, version=version) for name, version in made),
+        kernels=tuple(Kernel(raw=raw, spec=spec) for raw in kernels),
+        size=1000,
+        shared_size=2000,
+    )
+
+
+def complete(db: Database, build_id: int, event: UsableEvent | None = None) -> bool:
+    """Claim the next build, which must be `build_id`, and complete it; tell whether it became active."""
+    claim = db.write_sync(work.claim, "local:test")
+    assert claim is not None, "nothing is queued"
+    assert claim.build_id == build_id
+    return db.write_sync(work.mark_usable, build_id, event or usable())
+
+
+def artifact_event(kind: ArtifactType) -> ArtifactEvent:
+    """Return what a builder says when an artifact of seven bytes is there."""
+    return ArtifactEvent(artifact=kind, path="x", sha256="ab" * 32, size=7)

@@ -1,0 +1,125 @@
+"""A builder that speaks the protocol and does what the name of the build says: how real ones go wrong.
+
+Started by the runner as the real one is; only the engine is not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Script:
+    """The request, and ways to report."""
+
+    def __init__(self, request: dict[str, Any], descriptor: int) -> None:
+        self.request = request
+        self.events = os.fdopen(descriptor, "w", buffering=1)
+        self.work = Path(request["directories"]["work"])
+        self.prefix = Path(request["directories"]["prefix"])
+
+    def tell(self, kind: str, **values: object) -> None:
+        self.events.write(json.dumps({"type": kind, "v": 1, **values}) + "\n")
+        self.events.flush()
+
+    def file(self, name: str, text: str) -> dict[str, object]:
+        path = self.work / name
+        path.write_text(text)
+        return {"path": str(path), "sha256": hashlib.sha256(text.encode()).hexdigest(), "size": len(text)}
+
+    def usable(self) -> None:
+        if not self.request["prefix_ready"]:
+            self.prefix.mkdir()
+            (self.prefix / "whole").touch()
+            self.tell("lock", path=self.file("records.json", "[]")["path"], packages=[])
+            self.tell("phase", name="install", state="started")
+            self.tell("progress", phase="install", done=1, total=2, unit="packages")
+            self.tell("phase", name="install", state="finished", seconds=0.5)
+            package = {"manager": "conda", "name": "python", "version": "3.11.7"}
+            kernel = {"raw": "python3", "spec": '{"argv": ["python"], "display_name": "P", "language": "python"}'}
+            self.tell("usable", packages=[package], kernels=[kernel], size=10, shared_size=20)
+
+    def artifacts(self) -> None:
+        for kind in self.request["artifacts"]:
+            self.tell("artifact", artifact=kind, **self.file(kind, f"{kind} of {self.request['name']}"))
+
+    def good(self) -> None:
+        print("hello ☃ from the builder")
+        self.usable()
+        self.artifacts()
+        self.tell("result")
+
+    def fails(self) -> None:
+        self.tell("error", code="package-not-found", message="There is no package nosuch.", line=4, column=5)
+        sys.exit(10)
+
+    def dies(self) -> None:
+        print("last words", flush=True)
+        os._exit(3)
+
+    def killed(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def crashes_after_success(self) -> None:
+        self.good()
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def half_prefix(self) -> None:
+        self.prefix.mkdir()
+        (self.prefix / "half").touch()
+        os._exit(1)
+
+    def hangs(self) -> None:
+        (self.work.parent / "hanging").write_text(str(os.getpid()))
+        time.sleep(600)
+
+    def ignores_term(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(600)"])
+        (self.work.parent / "hanging").write_text(f"{os.getpid()} {child.pid}")
+        time.sleep(600)
+
+    def escapes(self) -> None:
+        self.usable()
+        self.tell("artifact", artifact="YAML", path="/etc/passwd", sha256="0" * 64, size=1)
+        self.tell("result")
+
+    def artifact_fails(self) -> None:
+        self.usable()
+        self.tell("artifact", artifact="CONDA_PACK", error="It would not pack.")
+        self.tell("result")
+
+    def talks_nonsense(self) -> None:
+        self.events.write("not json\n" + '{"type": "unknown"}\n')
+        self.good()
+
+    def floods(self) -> None:
+        line = "☃" * 99 + "\n"
+        for _ in range(20_000):
+            sys.stdout.write(line)
+        self.good()
+
+    def slow_artifacts(self) -> None:
+        self.usable()
+        if not self.request["prefix_ready"]:
+            self.hangs()
+        self.artifacts()
+        self.tell("result")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--events-fd", type=int)
+    script = Script(json.load(sys.stdin), parser.parse_args().events_fd)
+    getattr(script, script.request["name"].replace("-", "_"))()
+
+
+main()
