@@ -45,11 +45,11 @@ def _check(config: Config, path: Path, text: str, classes: dict[str, type[Config
     for section, values in config.items():
         cls = classes.get(section)
         if cls is None:
-            raise _unknown(path, text, section, None, f"the class {section}", classes)
+            raise _unknown(path, text, section, None, f"class {section}", classes)
         traits = set(cast("dict[str, Any]", cls.class_traits(config=True)))
         for name in values:
             if name not in traits:
-                raise _unknown(path, text, section, name, f"the trait {section}.{name}", traits)
+                raise _unknown(path, text, section, name, f"trait {section}.{name}", traits)
 
 
 def _unknown(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from typing import Any
 
 from traitlets import Bool, Int
 from traitlets.config import LoggingConfigurable
@@ -30,6 +31,10 @@ class LocalExecutor(LoggingConfigurable):
         help="Let builds run as root. Root ignores file modes, so a package's scripts could change every environment.",
     ).tag(config=True)
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._tasks: set[asyncio.Task[None]] = set()
+
     @property
     def worker(self) -> str:
         """The name under which this executor claims builds; the same after a restart."""
@@ -54,21 +59,19 @@ class LocalExecutor(LoggingConfigurable):
         self._db = db
         self._changes = changes
         self._runner = runner
-        self._running: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.create_task(self._take_builds(), name="executor")
+        self._tasks = {asyncio.create_task(self._take_builds(), name="executor")}
 
     async def stop(self) -> None:
         """Take no more builds; end the running ones and give them back to the queue."""
-        tasks = [self._loop, *self._running]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _take_builds(self) -> None:
         with self._changes.watch(QUEUE) as hint:
             while True:
                 hint.clear()
-                taken = len(self._running) < self.slots() and await self._take_one()
+                taken = len(self._tasks) <= self.slots() and await self._take_one()
                 if not taken:
                     await wait(hint, _LOOK_AGAIN_SECONDS)
 
@@ -81,12 +84,12 @@ class LocalExecutor(LoggingConfigurable):
         if claim is None:
             return False
         task = asyncio.create_task(self._runner.run(claim), name=f"build-{claim.build_id}")
-        self._running.add(task)
+        self._tasks.add(task)
         task.add_done_callback(self._forget)
         return True
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._tasks.discard(task)
         self._changes.publish([QUEUE])
         if not task.cancelled() and (exc := task.exception()):
             self.log.error("%s failed", task.get_name(), exc_info=exc)
