@@ -19,7 +19,7 @@ from conda_store_hub.client.api import Client
 from conda_store_hub.client.logstream import LogEnd, LogEvent, LogText
 from conda_store_hub.core.errors import CondaStoreHubError
 from conda_store_hub.core.names import NamespaceKind, namespace_name
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.core.schemas import KernelView, LogProgress, LogState
 from conda_store_hub.demo import processes
 from conda_store_hub.demo.channels import Channel, Say, choose_channel
@@ -153,6 +153,9 @@ def _follow(client: Client, build_id: int, say: Say) -> None:
         raise DemoError(f"Build {build_id} ended as {build.status}: {build.status_info or 'see its log above'}")
     took = ", ".join(f"{step.phase} {step.seconds:.1f} s" for step in build.phases if step.seconds is not None)
     say(f"build {build_id} is {build.status}: {took}")
+    for artifact in build.build_artifacts:
+        if artifact.state is ArtifactState.FAILED:
+            say(f"its {artifact.artifact_type} could not be made: {artifact.error}")
 
 
 def _show_event(event: LogEvent, shown: str, say: Say) -> str:

@@ -60,6 +60,7 @@ class _Progress:
     error: CondaStoreHubError | None = None
     done: bool = False
     cancelled: bool = False
+    over: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -132,8 +133,10 @@ class Runner:
         except ExceptionGroup as group_of_errors:
             raise group_of_errors.exceptions[0] from group_of_errors
         finally:
-            ticking.cancel()
-            await asyncio.gather(ticking, return_exceptions=True)
+            # Not cancelled: a tick that is being written would be written again.
+            state.over = True
+            state.news.set()
+            await asyncio.shield(ticking)
         await self._tick(claim, state)
 
     async def _read_log(self, builder: BuilderProcess, state: _Progress) -> None:
@@ -191,7 +194,7 @@ class Runner:
         self._store.adopt(path, key)
 
     async def _tick_until_stopped(self, claim: Claim, builder: BuilderProcess, state: _Progress) -> None:
-        while True:
+        while not state.over:
             await wait(state.news, HEARTBEAT_SECONDS)
             state.news.clear()
             if not await self._tick(claim, state):

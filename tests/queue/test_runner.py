@@ -206,6 +206,17 @@ def test_a_long_log_is_whole_and_no_character_is_split(data: DataDirectory) -> N
     run(scenario)
 
 
+def test_what_a_builder_says_is_in_the_log_once(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data, concurrency=2) as at:
+            ids = [at.submit("good") for _ in range(12)]
+            for build_id in ids:
+                await at.ended(build_id)
+                assert at.log_of(build_id).data.decode() == "hello ☃ from the builder\n"
+
+    run(scenario)
+
+
 def test_a_running_build_is_cancelled_with_all_that_it_started(data: DataDirectory) -> None:
     async def scenario() -> None:
         async with bench(data) as at:

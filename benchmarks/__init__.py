@@ -1,0 +1,1 @@
+"""What the service costs, beside what a user would otherwise run, in one run: read ratios, not seconds."""

@@ -1,0 +1,70 @@
+"""Whether the service stays quick for others: `/health` while builds run and a page waits on a slow Hub."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+
+from benchmarks.figures import Figure, spread
+from benchmarks.stack import Stack, running
+
+ASKED = 200
+
+
+def measure() -> Iterator[Figure]:
+    """Measure the 95th percentile idle and under load; the difference is what others feel."""
+    with running() as stack:
+        stack.wait_until_whole(stack.submit("first"))
+        idle = _ask(stack)
+        stop = threading.Event()
+        load = [threading.Thread(target=job, args=(stack, stop)) for job in (_build_always, _ask_the_slow_hub)]
+        for thread in load:
+            thread.start()
+        busy = _ask(stack)
+        stop.set()
+        for thread in load:
+            thread.join()
+    added = 1000 * (_percentile(busy) - _percentile(idle))
+    yield Figure(
+        what="95th percentile of /health under load, above idle",
+        value=max(added, 0.0),
+        goal=50,
+        unit="ms",
+        reference=f"idle {spread([1000 * value for value in idle], 'ms')},"
+        f" busy {spread([1000 * value for value in busy], 'ms')}",
+    )
+
+
+def _ask(stack: Stack) -> list[float]:
+    seconds: list[float] = []
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        for _ in range(ASKED):
+            started = time.perf_counter()
+            client.get(f"{stack.hub.direct_url}health").raise_for_status()
+            seconds.append(time.perf_counter() - started)
+            time.sleep(0.03)
+    return seconds
+
+
+def _build_always(stack: Stack, stop: threading.Event) -> None:
+    number = 0
+    while not stop.is_set():
+        number += 1
+        stack.wait_until_whole(stack.submit(f"load{number}"))
+
+
+def _ask_the_slow_hub(stack: Stack, stop: threading.Event) -> None:
+    """Every unknown token is a question to the Hub, which builds and users keep busy."""
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            headers = {"Authorization": f"token unknown-{number}"}
+            client.get(f"{stack.hub.direct_url}api/v1/permission/", headers=headers)
+
+
+def _percentile(values: list[float]) -> float:
+    return sorted(values)[int(0.95 * len(values))]

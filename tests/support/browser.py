@@ -1,0 +1,59 @@
+"""A real Chromium: Debian's, driven by Playwright. Pages ask nothing from outside, and a script error is a failure."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+SHOTS = Path(__file__).parents[1] / "browser" / "shots"
+SECONDS = 60_000
+_QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Generator[Browser]:
+    """One Chromium for the session; each test has a context of its own."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("there is no chromium on this machine; as root on Debian, make test installs it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(_QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Generator[Page]:
+    """A page of somebody who has not logged in."""
+    with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
+        context.set_default_timeout(SECONDS)
+        expect.set_options(timeout=SECONDS)
+        page = context.new_page()
+        outside: list[str] = []
+        page.on("request", lambda request: _note_outside(request, outside))
+        yield page
+        assert outside == [], "a page asked another host"
+
+
+def shoot(page: Page, name: str) -> None:
+    """Keep a picture of the page, to be looked at."""
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+def _note_outside(request: Request, outside: list[str]) -> None:
+    here = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
+    if not request.url.startswith(here):
+        outside.append(request.url)
