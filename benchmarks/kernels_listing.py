@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
+from benchmarks.figures import Figure, in_turn, median, spread
 from conda_store_hub.core.names import KernelName
 from conda_store_hub.core.schemas import KernelView
 from conda_store_hub.lab.kernels import KernelCatalog, compose_manager
@@ -53,8 +53,8 @@ def make_environment_spec(name: str, prefix: str) -> EnvironmentKernelSpec:
     return make_spec(view, python_version="3.11")
 
 
-def measure_listing(folder: Path) -> tuple[float, float]:
-    """Return the median milliseconds of our listing and of the stock manager's."""
+def measure_listing(folder: Path) -> list[list[float]]:
+    """Return the milliseconds of our listings and of the stock manager's."""
     catalog = KernelCatalog()
     catalog.replace(make_environment_spec(f"e{number}", f"/nowhere/{number}") for number in range(ENVIRONMENTS))
     for number in range(ENVIRONMENTS):
@@ -63,19 +63,20 @@ def measure_listing(folder: Path) -> tuple[float, float]:
         (kernel / "kernel.json").write_text(json.dumps(KERNEL_JSON))
     ours = compose_manager(EmptyManager, catalog)()
     stock = KernelSpecManager(kernel_dirs=[str(folder)], ensure_native_kernel=False)
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(ROUNDS):
-        for manager, taken in zip((ours, stock), times, strict=True):
-            began = time.perf_counter()
-            listed = manager.get_all_specs()
-            taken.append((time.perf_counter() - began) * 1000)
-            if len(listed) != ENVIRONMENTS:
-                raise SystemExit(f"{type(manager).__name__} listed {len(listed)} kernels")
-    return statistics.median(times[0]), statistics.median(times[1])
+    return in_turn(ROUNDS, lambda: _list(ours), lambda: _list(stock))
 
 
-async def measure_starts(folder: Path) -> tuple[float, float, float]:
-    """Return the median milliseconds to the first answer: activated anew, activation known, stock provisioner."""
+def _list(manager: KernelSpecManager) -> float:
+    began = time.perf_counter()
+    listed = manager.get_all_specs()
+    milliseconds = (time.perf_counter() - began) * 1000
+    if len(listed) != ENVIRONMENTS:
+        raise SystemExit(f"{type(manager).__name__} listed {len(listed)} kernels")
+    return milliseconds
+
+
+async def measure_starts(folder: Path) -> list[list[float]]:
+    """Return the seconds to the first answer: activated anew, activation known, stock provisioner."""
     spec = make_environment_spec("ml", sys.prefix)
     stock = KernelSpec(argv=spec.argv, display_name="stock", language="python")
 
@@ -88,9 +89,9 @@ async def measure_starts(folder: Path) -> tuple[float, float, float]:
         lambda: _start(spec, folder),
         lambda: _start(stock, folder),
     )
-    times = [[await kind() for kind in kinds] for _ in range(STARTS + 1)][1:]
-    cold_time, warm_time, stock_time = (statistics.median(column) for column in zip(*times, strict=True))
-    return cold_time, warm_time, stock_time
+    # The first round fills the disk cache.
+    rounds = [[await kind() for kind in kinds] for _ in range(STARTS + 1)][1:]
+    return [list(column) for column in zip(*rounds, strict=True)]
 
 
 async def _start(spec: KernelSpec, folder: Path) -> float:
@@ -102,27 +103,30 @@ async def _start(spec: KernelSpec, folder: Path) -> float:
     client.start_channels()
     try:
         await client.wait_for_ready(timeout=60)
-        return (time.perf_counter() - began) * 1000
+        return time.perf_counter() - began
     finally:
         client.stop_channels()
         await manager.shutdown_kernel(now=True)
 
 
-def main() -> None:
-    """Print the figures and their ratios."""
-    with tempfile.TemporaryDirectory() as name:
-        listing = Path(name) / "kernels"
+def measure() -> Iterator[Figure]:
+    """Measure listing and starting."""
+    with tempfile.TemporaryDirectory() as scratch:
+        listing = Path(scratch) / "kernels"
         listing.mkdir()
         ours, stock = measure_listing(listing)
-        cold, warm, plain = asyncio.run(measure_starts(Path(name)))
-    print(
-        f"listing {ENVIRONMENTS} environments: {ours:.2f} ms; stock manager: {stock:.2f} ms; {ours / stock:.2f} of it"
+        cold, warm, plain = asyncio.run(measure_starts(Path(scratch)))
+    yield Figure(
+        what=f"listing {ENVIRONMENTS} environments as kernels",
+        value=median(ours),
+        goal=5.0,
+        unit="ms",
+        reference=f"ours {spread(ours, 'ms')}, stock manager over as many directories {spread(stock, 'ms')}",
     )
-    print(
-        f"kernel start, activated anew: {cold:.0f} ms; stock: {plain:.0f} ms; {cold / plain:.2f} x, {cold - plain:+.0f} ms"
+    yield Figure(
+        what="kernel start to first answer, environment activated anew",
+        value=median(cold),
+        goal=1.2 * median(plain) + 0.1,
+        unit="s",
+        reference=f"anew {spread(cold)}, activation known {spread(warm)}, stock provisioner {spread(plain)}",
     )
-    print(f"kernel start, activation known: {warm:.0f} ms; {warm / plain:.2f} x, {warm - plain:+.0f} ms")
-
-
-if __name__ == "__main__":
-    main()

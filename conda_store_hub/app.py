@@ -59,6 +59,8 @@ class Command(Application):
 
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the command line, then the file; what the command line says wins."""
+        # Others may enter the data directory for their prefixes: the database and the rest in it is not theirs to read.
+        os.umask(0o077)
         self.parse_command_line(argv)
         said = self.config
         file = configfile.load(Path(self.config_file).absolute(), [*self.classes, type(self), Application])
@@ -123,7 +125,6 @@ class Serve(Command):
 
     def run(self) -> None:
         """Serve until a signal."""
-        os.umask(0o022)
         if os.environ.get("CONDA_STORE_HUB_MANAGED"):
             _end_with_parent()
         prefixes.ensure_data_directory(self.store.data, publish_links=self.store.publish_links)

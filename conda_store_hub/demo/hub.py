@@ -43,6 +43,7 @@ class HubSettings:
 
     proxy: the command of `configurable-http-proxy`, see `node.ensure_proxy`.
     password: every user's; at least 8 characters. admin_password: every admin's; at least 32.
+    python: the interpreter that runs the Hub, the service and users' servers.
     service: keywords of `conda_store_hub.configure`; None for a Hub without the service.
     service_config: the text of `conda_store_hub_config.py`.
     lines: more of `jupyterhub_config.py`, read before `configure` is called.
@@ -57,6 +58,7 @@ class HubSettings:
     users: Sequence[str] = ()
     admins: Sequence[str] = ()
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    python: str = sys.executable
     service: Mapping[str, Any] | None = field(default_factory=dict[str, Any])
     service_config: str = ""
     lines: str = ""
@@ -88,7 +90,6 @@ class DemoHub:
         self.service_url = f"{self.url}services/{self.name}/"
         self.direct_url = f"http://127.0.0.1:{settings.ports.service}{settings.base_url}services/{self.name}/"
         self._child: subprocess.Popen[bytes] | None = None
-        self._http = httpx.Client(trust_env=False, timeout=30)
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -98,7 +99,6 @@ class DemoHub:
     def __exit__(self, *_: object) -> None:
         """Stop it."""
         self.stop()
-        self._http.close()
 
     @property
     def pid(self) -> int:
@@ -108,7 +108,10 @@ class DemoHub:
         return self._child.pid
 
     def start(self, patience: float = 90.0) -> None:
-        """Start the Hub and wait until it and the service answer; `DemoError` with the log's end if not."""
+        """Start the Hub and wait until it and the service answer; `DemoError` with the log's end if not.
+
+        They end with the thread that calls this, should the process be killed.
+        """
         self._write_state()
         with self.log_path.open("ab") as log:
             self._child = self._start_process(log)
@@ -149,7 +152,8 @@ class DemoHub:
     def api(self, method: str, path: str, **options: Any) -> Any:
         """Ask the Hub's REST API as the operator; options as for httpx, the answer's JSON."""
         headers = {"Authorization": f"token {self.settings.token}"}
-        answer = self._http.request(method, f"{self.url}hub/api/{path}", headers=headers, **options)
+        with httpx.Client(trust_env=False, timeout=60) as http:
+            answer = http.request(method, f"{self.url}hub/api/{path}", headers=headers, **options)
         if answer.is_error:
             raise DemoError(f"The Hub refused {method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json() if answer.content else None
@@ -203,7 +207,7 @@ class DemoHub:
         (self.state / "conda_store_hub_config.py").write_text(self.settings.service_config)
 
     def _start_process(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "jupyterhub", "-f", str(self.state / "jupyterhub_config.py")]
+        command = [self.settings.python, "-m", "jupyterhub", "-f", str(self.state / "jupyterhub_config.py")]
         return subprocess.Popen(
             [sys.executable, "-m", leash.__name__, *command],
             cwd=self.state,
@@ -216,24 +220,28 @@ class DemoHub:
 
     def _wait_until_ready(self, patience: float) -> None:
         until = time.monotonic() + patience
-        waiting = [f"{self.url}hub/api/"]
+        base, ports = self.settings.base_url, self.settings.ports
+        # Each part itself first: what the proxy says of what is not there yet would fill the log.
+        waiting = [f"http://127.0.0.1:{ports.hub}{base}hub/api/"]
         if self.settings.service is not None:
-            waiting.append(f"{self.service_url}health")
-        while waiting:
-            if self._child is None or self._child.poll() is not None:
-                raise DemoError(f"The Hub ended at its start:\n{self.read_log_end()}")
-            if time.monotonic() > until:
-                raise DemoError(f"{waiting[0]} did not answer in {patience:.0f} s:\n{self.read_log_end()}")
-            if self._answers(waiting[0]):
-                del waiting[0]
-            else:
-                time.sleep(0.05)
+            waiting += [f"{self.direct_url}health", f"{self.service_url}health"]
+        with httpx.Client(trust_env=False, timeout=30) as http:
+            while waiting:
+                if self._child is None or self._child.poll() is not None:
+                    raise DemoError(f"The Hub ended at its start:\n{self.read_log_end()}")
+                if time.monotonic() > until:
+                    raise DemoError(f"{waiting[0]} did not answer in {patience:.0f} s:\n{self.read_log_end()}")
+                if _answers(http, waiting[0]):
+                    del waiting[0]
+                else:
+                    time.sleep(0.05)
 
-    def _answers(self, url: str) -> bool:
-        try:
-            return self._http.get(url).is_success
-        except httpx.TransportError:
-            return False
+
+def _answers(http: httpx.Client, url: str) -> bool:
+    try:
+        return http.get(url).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _hold_port(held: ExitStack, port: int) -> int:

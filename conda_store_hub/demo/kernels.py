@@ -76,7 +76,7 @@ class UserServer:
             await connection.write_message(json.dumps(asked))
             return await _read_output(connection, asked["header"]["msg_id"])
         finally:
-            connection.close()
+            await _close(connection)
 
 
 def _execute_request(session: str, code: str) -> dict[str, Any]:
@@ -91,6 +91,13 @@ def _execute_request(session: str, code: str) -> dict[str, Any]:
     }
     content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": True}
     return {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+
+
+async def _close(connection: WebSocketClientConnection) -> None:
+    """Close, and hear the other side close too; the socket stays open until then."""
+    connection.close()
+    while await connection.read_message() is not None:
+        pass
 
 
 async def _read_output(connection: WebSocketClientConnection, asked: str) -> str:

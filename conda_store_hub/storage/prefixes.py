@@ -59,7 +59,9 @@ def swap_link(data: DataDirectory, namespace: str, environment: str, prefix_name
     if prefix_name is None:
         link.unlink(missing_ok=True)
         return
-    link.parent.mkdir(mode=stat.S_IMODE(data.links.stat().st_mode), exist_ok=True)
+    if not link.parent.exists():
+        link.parent.mkdir()
+        link.parent.chmod(stat.S_IMODE(data.links.stat().st_mode))
     staged = link.with_name(f".{environment}.{new_prefix_name()}")
     staged.symlink_to(data.prefix(prefix_name))
     staged.replace(link)

@@ -144,3 +144,11 @@ def test_an_unknown_command_is_refused_and_help_names_those_there_are() -> None:
     shown = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
     for command in ("serve", "check", "upgrade-db", "demo", "demo-channel"):
         assert command in shown.stdout
+
+
+def test_nothing_in_the_data_directory_is_for_others_but_the_way_to_prefixes(place: Path) -> None:
+    with ServiceProcess(place) as service:
+        service.wait_until_ready()
+        for path in place.rglob("*"):
+            open_to_others = path.stat().st_mode & 0o077
+            assert not open_to_others or (path == place / "b" and open_to_others == 0o11), path
