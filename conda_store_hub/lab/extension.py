@@ -1,0 +1,148 @@
+"""The server extension: lays our kernels over the server's own, keeps them fresh, and tells how that stands."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_events import EventLogger
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
+from tornado import web
+from traitlets import Unicode, default
+from traitlets.config import Config
+from traitlets.utils.importstring import import_item
+
+from conda_store_hub.lab.kernels import KernelCatalog, KernelChange, compose_manager
+from conda_store_hub.lab.poller import KernelFile, KernelPoller
+
+EVENT_ID = "https://conda-store-hub/events/kernels/v1"
+_EVENT_SCHEMA = Path(__file__).parent / "events" / "kernels-v1.yaml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """How the kernels of this server stand: the state (`disabled` or a PollState), why, and the kernels listed."""
+
+    state: str
+    message: str
+    kernels: list[str]
+
+
+class KernelsHandler(APIHandler):
+    """`GET conda-store-hub/api/kernels`: a Standing. Asking it does not keep an idle server alive."""
+
+    auth_resource = "conda-store-hub"
+    _track_activity = False
+
+    def initialize(self, extension: CondaStoreHubExtension) -> None:
+        """Keep the extension."""
+        self._extension = extension
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer with a Standing."""
+        await self.finish(json.dumps(asdict(self._extension.standing())))
+
+
+class CondaStoreHubExtension(ExtensionApp):
+    """Shows the environments of conda-store-hub as kernels."""
+
+    name = "conda_store_hub"
+
+    url = Unicode(
+        help="Address of the service as this server reaches it; by default $CONDA_STORE_HUB_URL.",
+        config=True,
+    )
+
+    @default("url")
+    def _default_url_of_service(self) -> str:
+        return os.environ.get("CONDA_STORE_HUB_URL", "")
+
+    def __init__(self, **values: object) -> None:
+        super().__init__(**values)
+        self._catalog = KernelCatalog()
+        self._poller: KernelPoller | None = None
+        self._disabled = ""
+
+    def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        super()._link_jupyter_server_extension(serverapp)
+        self._disabled = self._why_disabled(serverapp)
+        if self._disabled:
+            self.log.info("conda-store-hub: no kernels of environments: %s", self._disabled)
+            return
+        # The trait itself cannot be read before the gateway's configuration is, and an assignment would be
+        # undone by the next extension that updates the configuration.
+        manager = compose_manager(_configured_manager(serverapp.config), self._catalog)
+        serverapp.update_config(Config({"ServerApp": {"kernel_spec_manager_class": manager}}))
+
+    def initialize_handlers(self) -> None:
+        """Add the one address of this extension."""
+        self.handlers.append((r"/conda-store-hub/api/kernels/?", KernelsHandler, {"extension": self}))
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        if self._disabled:
+            return
+        events = cast("EventLogger", serverapp.event_logger)
+        events.register_event_schema(_EVENT_SCHEMA)
+        self._poller = KernelPoller(
+            url=self.url,
+            token=_find_token() or "",
+            catalog=self._catalog,
+            file=KernelFile.in_directory(
+                serverapp.runtime_dir, url=self.url, user=os.environ.get("JUPYTERHUB_USER", "")
+            ),
+            log=self.log,
+            on_change=partial(_announce, events),
+        )
+        self._poller.start()
+
+    async def stop_extension(self) -> None:
+        """End the poll."""
+        if self._poller is not None:
+            await self._poller.stop()
+
+    def standing(self) -> Standing:
+        """Return how the kernels of this server stand."""
+        if self._poller is None:
+            return Standing(state="disabled", message=self._disabled, kernels=[])
+        status = self._poller.status
+        return Standing(state=status.state, message=status.message, kernels=sorted(self._catalog.listed))
+
+    def _why_disabled(self, serverapp: ServerApp) -> str:
+        if serverapp.config.GatewayClient.get("url") or os.environ.get("JUPYTER_GATEWAY_URL"):
+            return "kernels come from a gateway"
+        if not self.url:
+            return "CONDA_STORE_HUB_URL is not set"
+        if not self.url.startswith(("http://", "https://")):
+            return f"{self.url!r} is not an address; it begins with http:// or https://"
+        if _find_token() is None:
+            return "there is no token: neither CONDA_STORE_HUB_TOKEN nor JUPYTERHUB_API_TOKEN is set"
+        return ""
+
+
+def _announce(events: EventLogger, change: KernelChange) -> None:
+    data = {name: list(kernels) for name, kernels in asdict(change).items()}
+    events.emit(schema_id=EVENT_ID, data=data)
+
+
+def _find_token() -> str | None:
+    # Not a trait: a secret has no place in configuration files or on a command line.
+    return os.environ.get("CONDA_STORE_HUB_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN")
+
+
+def _configured_manager(config: Config) -> type[KernelSpecManager]:
+    """Return the class that the server would use without us."""
+    for section in ("ServerApp", "JupyterApp"):
+        configured = config[section].get("kernel_spec_manager_class")
+        if configured is not None:
+            return import_item(configured) if isinstance(configured, str) else configured
+    return KernelSpecManager
