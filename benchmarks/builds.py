@@ -88,7 +88,7 @@ def _cold(stack: Stack) -> Iterator[Figure]:
 
 
 def _first_import(stack: Stack) -> Iterator[Figure]:
-    """A user cannot write bytecode into a prefix: the first start must be as quick as the later ones."""
+    """Measure the first start in a prefix whose user can write no bytecode into it."""
     build_id = stack.submit(next(_names))
     stack.wait_until_whole(build_id)
     python = Path(str(stack.build(build_id)["prefix"])) / "bin" / "python"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.demo.channel import serve_channel
@@ -55,6 +56,14 @@ class Stack:
         answer.raise_for_status()
         return int(answer.json()["data"]["build_id"])
 
+    @property
+    def service(self) -> psutil.Process:
+        """The service's process, below the Hub's."""
+        below = psutil.Process(self.hub.pid).children(recursive=True)
+        return next(
+            process for process in below if "conda_store_hub" in process.cmdline() and "serve" in process.cmdline()
+        )
+
     def build(self, build_id: int) -> dict[str, object]:
         """Return a build as the API shows it."""
         return self.user.get(f"api/v1/build/{build_id}/").json()["data"]
@@ -83,7 +92,7 @@ def running(**settings: object) -> Generator[Stack]:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="b", ignore_cleanup_errors=True)))
         url = stack.enter_context(serve_channel(sample_channel_dir()))
-        alias, _, channel = url.rstrip("/").rpartition("/")
+        alias = url.rstrip("/").rpartition("/")[0]
         config = "\n".join(
             [
                 "c.LocalExecutor.allow_root = True",

@@ -146,6 +146,7 @@ class Serve(Command):
         starting.add_done_callback(lambda task: _stop_on_failure(task, stop))
         await stop.wait()
         server.stop()
+        await server.close_all_connections()  # those who wait for kernels or a log ask again
         if not starting.done():
             starting.cancel()
         started = (await asyncio.gather(starting, return_exceptions=True))[0]

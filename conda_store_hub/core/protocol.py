@@ -104,6 +104,8 @@ class BuildRequest(_Frozen):
     pip_index: str | None = None
     """The index of the pip part; None is the default of pip."""
     solve_seconds: int = 300
+    network_seconds: int = 60
+    """How long a server may keep silent; an index may take twice as long as a whole, a package as long as it likes."""
     sha256: str = ""
     """The digest of the normalised specification; the lockfile carries it as content hash."""
 

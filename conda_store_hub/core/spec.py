@@ -269,6 +269,8 @@ def _is_null(node: yaml.Node) -> bool:
 
 def _fault(message: str, place: yaml.Node | yaml.Event) -> InvalidSpecificationError:
     mark = place.start_mark
+    if mark is None:  # only what no text has been parsed from
+        return InvalidSpecificationError(message)
     return InvalidSpecificationError(message, line=mark.line + 1, column=mark.column + 1)
 
 

@@ -157,7 +157,8 @@ class KernelPoller:
                 began = time.monotonic()
                 await self._poll_guarded(client)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), self._pause(time.monotonic() - began))
+                    async with asyncio.timeout(self._pause(time.monotonic() - began)):
+                        await self._stopping.wait()
         finally:
             client.close()
 

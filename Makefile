@@ -1,0 +1,57 @@
+# Each command sets up what it needs, in .venv; nothing has to be installed before but Python 3.11+, git and make.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
+
+# Some machines that build have no HOME, and the tools want a place for their caches.
+ifeq ($(HOME),)
+export HOME := $(CURDIR)/.cache/home
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types bench clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.for-demo ## start a JupyterHub with the service and an example environment; ONCE=1 ends after the check
+	@$(BIN)/conda-store-hub demo $(if $(ONCE),--once) $(ARGS)
+
+test: .venv/.for-test ## run all tests; as root on Debian it installs the packages that they need; ARGS= for pytest
+	@bash tests/support/debian.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.for-lint ## check style, with ruff
+	@$(BIN)/ruff check conda_store_hub tests benchmarks
+
+types: .venv/.for-test .venv/.for-lint ## check types, with pyright
+	@$(BIN)/pyright
+
+bench: .venv/.for-test ## measure, and print ratios
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the virtual environment, the demo's state and the caches
+	@chmod -R u+w .demo/data/ 2> /dev/null || true # environments are read-only
+	@[ ! -L .demo/data ] || rm -rf "$$(readlink .demo/data)"
+	rm -rf .venv .demo .cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.uv:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' || { \
+	  echo "Python 3.11 or newer is needed; '$(PYTHON)' is not: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@mkdir -p "$$HOME"
+	@$(PYTHON) -m venv .venv || { bash tests/support/debian.sh venv && $(PYTHON) -m venv .venv; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@touch $@
+
+.venv/.for-demo: pyproject.toml .venv/.uv
+	$(UV) -e '.[server]' --group demo
+	@touch $@
+
+.venv/.for-test: pyproject.toml .venv/.uv
+	$(UV) -e '.[server]' --group test
+	@touch $@
+
+.venv/.for-lint: pyproject.toml .venv/.uv
+	$(UV) --group lint
+	@touch $@

@@ -1,0 +1,138 @@
+"""Adding to a Hub's settings without replacing them, whatever form they have.
+
+In a configuration file a setting is absent, a plain value, or traitlets' record of what was appended to it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+#: What a Hub gives a server's token when nothing is asked for. Asking for one scope more drops them.
+SERVER_SCOPES = ("users:activity!user", "access:servers!server")
+
+
+@dataclass(frozen=True)
+class ScopesAdded:
+    """A site's own callable for scopes, with ours after what it returns."""
+
+    inner: Callable[[Any], Any]
+    scopes: tuple[str, ...]
+    defaults: tuple[str, ...]
+
+    def __call__(self, spawner: Any) -> list[str] | Awaitable[list[str]]:
+        """Ask the site's callable, which may be async."""
+        held = self.inner(spawner)
+        return self._later(held) if inspect.isawaitable(held) else self._with_ours(held)
+
+    async def _later(self, held: Awaitable[Any]) -> list[str]:
+        return self._with_ours(await held)
+
+    def _with_ours(self, held: Iterable[str] | None) -> list[str]:
+        return _joined(held or self.defaults, self.scopes)
+
+
+def add_to_list(section: Any, key: str, items: Iterable[Any]) -> None:
+    """Append those of `items` that are not there yet."""
+    value = section.get(key)
+    missing = [item for item in items if item not in list_items(value)]
+    if value is None or _is_record(value):
+        section[key].extend(missing)
+    elif missing:
+        section[key] = [*value, *missing]
+
+
+def list_items(value: Any) -> list[Any]:
+    """List what a setting holds. A record is read in parts: asked for its value it would stop recording."""
+    if _is_record(value):
+        record: dict[str, Any] = value.to_dict()
+        inserted = [item for _, item in record.get("inserts", ())]
+        return [*record.get("prepend", ()), *inserted, *record.get("extend", ()), *record.get("update", ())]
+    return list(value or ())
+
+
+def list_keys(value: Any) -> list[str]:
+    """List the keys of a setting that is a mapping."""
+    return list(value.to_dict().get("update", {}) if _is_record(value) else value or {})
+
+
+def find_role(c: Any, name: str) -> dict[str, Any] | None:
+    """Return the role of that name, to be changed in place."""
+    roles = cast("list[dict[str, Any]]", list_items(c.JupyterHub.get("load_roles")))
+    return next((role for role in roles if role.get("name") == name), None)
+
+
+def add_service_role(c: Any, name: str, scopes: Iterable[str]) -> None:
+    """Give the service a role of its own name, or add to the one that is there."""
+    role = find_role(c, name)
+    if role is None:
+        role = dict[str, Any](name=name)
+        role["description"] = f"What the service {name} reads from the Hub"
+        add_to_list(c.JupyterHub, "load_roles", [role])
+    role["scopes"] = _joined(role.get("scopes", ()), scopes)
+    role["services"] = _joined(role.get("services", ()), [name])
+
+
+def add_user_scope(c: Any, scope: str) -> None:
+    """Give every user a scope."""
+    role = find_role(c, "user")
+    if role is not None and "scopes" in role:  # then the Hub ignores extra_user_scopes
+        role["scopes"] = _joined(role["scopes"], [scope])
+        return
+    value = c.JupyterHub.get("extra_user_scopes")
+    if isinstance(value, (set, frozenset)):
+        c.JupyterHub.extra_user_scopes = {*cast("set[str]", value), scope}
+    elif value is None or _is_record(value):
+        c.JupyterHub.extra_user_scopes.update({scope})
+    else:
+        add_to_list(c.JupyterHub, "extra_user_scopes", [scope])
+
+
+def add_server_scopes(c: Any, scopes: list[str]) -> None:
+    """Give scopes to the token of each user's server and to the pages that the server shows."""
+    defaults = tuple((find_role(c, "server") or {}).get("scopes", SERVER_SCOPES))
+    _add_spawner_scopes(c, "server_token_scopes", scopes, defaults)
+    _add_spawner_scopes(c, "oauth_client_allowed_scopes", scopes, ())
+
+
+def add_spawner_variable(c: Any, variable: str, value: Any) -> None:
+    """Give users' servers a variable, unless the site has set it."""
+    for section in _spawner_sections(c, "environment"):
+        held = section.get("environment")
+        if variable in list_keys(held):
+            continue
+        if held is None or _is_record(held):
+            section["environment"].update({variable: value})
+        else:
+            section["environment"] = {**held, variable: value}
+
+
+def _add_spawner_scopes(c: Any, key: str, scopes: list[str], defaults: tuple[str, ...]) -> None:
+    for section in _spawner_sections(c, key):
+        value = section.get(key)
+        if callable(value):
+            if not isinstance(value, ScopesAdded) or not set(scopes) <= set(value.scopes):
+                section[key] = ScopesAdded(value, tuple(scopes), defaults)
+        elif value is None:
+            section[key] = [*defaults, *scopes]
+        else:
+            add_to_list(section, key, scopes if list_items(value) else [*defaults, *scopes])
+
+
+def _spawner_sections(c: Any, key: str) -> list[Any]:
+    """List `c.Spawner` and the sections of its kinds where the site has set `key`: those win over it."""
+    chosen = c.JupyterHub.get("spawner_class")
+    parents = {parent.__name__ for parent in chosen.__mro__} if isinstance(chosen, type) else set[str]()
+    names = [n for n in list(c) if n != "Spawner" and (n.endswith("Spawner") or n in parents) and key in c[n]]
+    return [c.Spawner, *(c[n] for n in names)]
+
+
+def _is_record(value: Any) -> bool:
+    return hasattr(value, "get_value") and hasattr(value, "to_dict")
+
+
+def _joined(held: Iterable[str], more: Iterable[str]) -> list[str]:
+    base = list(held)
+    return [*base, *(item for item in more if item not in base)]

@@ -1,0 +1,99 @@
+"""The base alone, as on a laptop or in a user's image: built, installed into an empty environment, imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UV = [sys.executable, "-m", "uv"]
+SERVER_ONLY = {"alembic", "celery", "conda-lock", "conda-pack", "jupyterhub", "obstore", "sqlalchemy", "tornado", "uv"}
+# There wherever `lab` is loaded, and not in the base.
+OF_A_JUPYTER_SERVER = {"jupyter_client", "jupyter_core", "jupyter_events", "jupyter_server", "tornado", "traitlets"}
+
+IMPORT_ALL = """
+import importlib, json, pkgutil, sys
+missing = {}
+for part in ("core", "client", "lab"):
+    package = importlib.import_module(f"conda_store_hub.{part}")
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            missing[module.name] = error.name
+print(json.dumps(missing))
+sys.stdout.flush()
+import os
+os._exit(0)
+"""
+
+
+def run(command: Sequence[str | Path], cwd: Path) -> str:
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("dist")
+    run([*UV, "build", "--quiet", "--wheel", "--out-dir", made, ROOT], made)
+    (path,) = made.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("base")
+    run([*UV, "venv", "--quiet", "--python", sys.executable, home / "venv"], home)
+    run([*UV, "pip", "install", "--quiet", "--python", home / "venv" / "bin" / "python", wheel], home)
+    return home / "venv"
+
+
+def test_nothing_of_the_server_is_installed(environment: Path) -> None:
+    python = environment / "bin" / "python"
+    listed = json.loads(run([*UV, "pip", "list", "--format", "json", "--python", python], environment))
+    assert {package["name"] for package in listed} & SERVER_ONLY == set()
+
+
+def test_core_client_and_lab_can_be_imported(environment: Path) -> None:
+    missing = json.loads(run([environment / "bin" / "python", "-c", IMPORT_ALL], environment))
+    assert {name: what for name, what in missing.items() if not name.startswith("conda_store_hub.lab.")} == {}
+    assert set(missing.values()) <= OF_A_JUPYTER_SERVER
+
+
+def test_the_client_runs(environment: Path) -> None:
+    assert "Usage" in run([environment / "bin" / "conda-store", "--help"], environment)
+
+
+def test_the_services_command_says_what_to_install(environment: Path) -> None:
+    command = [environment / "bin" / "python", "-m", "conda_store_hub", "serve"]
+    done = subprocess.run(command, cwd=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'conda-store-hub[server]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_jupyter_server_finds_the_extension_without_a_command(environment: Path) -> None:
+    settings = environment / "etc" / "jupyter" / "jupyter_server_config.d" / "conda_store_hub.json"
+    extensions = json.loads(settings.read_text())["ServerApp"]["jpserver_extensions"]
+    assert extensions == {"conda_store_hub.lab": True}
+    run([environment / "bin" / "python", "-c", f"import {next(iter(extensions))}"], environment)
+
+
+def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("conda_store_hub/")}
+    here = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "conda_store_hub").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert here - packed == set()
