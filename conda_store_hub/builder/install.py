@@ -1,0 +1,146 @@
+"""The install: from exact packages to files in the prefix, by hard link from the package cache."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rattler import MatchSpec, RepoDataRecord, install
+from rattler.exceptions import InstallerError
+from rattler.networking import Client
+
+from conda_store_hub.builder.cache_folder import CacheFolder
+from conda_store_hub.builder.events import EventWriter, say
+from conda_store_hub.builder.prefix import CondaPackage, list_clobbered, read_conda_packages
+from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.builder.reporter import Reporter
+from conda_store_hub.builder.seal import Sealed, list_damaged, seal_prefix
+from conda_store_hub.builder.words import count, format_size
+from conda_store_hub.core.errors import BuildDiskFullError, BuildError, InstallError, PackageCorruptError
+from conda_store_hub.core.protocol import BuildRequest
+
+_HASH_MISMATCH = re.compile(r"hash mismatch.*?expected ([0-9a-f]{8,}).*?got ([0-9a-f]{8,})", re.DOTALL)
+
+_BAD_ARCHIVE = ("Invalid checksum", "failed to extract", "failed to unpack", "numeric field was not a number")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installed:
+    """A prefix with conda's packages in it, sealed."""
+
+    packages: tuple[CondaPackage, ...]
+    sealed: Sealed
+
+
+class Installer:
+    """Installs one request's packages, and once more those that the package cache had in pieces."""
+
+    def __init__(self, request: BuildRequest, events: EventWriter, specs: Sequence[MatchSpec]) -> None:
+        self._prefix = Path(request.directories.prefix)
+        self._cache = CacheFolder(Path(request.directories.packages))
+        # Without a time-out: the engine's is for the whole download of a package.
+        self._client = Client.default_client(max_retries=3)
+        self._patience = request.network_seconds
+        self._events = events
+        self._specs = specs
+
+    async def install(self, records: Sequence[RepoDataRecord]) -> Installed:
+        """Return the sealed prefix; raise InstallError, PackageCorruptError or BuildDiskFullError.
+
+        A prefix that failed is left as it is: work may go on in the engine's threads until the process ends.
+        """
+        self._require_empty_prefix()
+        self._announce(records)
+        await self._install_or_repair(records)
+        installed = self._seal()
+        if damaged := list_damaged(installed.packages, installed.sealed.sizes):
+            await self._repair(records, {each.package.name: each.file_name for each in damaged})
+            installed = self._seal()
+            if damaged := list_damaged(installed.packages, installed.sealed.sizes):
+                names = ", ".join(each.package.name for each in damaged)
+                raise PackageCorruptError(f"The files of {names} are not what their package says.")
+        self._warn_clobbered(installed.packages)
+        return installed
+
+    def _require_empty_prefix(self) -> None:
+        if self._prefix.is_dir() and any(self._prefix.iterdir()):
+            raise InstallError(f"The folder {self._prefix.name} of this build is not empty.")
+
+    def _announce(self, records: Sequence[RepoDataRecord]) -> None:
+        missing = [record for record in records if not self._cache.has(record.file_name)]
+        size = format_size(sum(record.size or 0 for record in missing))
+        to_fetch = f"{len(missing):,} to download ({size})" if missing else "all in the package cache"
+        say(f"Installing {count(len(records), 'package')}: {to_fetch}")
+
+    async def _install_or_repair(self, records: Sequence[RepoDataRecord]) -> None:
+        try:
+            await self._install(records)
+        except InstallerError as exc:
+            damaged = [record for record in records if self._cache.is_damaged(record.file_name)]
+            if not damaged:
+                raise _translate(str(exc)) from exc
+            await self._repair(records, {record.name.normalized: record.file_name for record in damaged})
+
+    async def _repair(self, records: Sequence[RepoDataRecord], damaged: Mapping[str, str]) -> None:
+        """Install once more, with packages, given as name and file name, that are downloaded anew."""
+        say(f"The package cache has {', '.join(damaged)} in pieces; downloading again")
+        for file_name in damaged.values():
+            self._cache.remove(file_name)
+        try:
+            await self._install(records, again=set(damaged))
+        except InstallerError as exc:
+            raise _translate(str(exc)) from exc
+
+    async def _install(self, records: Sequence[RepoDataRecord], again: set[str] | None = None) -> None:
+        reporter = Reporter(self._events, records)
+        work = install(
+            list(records),
+            self._prefix,
+            cache_dir=self._cache.folder,
+            client=self._client,
+            show_progress=False,
+            execute_link_scripts=False,
+            reinstall_packages=again,
+            # The engine's own wrapper wants the inner objects here (py-rattler 0.28).
+            requested_specs=[spec._match_spec for spec in self._specs],  # type: ignore[misc]  # noqa: SLF001
+            reporter=reporter,
+        )
+        await reporter.watch(asyncio.ensure_future(work), patience=self._patience)
+
+    def _seal(self) -> Installed:
+        # This tag tells backup tools, and some options of tar, to leave the folder out.
+        (self._prefix / "CACHEDIR.TAG").unlink(missing_ok=True)
+        return Installed(packages=read_conda_packages(self._prefix), sealed=seal_prefix(self._prefix))
+
+    def _warn_clobbered(self, packages: tuple[CondaPackage, ...]) -> None:
+        if clobbered := sorted(list_clobbered(packages)):
+            say(f"Warning: more than one package has {', '.join(clobbered[:5])}{' …' if clobbered[5:] else ''}")
+
+
+def _translate(text: str) -> BuildError:
+    """Return the error for what the engine said; its text names paths of the service and goes to the detail."""
+    text = strip_credentials(text)
+    if "No space left on device" in text or "os error 28" in text:
+        return BuildDiskFullError(detail=text)
+    if match := _HASH_MISMATCH.search(text):
+        return PackageCorruptError(
+            f"{_find_package(text)} is not what its channel says it is: expected sha256 {match[1]}, got {match[2]}.",
+            detail=text,
+        )
+    if any(sign in text for sign in _BAD_ARCHIVE):
+        return PackageCorruptError(f"{_find_package(text)} could not be unpacked.", detail=text)
+    if "://" in text:
+        return InstallError(f"{_find_package(text)} could not be downloaded: {_last_cause(text)}.", detail=text)
+    return InstallError(f"{_find_package(text)} could not be installed.", detail=text)
+
+
+def _last_cause(text: str) -> str:
+    return text.strip().rsplit("\n", 1)[-1].removeprefix("Caused by: ").rstrip(".")
+
+
+def _find_package(text: str) -> str:
+    found = re.search(r"([\w.-]+)\.(?:conda|tar\.bz2)\b", text)
+    return f"The package {found[1]}" if found else "A package"

@@ -1,0 +1,199 @@
+"""The pip part: resolved and installed by uv, never in place of what conda installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uv
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from conda_store_hub.builder import child
+from conda_store_hub.builder.distributions import PIP_LOCK, Distributions
+from conda_store_hub.builder.events import say
+from conda_store_hub.builder.prefix import CondaPackage, require_site_packages
+from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.core.errors import BuildDiskFullError, BuildError, PipConflictError, PipError
+from conda_store_hub.core.matchspec import parse_pip_line
+from conda_store_hub.core.protocol import BuildRequest, Package
+
+# What uv may learn from the service's environment: how to reach the network, and nothing of its settings.
+_PASSED = (
+    "PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+)  # fmt: skip
+
+_UNTOLD = ("Using Python", "warning: The `--pylock`")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PipPart:
+    """What the pip part brought: its packages, and its files relative to the prefix."""
+
+    packages: tuple[Package, ...]
+    files: tuple[str, ...]
+
+
+class PipInstaller:
+    """Installs the pip lines of one request into its prefix."""
+
+    def __init__(self, request: BuildRequest, conda: Sequence[CondaPackage]) -> None:
+        self._request = request
+        self._prefix = Path(request.directories.prefix)
+        self._work = Path(request.directories.work) / "pip"
+        self._conda = conda
+        self._site_packages = require_site_packages(conda)
+        self._provided = Distributions(self._prefix, self._site_packages).versions
+
+    def install(self) -> PipPart:
+        """Install; return what was added. Raises PipConflictError, PipError, BuildDiskFullError."""
+        self._work.mkdir(parents=True, exist_ok=True)
+        pins = self._resolve()
+        if pins:
+            lock = self._lock(pins)
+            self._install(lock)
+            # What people can read has no password of the index in it.
+            (self._prefix / PIP_LOCK).write_text(strip_credentials(lock.read_text(encoding="utf-8")), encoding="utf-8")
+        else:
+            say("Nothing to install: conda's packages provide all of the pip part")
+        now = Distributions(self._prefix, self._site_packages)
+        files = now.list_files(pins)
+        self._require_no_overlap(files)
+        return PipPart(packages=now.read_pip_packages(), files=files)
+
+    def _resolve(self) -> dict[str, str]:
+        """Return the name and version of each package to add."""
+        requirements = [str(parse_pip_line(entry)) for entry in self._request.pip]
+        constraints = [f"{name}=={version}" for name, version in self._provided.items() if _is_version(version)]
+        wanted = self._write("requirements.txt", requirements)
+        limits = self._write("constraints.txt", constraints)
+        try:
+            changes = self._dry_run("-r", wanted, "-c", limits)
+        except PipError as exc:
+            raise self._find_conflict(wanted) or exc from exc
+        self._require_no_removal(changes)
+        return {change["name"]: change["version"] for change in changes if change["action"] == "installed"}
+
+    def _dry_run(self, *arguments: str | Path) -> list[dict[str, Any]]:
+        command = ("pip", "install", "--dry-run", "--output-format", "json")
+        return json.loads(self._run(*command, *self._selection(), *arguments, aloud=False))["changes"]
+
+    def _find_conflict(self, wanted: Path) -> PipConflictError | None:
+        """Resolve as if conda's packages could be replaced, to learn which of them stand in the way."""
+        try:
+            self._require_no_removal(self._dry_run("-r", wanted))
+        except PipConflictError as conflict:
+            return conflict
+        except PipError:
+            return None
+        return None
+
+    def _require_no_removal(self, changes: Sequence[Mapping[str, Any]]) -> None:
+        added = {change["name"]: change["version"] for change in changes if change["action"] == "installed"}
+        for change in changes:
+            if change["action"] == "uninstalled":
+                name, version = change["name"], change["version"]
+                instead = f"{name} {added[name]}" if name in added else f"none of {name}"
+                raise self._make_error(
+                    PipConflictError,
+                    f"conda installs {name} {version}, and the pip part wants {instead}:"
+                    " pip may not replace what conda installed. Ask conda for that version, or change the pip part.",
+                    name,
+                )
+
+    def _lock(self, pins: Mapping[str, str]) -> Path:
+        """Return a file with the address and hash of each package."""
+        lock = self._work / "pylock.toml"
+        exact = self._write("pins.txt", [f"{name}=={version}" for name, version in pins.items()])
+        self._run(
+            "pip", "compile", exact, "--no-deps", "--format", "pylock.toml", "--no-header", "-q",
+            "-o", lock, *self._selection(),
+        )  # fmt: skip
+        return lock
+
+    def _install(self, lock: Path) -> None:
+        self._run(
+            "pip", "install", "--no-deps", "--require-hashes", "--link-mode", "copy",
+            "-r", lock, *self._selection(),
+        )  # fmt: skip
+
+    def _selection(self) -> list[str | Path]:
+        index = ["--default-index", self._request.pip_index] if self._request.pip_index else []
+        return ["--python", self._prefix / "bin" / "python", "--only-binary", ":all:", *index]
+
+    def _run(self, *arguments: str | Path, aloud: bool = True) -> str:
+        command = [uv.find_uv_bin(), *arguments, "--no-config", "--no-progress", "--no-python-downloads"]
+        lines: list[str] = []
+
+        def take(line: str) -> None:
+            # The prefix's path is nobody's business, and pylock.toml is ours to find experimental.
+            if not line.startswith(_UNTOLD):
+                lines.append(strip_credentials(line))
+                if aloud:
+                    say(f"  {lines[-1]}")
+
+        with tempfile.TemporaryFile("w+", dir=self._work) as output:
+            code = child.follow(child.start(command, env=self._environment(), cwd=self._work, stdout=output), take)
+            if code != 0:
+                raise self._explain("\n".join(lines))
+            output.seek(0)
+            return output.read()
+
+    def _environment(self) -> dict[str, str]:
+        passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        return passed | {
+            "HOME": str(self._work),
+            "TMPDIR": str(self._work),
+            "LANG": "C.UTF-8",
+            "UV_CACHE_DIR": self._request.directories.pip_cache,
+            "UV_NO_CONFIG": "1",
+        }
+
+    def _explain(self, noise: str) -> BuildError:
+        """Return the error in uv's own words."""
+        if "No space left on device" in noise:
+            return BuildDiskFullError(detail=noise)
+        first = re.search(r"^error: (.*)$", noise, re.MULTILINE)
+        cause = re.search(r"^\s*cause: (.*?)(?=\n\s*(?:cause|hint):|\Z)", noise, re.MULTILINE | re.DOTALL)
+        found = [" ".join(match[1].split()).rstrip(".") for match in (first, cause) if match]
+        words = ": ".join(found) or "uv ended without saying why"
+        return self._make_error(PipError, f"The pip part cannot be installed. {words}.", words, detail=noise)
+
+    def _make_error(self, kind: type[PipError], message: str, about: str, *, detail: str | None = None) -> PipError:
+        """Return an error with the place of the first pip line whose package `about` names."""
+        named = {canonicalize_name(word) for word in re.findall(r"[\w.-]*\w", about)}
+        for entry in self._request.pip:
+            if canonicalize_name(parse_pip_line(entry).name) in named:
+                return kind(message, detail=detail, line=entry.line, column=entry.column)
+        return kind(message, detail=detail)
+
+    def _require_no_overlap(self, files: Collection[str]) -> None:
+        """Raise PipConflictError when a file of a conda package was replaced."""
+        taken = set(files)
+        for each in self._conda:
+            for file in each.files:
+                if file.path in taken:
+                    raise PipConflictError(
+                        f"The pip part replaces a file of conda's package {each.package.name}: {file.path}."
+                    )
+
+    def _write(self, name: str, lines: Sequence[str]) -> Path:
+        path = self._work / name
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return path
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True

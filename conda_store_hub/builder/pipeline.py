@@ -1,0 +1,121 @@
+"""The steps of a build, in order: what makes the environment usable, and then its artifacts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from rattler import RepoDataRecord
+
+from conda_store_hub.builder.bytecode import BytecodeStore
+from conda_store_hub.builder.events import EventWriter, say
+from conda_store_hub.builder.install import Installed, Installer
+from conda_store_hub.builder.prefix import list_kernels, write_variables
+from conda_store_hub.builder.records import describe_records, dump_records
+from conda_store_hub.builder.seal import Sealed, seal_prefix
+from conda_store_hub.builder.solve import Solver, require_this_platform
+from conda_store_hub.builder.words import count, format_seconds, format_size, format_table
+from conda_store_hub.core.protocol import BuildRequest, LockEvent, Package, Phase, ResultEvent, UsableEvent
+
+RECORDS = "records.json"
+"""The lock that counts, in the work directory."""
+
+
+class Pipeline:
+    """One build."""
+
+    def __init__(self, request: BuildRequest, events: EventWriter) -> None:
+        self._request = request
+        self._events = events
+        self._prefix = Path(request.directories.prefix)
+        self._work = Path(request.directories.work)
+
+    def run(self) -> None:
+        """Do all that was asked; raise a CondaStoreHubError at the first step that fails."""
+        self._work.mkdir(parents=True, exist_ok=True)
+        if not self._request.prefix_ready:
+            self._make_usable()
+        if self._request.artifacts:
+            # Heavy libraries wait until the environment is usable.
+            from conda_store_hub.builder.artifacts import ArtifactWriter
+
+            ArtifactWriter(self._request, self._events).write()
+        self._events.write(ResultEvent())
+        say(f"Done after {format_seconds(self._events.elapsed)}")
+
+    def _make_usable(self) -> None:
+        require_this_platform(self._request.platform)
+        installed = asyncio.run(self._solve_and_install())
+        bytecode = BytecodeStore.open(
+            Path(self._request.directories.bytecode), self._prefix, installed.packages, self._events
+        )
+        shared_bytecode = self._link_bytecode(bytecode)
+        packages = tuple(each.package for each in installed.packages)
+        sealed = installed.sealed
+        if self._request.pip:
+            packages += self._add_pip_part(installed, bytecode)
+            sealed = seal_prefix(self._prefix)
+        else:
+            sealed = replace(sealed, shared=sealed.shared + shared_bytecode)
+        self._tell_usable(packages, sealed)
+
+    async def _solve_and_install(self) -> Installed:
+        with self._phase(Phase.SOLVE):
+            solver = Solver(self._request)
+            say(f"Channels: {', '.join(self._request.channels)}")
+            started = time.monotonic()
+            records = await solver.solve()
+            how = "Taken from the lock" if self._request.records else "Solved"
+            say(f"{how}: {count(len(records), 'package')} in {format_seconds(time.monotonic() - started)}")
+            self._write_lock(records)
+        with self._phase(Phase.INSTALL):
+            return await Installer(self._request, self._events, solver.specs).install(records)
+
+    def _write_lock(self, records: Sequence[RepoDataRecord]) -> None:
+        path = self._work / RECORDS
+        path.write_text(dump_records(records), encoding="utf-8")
+        packages = describe_records(records)
+        self._events.write(LockEvent(path=str(path), packages=packages))
+        for line in format_table(packages):
+            say(line)
+
+    def _link_bytecode(self, store: BytecodeStore | None) -> int:
+        """Return the bytes that the bytecode shares with other prefixes."""
+        with self._phase(Phase.BYTECODE):
+            if store is None:
+                return 0
+            linked = store.link()
+            say(f"Bytecode: {count(linked.compiled, 'file')} compiled, {linked.linked:,} linked")
+            return linked.size
+
+    def _add_pip_part(self, installed: Installed, bytecode: BytecodeStore | None) -> tuple[Package, ...]:
+        from conda_store_hub.builder.pip_install import PipInstaller
+
+        with self._phase(Phase.PIP):
+            say(f"Installing the pip part: {count(len(self._request.pip), 'line')}")
+            part = PipInstaller(self._request, installed.packages).install()
+            if bytecode is not None:
+                bytecode.compile_in_place(part.files)
+            return part.packages
+
+    def _tell_usable(self, packages: tuple[Package, ...], sealed: Sealed) -> None:
+        with self._phase(Phase.ACTIVATE):
+            write_variables(self._prefix, self._request.variables)
+            kernels = list_kernels(self._prefix)
+        self._events.write(UsableEvent(packages=packages, kernels=kernels, size=sealed.own, shared_size=sealed.shared))
+        say(
+            f"Usable after {format_seconds(self._events.elapsed)}: {count(len(packages), 'package')},"
+            f" {format_size(sealed.own)} of its own and {format_size(sealed.shared)} shared"
+        )
+
+    @contextmanager
+    def _phase(self, phase: Phase) -> Generator[None]:
+        """Tell when a phase begins and, unless it fails, ends."""
+        started = time.monotonic()
+        self._events.start(phase)
+        yield
+        self._events.finish(phase, seconds=time.monotonic() - started)

@@ -1,0 +1,136 @@
+"""What stands in a finished prefix: conda's packages from `conda-meta`, kernels, and the variables to set."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.core.errors import InstallError, PipError
+from conda_store_hub.core.protocol import Kernel, Package
+
+_MAX_KERNEL_SPEC = 100_000  # bytes; a kernel.json has a few hundred
+
+
+class LinkedFile(NamedTuple):
+    """One file of a conda package: its path in the prefix, and how it came there."""
+
+    path: str
+    kind: str
+    """`hardlink`, `softlink`, `directory`, or how an entry point was made."""
+    size: int | None
+    has_prefix: bool
+    """The prefix was written into it: its content belongs to this prefix alone."""
+    ousted_from: str | None
+    """Where it would be if another package had no file of that path: that one won, this one was put aside."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CondaPackage:
+    """One package that conda-meta tells of."""
+
+    package: Package
+    depends: tuple[str, ...]
+    file_name: str
+    files: tuple[LinkedFile, ...]
+    site_packages: str | None
+    """Of a Python that says where it keeps packages."""
+
+
+def read_conda_packages(prefix: Path) -> tuple[CondaPackage, ...]:
+    """Return conda's packages by name; raise InstallError when a record cannot be read."""
+    try:
+        found = [_read(json.loads(path.read_bytes())) for path in (prefix / "conda-meta").glob("*.json")]
+    except (OSError, ValueError, LookupError) as exc:
+        raise InstallError("The environment's own records cannot be read.", detail=str(exc)) from exc
+    return tuple(sorted(found, key=lambda each: each.package.name))
+
+
+def list_clobbered(packages: Iterable[CondaPackage]) -> set[str]:
+    """Return the paths that more than one package has."""
+    return {file.ousted_from for package in packages for file in package.files if file.ousted_from is not None}
+
+
+def find_site_packages(packages: Sequence[CondaPackage]) -> str | None:
+    """Return the folder of Python packages, relative to the prefix, or None without Python."""
+    for each in packages:
+        if each.package.name == "python":
+            minor = ".".join(each.package.version.split(".")[:2])
+            return each.site_packages or f"lib/python{minor}/site-packages"
+    return None
+
+
+def require_site_packages(packages: Sequence[CondaPackage]) -> str:
+    """Return the folder of Python packages, relative to the prefix; raise PipError without Python."""
+    found = find_site_packages(packages)
+    if found is None:
+        raise PipError("The pip part needs Python: add `python` to the dependencies.")
+    return found
+
+
+def list_kernels(prefix: Path) -> tuple[Kernel, ...]:
+    """Return the kernel specs; what is a link out of the prefix, or no JSON object, is none."""
+    folder = prefix / "share" / "jupyter" / "kernels"
+    found = (_find_kernel(path, prefix) for path in sorted(folder.glob("*/kernel.json")))
+    return tuple(kernel for kernel in found if kernel is not None)
+
+
+def write_variables(prefix: Path, variables: tuple[tuple[str, str], ...]) -> None:
+    """Write the variables where conda's activation reads them."""
+    if variables:
+        state = {"version": 1, "env_vars": dict(variables)}
+        path = prefix / "conda-meta" / "state"
+        path.write_text(json.dumps(state), encoding="utf-8")
+        path.chmod(0o444)
+
+
+def _read(record: dict[str, Any]) -> CondaPackage:
+    return CondaPackage(
+        package=Package(
+            manager="conda",
+            name=record["name"],
+            version=record["version"],
+            build=record["build"],
+            channel=strip_credentials(record.get("channel") or "").rstrip("/"),
+            subdir=record.get("subdir") or "",
+            url=strip_credentials(record["url"]),
+            sha256=record.get("sha256") or "",
+            md5=record.get("md5") or "",
+            size=record.get("size") or 0,
+            license=record.get("license") or "",
+        ),
+        depends=tuple(record.get("depends") or ()),
+        file_name=record["fn"],
+        files=tuple(_list_files(record)),
+        site_packages=record.get("python_site_packages_path"),
+    )
+
+
+def _list_files(record: dict[str, Any]) -> Iterator[LinkedFile]:
+    for path in cast("list[dict[str, Any]]", record["paths_data"]["paths"]):
+        yield LinkedFile(
+            path=path["_path"],
+            kind=path["path_type"],
+            size=path.get("size_in_bytes"),
+            has_prefix="prefix_placeholder" in path,
+            ousted_from=path.get("original_path"),
+        )
+
+
+def _find_kernel(path: Path, prefix: Path) -> Kernel | None:
+    # A package could make its kernel spec a link to a file that only the service may read.
+    if not path.resolve().is_relative_to(prefix.resolve()):
+        return None
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_KERNEL_SPEC:
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        is_object = isinstance(json.loads(text), dict)
+    except ValueError:
+        return None
+    return Kernel(raw=path.parent.name, spec=text) if is_object else None

@@ -1,0 +1,1 @@
+"""The only HTTP server code: routes, who asks, API, live logs, pages."""

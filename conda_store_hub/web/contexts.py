@@ -1,0 +1,197 @@
+"""What each page shows: one value a template, and nothing else in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.errors import CondaStoreHubError
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """What stands around every page. `user` and `xsrf` are empty for the anonymous."""
+
+    title: str
+    here: str
+    prefix: str
+    hub_home: str
+    hub_logout: str
+    logo: str
+    user: str
+    xsrf: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What a page shows."""
+
+    template: ClassVar[str]
+    layout: Layout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pager:
+    """Which page of a list is shown, and how many entries the list has."""
+
+    page: int
+    size: int
+    count: int
+
+    @property
+    def last(self) -> int:
+        """The number of the last page, at least 1."""
+        return max(1, -(-self.count // self.size))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NamespaceGroup:
+    """The environments of one namespace on the home page."""
+
+    namespace: schemas.Namespace
+    environments: tuple[schemas.Environment, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HomeContext(Context):
+    """The environments one may see; `busy` while one of them has a build to wait for."""
+
+    template: ClassVar[str] = "home.html"
+    groups: tuple[NamespaceGroup, ...]
+    pager: Pager
+    search: str
+    busy: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Download:
+    """An artifact as a page offers it; `url` is empty while it cannot be had, and `note` says why."""
+
+    label: str
+    url: str
+    size: int
+    note: str
+
+
+_LABELS = {
+    ArtifactType.YAML: ("Pinned YAML", "yaml"),
+    ArtifactType.LOCKFILE: ("Lockfile", "lockfile"),
+    ArtifactType.CONDA_PACK: ("Archive", "archive"),
+}
+
+
+def list_downloads(build: schemas.Build, prefix: str) -> tuple[Download, ...]:
+    """Return what can be downloaded of a build, in the order in which people look for it."""
+    if build.status is not BuildStatus.COMPLETED:
+        return ()
+    rows = {item.artifact_type: item for item in build.build_artifacts}
+    return tuple(_download(rows[kind], *_LABELS[kind], build, prefix) for kind in _LABELS if kind in rows)
+
+
+def _download(artifact: schemas.Artifact, label: str, path: str, build: schemas.Build, prefix: str) -> Download:
+    if artifact.state is ArtifactState.READY:
+        url = f"{prefix}api/v1/build/{build.id}/{path}/"
+        return Download(label=label, url=url, size=artifact.size or 0, note="")
+    if artifact.state is ArtifactState.FAILED:
+        return Download(label=label, url="", size=0, note=artifact.error or "It could not be made.")
+    return Download(label=label, url="", size=0, note="not there yet")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentContext(Context):
+    """One environment: its active build and all others."""
+
+    template: ClassVar[str] = "environment.html"
+    environment: schemas.Environment
+    builds: tuple[schemas.BuildSummary, ...]
+    pager: Pager
+    downloads: tuple[Download, ...]
+    may_update: bool
+    busy: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogView:
+    """The end of a log; `offset` is the byte after it, `skipped` how many bytes stand before it."""
+
+    text: str
+    offset: int
+    skipped: int
+    complete: bool
+    progress: schemas.LogProgress | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildContext(Context):
+    """One build, as far as it is."""
+
+    template: ClassVar[str] = "build.html"
+    build: schemas.Build
+    log: LogView
+    packages: tuple[schemas.Package, ...]
+    downloads: tuple[Download, ...]
+    may_update: bool
+    may_cancel: bool
+
+    @property
+    def phases(self) -> list[schemas.PhaseTime]:
+        """The steps in their order; several can begin in one tick of the clock."""
+        return sorted(self.build.phases, key=lambda item: list(Phase).index(item.phase))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateContext(Context):
+    """The form for a specification, with what was typed and what is wrong with it."""
+
+    template: ClassVar[str] = "create.html"
+    namespaces: tuple[schemas.Namespace, ...]
+    namespace: str
+    text: str
+    error: CondaStoreHubError | None
+
+    @property
+    def line(self) -> str:
+        """The line of the text that the error is about."""
+        lines = self.text.splitlines()
+        number = self.error.line if self.error else None
+        return lines[number - 1] if number and number <= len(lines) else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UserContext(Context):
+    """Who the Hub says one is, and what one may do."""
+
+    template: ClassVar[str] = "user.html"
+    groups: tuple[str, ...]
+    admin: bool
+    permissions: schemas.PermissionSummary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuideEntry:
+    """A page of the guide in its table of contents."""
+
+    name: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuideContext(Context):
+    """A page of the user guide; `html` was made from our own Markdown."""
+
+    template: ClassVar[str] = "docs.html"
+    entries: tuple[GuideEntry, ...]
+    name: str
+    html: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorContext(Context):
+    """What went wrong; `again` is after how many seconds a browser should try once more, 0 for never."""
+
+    template: ClassVar[str] = "error.html"
+    status: int
+    message: str
+    again: int

@@ -1,0 +1,89 @@
+"""The form that makes an environment, or a new build of one: what was typed is never lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.errors import CondaStoreHubError, NotAuthenticatedError
+from conda_store_hub.services import builds, namespaces
+from conda_store_hub.web import arguments, contexts
+from conda_store_hub.web.base import SERVER_FAULT
+from conda_store_hub.web.page import PageHandler
+
+_EXAMPLE = """\
+name: my-environment
+channels:
+{channels}
+dependencies:
+  - python
+  - ipykernel
+  - pandas
+"""
+
+
+class CreateHandler(PageHandler):
+    """`/create/`."""
+
+    async def ask_to_log_in(self) -> None:
+        """Give back what was typed when the session ended meanwhile, or the page was too old."""
+        if self.request.method != "POST":
+            await super().ask_to_log_in()
+            return
+        self.set_status(NotAuthenticatedError.status)
+        await self._show_form(
+            self._typed("specification"),
+            self._typed("namespace"),
+            NotAuthenticatedError(
+                "You were logged out, or this page was too old. Nothing is lost: log in in another tab if you have to,"
+                " look at what stands below, and submit it again."
+            ),
+        )
+
+    async def get(self) -> None:
+        """Show the form: with an example, or with what another build was made of."""
+        build = arguments.find_integer(self, "build")
+        if build is None:
+            channels = "\n".join(f"  - {channel}" for channel in self.services.rules.default_channels)
+            example = _EXAMPLE.format(channels=channels)
+            await self._show_form(example, arguments.find_text(self, "namespace") or "", None)
+            return
+        found = await self.services.db.read(builds.get_build, self.identity, build, data=self.services.data)
+        await self._show_form(found.specification.text, found.namespace, None)
+
+    async def post(self) -> None:
+        """Submit what was typed, or show it again with what is wrong."""
+        text, namespace = self._typed("specification"), self._typed("namespace")
+        try:
+            build_id = await self._submit(text, namespace)
+        except CondaStoreHubError as exc:
+            if exc.status >= SERVER_FAULT:
+                self.services.hub.log.warning("a specification could not be taken: %s", exc.detail or exc.message)
+            self.set_status(exc.status)
+            await self._show_form(text, namespace, exc)
+            return
+        self.redirect(f"{self.prefix}build/{build_id}/", status=303)
+
+    async def _submit(self, text: str, namespace: str) -> int:
+        request = schemas.SubmitSpecification(specification=text, namespace=namespace or None)
+        rules = self.services.rules
+        prepared = await asyncio.to_thread(builds.prepare, request, rules)
+        return await self.services.db.write(builds.submit, self.identity, request.namespace, prepared, rules)
+
+    def _typed(self, name: str) -> str:
+        # Browsers send CRLF.
+        return self.get_body_argument(name, "", strip=False).replace("\r\n", "\n")
+
+    async def _show_form(self, text: str, namespace: str, error: CondaStoreHubError | None) -> None:
+        writable = (
+            await self.services.db.read(namespaces.list_writable, self.identity) if self.identity.authenticated else []
+        )
+        self.show(
+            contexts.CreateContext(
+                layout=self.lay_out("New environment", "create"),
+                namespaces=tuple(writable),
+                namespace=namespace,
+                text=text,
+                error=error,
+            )
+        )

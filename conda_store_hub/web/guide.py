@@ -1,0 +1,104 @@
+"""The user guide: Markdown files that come with the package, as pages."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conda_store_hub.core.errors import CondaStoreHubError, NotFoundError
+from conda_store_hub.web.contexts import GuideContext, GuideEntry
+from conda_store_hub.web.page import PageHandler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markdown_it import MarkdownIt
+    from markdown_it.renderer import RendererProtocol
+    from markdown_it.token import Token
+    from markdown_it.utils import EnvType, OptionsDict
+
+# In an installed package the guide lies beside this module; in a checkout it is where people look for it.
+_PLACES = (Path(__file__).parent / "guide", Path(__file__).parents[2] / "docs" / "guide")
+_FIRST = "index"
+_TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+_NAME = re.compile(r"[a-z0-9-]{1,40}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuidePage:
+    """A page of the guide as HTML."""
+
+    name: str
+    title: str
+    html: str
+
+
+@functools.cache
+def load_guide(address: str) -> dict[str, GuidePage]:
+    """Return the pages by name, in the order of the links on the first one; `address` is where that one is."""
+    place = next((place for place in _PLACES if (place / f"{_FIRST}.md").is_file()), None)
+    texts = {file.stem: file.read_text() for file in sorted(place.glob("*.md"))} if place else {}
+    linked = [_FIRST, *re.findall(r"\(([a-z0-9-]+)\.md[)#]", texts.get(_FIRST, ""))]
+    markdown = _make_markdown(address)
+    return {name: _make_page(name, texts[name], markdown) for name in dict.fromkeys([*linked, *texts]) if name in texts}
+
+
+def _make_page(name: str, text: str, markdown: MarkdownIt) -> GuidePage:
+    title = _TITLE.search(text)
+    return GuidePage(name=name, title=title[1] if title else name, html=markdown.render(text))
+
+
+def _make_markdown(address: str) -> MarkdownIt:
+    from markdown_it import MarkdownIt  # for one page of many
+
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+    def open_link(
+        renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        """Turn a link between files into one between pages."""
+        target = str(tokens[index].attrGet("href"))
+        page = re.fullmatch(r"([a-z0-9-]+)\.md(#.*)?", target)
+        if page:
+            name = "" if page[1] == _FIRST else f"{page[1]}/"
+            tokens[index].attrSet("href", f"{address}{name}{page[2] or ''}")
+        return renderer.renderToken(tokens, index, options, env)  # type: ignore[attr-defined]
+
+    def open_table(
+        renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        """Give a table the Hub's look."""
+        tokens[index].attrSet("class", "table")
+        return renderer.renderToken(tokens, index, options, env)  # type: ignore[attr-defined]
+
+    markdown.add_render_rule("link_open", open_link)
+    markdown.add_render_rule("table_open", open_table)
+    return markdown
+
+
+class GuideHandler(PageHandler):
+    """`/docs/` and `/docs/NAME/`; for everybody who can reach the Hub, also before the service is ready."""
+
+    async def prepare(self) -> None:
+        """Show who is logged in if that can be known; the guide is no secret."""
+        with contextlib.suppress(CondaStoreHubError):
+            await self.identify()
+
+    async def get(self, name: str | None = None) -> None:
+        """Show a page of the guide."""
+        pages = load_guide(f"{self.prefix}docs/")
+        page = pages.get(name or _FIRST)
+        if page is None or (name and not _NAME.fullmatch(name)):
+            raise NotFoundError("The guide has no such page.")
+        self.show(
+            GuideContext(
+                layout=self.lay_out(page.title, "docs"),
+                entries=tuple(GuideEntry(name=entry.name, title=entry.title) for entry in pages.values()),
+                name=page.name,
+                html=page.html,
+            )
+        )

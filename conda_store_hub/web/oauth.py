@@ -1,0 +1,69 @@
+"""The Hub's own OAuth library, set up from values; slow to load, so only `auth` imports it, when it is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from jupyterhub.httpclient import JupyterHubHTTPClient
+from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, _ExpiringDict  # pyright: ignore[reportPrivateUsage]
+from tornado.httputil import url_concat
+from tornado.web import HTTPError, RequestHandler
+
+if TYPE_CHECKING:
+    from conda_store_hub.web.auth import HubEnvironment
+
+# What asking the Hub can end in; a time-out is an OSError, an answer that is not what it should be a ValueError.
+FAILURES: tuple[type[Exception], ...] = (HTTPError, aiohttp.ClientError, OSError, ValueError)
+_REFUSED_SECONDS = 5
+
+
+class _Answers(_ExpiringDict):
+    """The Hub's answers; a refusal is kept for a few seconds only: a token may be known a moment later."""
+
+    def __setitem__(self, key: str, value: object) -> None:
+        super().__setitem__(key, value)
+        if value is None:
+            self.timestamps[key] -= max(0, self.max_age - _REFUSED_SECONDS)
+
+
+class CallbackHandler(HubOAuthCallbackHandler):
+    """Where the Hub sends a browser that has logged in."""
+
+    def initialize(self, oauth: HubOAuth) -> None:
+        """Use our OAuth instead of the library's only one."""
+        self.hub_auth = oauth
+
+
+def make_oauth(environment: HubEnvironment, cache_max_age: int) -> HubOAuth:
+    """Return an OAuth client with these values; the library's own reading of the environment is not used."""
+    return HubOAuth(
+        api_url=environment.api_url,
+        api_token=environment.api_token,
+        base_url=environment.prefix,
+        hub_host=environment.host,
+        hub_prefix=f"{environment.base_url}hub/",
+        oauth_client_id=environment.client_id,
+        oauth_redirect_uri=environment.callback_url,
+        access_scopes=set(environment.access_scopes),
+        cookie_options=environment.cookie_options,
+        cookie_host_prefix_enabled=environment.cookie_host_prefix,
+        keyfile=environment.keyfile,
+        certfile=environment.certfile,
+        client_ca=environment.client_ca,
+        cache_max_age=cache_max_age,
+        cache=_Answers(cache_max_age),
+    )
+
+
+def make_login_url(oauth: HubOAuth, handler: RequestHandler) -> str:
+    """Do what the library's mixin does for handlers that have it: a state cookie, and PKCE (RFC 7636)."""
+    verifier, challenge, method = oauth.generate_pkce_code_challenge()
+    state = oauth.set_state_cookie(handler, next_url=handler.request.uri, code_verifier=verifier)
+    asked: dict[str, Any] = {"code_challenge": challenge, "code_challenge_method": method, "state": state}
+    return url_concat(oauth.login_url, asked)
+
+
+async def close_connections() -> None:
+    """Close the library's connections to the Hub that this event loop opened."""
+    await JupyterHubHTTPClient.loop_instance().close()

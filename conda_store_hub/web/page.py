@@ -1,0 +1,76 @@
+"""What every page stands on: log in first, then HTML; an error is a page too."""
+
+from __future__ import annotations
+
+from conda_store_hub.core.errors import CondaStoreHubError, NotAuthenticatedError, NotFoundError, UnavailableError
+from conda_store_hub.web import rendering, static
+from conda_store_hub.web.base import BaseHandler
+from conda_store_hub.web.contexts import Context, ErrorContext, Layout
+
+_POLICY = (
+    "default-src 'self'; img-src 'self' data:; base-uri 'none'; object-src 'none'; form-action 'self';"
+    " frame-ancestors 'none'"
+)
+_AGAIN_SECONDS = 5
+
+
+class PageHandler(BaseHandler):
+    """A page for people who are logged in."""
+
+    def set_default_headers(self) -> None:
+        """Let a page load what is ours, and nothing else."""
+        super().set_default_headers()
+        self.set_header("Content-Security-Policy", _POLICY)
+
+    async def prepare(self) -> None:
+        """Send who is not logged in to the Hub, even while we start: the Hub waits for an answer below 500."""
+        identity = await self.identify()
+        if not identity.authenticated:
+            await self.ask_to_log_in()
+            return
+        self.require_ready()
+        await self.services.hub.welcome(self.services.db, identity)
+
+    async def ask_to_log_in(self) -> None:
+        """Send a browser that goes somewhere to the Hub; refuse a script, and a form that has waited too long."""
+        going = self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+        if self.request.method not in ("GET", "HEAD") or not going:
+            raise NotAuthenticatedError("You are no longer logged in, or this page was too old: load it again.")
+        self.redirect(await self.services.hub.make_login_url(self))
+
+    def lay_out(self, title: str, here: str = "") -> Layout:
+        """Return what stands around a page; `here` names its entry in the navigation."""
+        hub = self.services.hub.environment
+        known = self.identity.name or ""
+        return Layout(
+            title=title,
+            here=here,
+            prefix=self.prefix,
+            hub_home=hub.hub_page("home"),
+            hub_logout=hub.hub_page("logout"),
+            # The Hub's own logo, where our pages may load it.
+            logo=static.url(self.prefix, "hub/images/jupyterhub-80.png") if hub.host else hub.hub_page("logo"),
+            user=known,
+            xsrf=self.xsrf_token.decode() if known else "",
+        )
+
+    def show(self, context: Context) -> None:
+        """Answer with a page."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.finish(rendering.render(context))
+
+    def describe_error(self, error: CondaStoreHubError) -> str:
+        """Return a page that says what went wrong."""
+        again = _AGAIN_SECONDS if error.status == UnavailableError.status and self.request.method == "GET" else 0
+        layout = self.lay_out("Not found" if error.status == NotFoundError.status else "Something is wrong")
+        context = ErrorContext(layout=layout, status=error.status, message=error.public_message, again=again)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        return rendering.render(context)
+
+
+class PageNotFoundHandler(PageHandler):
+    """An address that is none."""
+
+    async def prepare(self) -> None:
+        """Say so to everybody."""
+        raise NotFoundError("There is nothing at this address.")

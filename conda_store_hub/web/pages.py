@@ -1,0 +1,198 @@
+"""Pages: the environments, one environment, one build, who one is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.permissions import Identity, Permission
+from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.services import builds, environments, namespaces
+from conda_store_hub.web import arguments, contexts
+from conda_store_hub.web.arguments import PageOf
+from conda_store_hub.web.base import BaseHandler
+from conda_store_hub.web.page import PageHandler
+
+_LOG_BYTES = 256_000  # of the end of a log, in the page itself
+_MOST_PACKAGES = 2000
+_BUILDS = 25
+_BUSY = frozenset({BuildStatus.QUEUED, BuildStatus.BUILDING})
+
+
+class HomeHandler(PageHandler):
+    """`/`: the environments, by namespace."""
+
+    async def get(self) -> None:
+        """Show a page of them."""
+        which = arguments.read_page(self)
+        search = arguments.find_text(self, "search")
+        rows, count = await self.services.db.read(
+            environments.list_environments, self.identity, page=which.page, size=which.size, search=search
+        )
+        groups = groupby(rows, key=lambda row: row.namespace)
+        self.show(
+            contexts.HomeContext(
+                layout=self.lay_out("Environments", "home"),
+                groups=tuple(
+                    contexts.NamespaceGroup(namespace=namespace, environments=tuple(group))
+                    for namespace, group in groups
+                ),
+                pager=contexts.Pager(page=which.page, size=which.size, count=count),
+                search=search or "",
+                busy=any(row.latest_status in _BUSY for row in rows),
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _EnvironmentView:
+    environment: schemas.Environment
+    builds: list[schemas.BuildSummary]
+    count: int
+    may_update: bool
+
+
+def _read_environment(
+    session: Session, identity: Identity, where: tuple[str, str], which: PageOf, data: DataDirectory
+) -> _EnvironmentView:
+    environment = environments.get_environment(session, identity, *where, data=data)
+    rows, count = builds.list_builds(session, identity, page=which.page, size=which.size, environment_id=environment.id)
+    return _EnvironmentView(
+        environment=environment,
+        builds=rows,
+        count=count,
+        may_update=namespaces.may(session, identity, where[0], Permission.ENVIRONMENT_UPDATE),
+    )
+
+
+class EnvironmentHandler(PageHandler):
+    """`/environment/NAMESPACE/NAME/`."""
+
+    async def get(self, namespace: str, name: str) -> None:
+        """Show the environment and its builds."""
+        where = arguments.read_names(namespace, name)
+        which = arguments.read_page(self, size=_BUILDS)
+        view = await self.services.db.read(_read_environment, self.identity, where, which, self.services.data)
+        active = view.environment.current_build
+        self.show(
+            contexts.EnvironmentContext(
+                layout=self.lay_out(f"{namespace}/{view.environment.name}"),
+                environment=view.environment,
+                builds=tuple(view.builds),
+                pager=contexts.Pager(page=which.page, size=which.size, count=view.count),
+                downloads=contexts.list_downloads(active, self.prefix) if active else (),
+                may_update=view.may_update,
+                busy=view.environment.latest_status in _BUSY,
+            )
+        )
+
+    async def post(self, namespace: str, name: str) -> None:
+        """Activate the build that was chosen."""
+        where = arguments.read_names(namespace, name)
+        change = schemas.ActivateBuild(build_id=arguments.read_id(self.get_body_argument("build_id", "")))
+        await self.services.db.write(environments.update, self.identity, *where, change)
+        self.redirect(f"{self.prefix}environment/{where[0]}/{where[1]}/", status=303)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _BuildView:
+    build: schemas.Build
+    log: contexts.LogView
+    packages: list[schemas.Package]
+    may_update: bool
+    may_cancel: bool
+
+
+def _read_build(session: Session, identity: Identity, build_id: int, data: DataDirectory) -> _BuildView:
+    build = builds.get_build(session, identity, build_id, data=data)
+    packages, _ = builds.list_packages(session, identity, build_id, page=1, size=_MOST_PACKAGES)
+    return _BuildView(
+        build=build,
+        log=_read_end_of_log(session, build_id),
+        packages=packages,
+        may_update=namespaces.may(session, identity, build.namespace, Permission.ENVIRONMENT_UPDATE),
+        may_cancel=namespaces.may(session, identity, build.namespace, Permission.BUILD_CANCEL),
+    )
+
+
+def _read_end_of_log(session: Session, build_id: int) -> contexts.LogView:
+    """Return the end of the log: from the first whole line in it, when it does not begin at the beginning."""
+    size = builds.peek_log(session, build_id, 1 << 62).size
+    part = builds.peek_log(session, build_id, max(0, size - _LOG_BYTES))
+    start = part.next_offset - len(part.data)
+    pieces = [part.data]
+    while part.data and part.next_offset < size:
+        part = builds.peek_log(session, build_id, part.next_offset)
+        pieces.append(part.data)
+    data = b"".join(pieces)
+    skipped = data.find(b"\n") + 1 if start else 0
+    return contexts.LogView(
+        text=data[skipped:].decode(errors="replace"),
+        offset=part.next_offset,
+        skipped=start + skipped,
+        complete=part.complete,
+        progress=part.progress,
+    )
+
+
+class BuildHandler(PageHandler):
+    """`/build/ID/`."""
+
+    async def get(self, build_id: str) -> None:
+        """Show the build as far as it is."""
+        number = arguments.read_id(build_id)
+        view = await self.services.db.read(_read_build, self.identity, number, self.services.data)
+        busy = view.build.status in _BUSY
+        self.show(
+            contexts.BuildContext(
+                layout=self.lay_out(f"Build {number} of {view.build.namespace}/{view.build.environment}"),
+                build=view.build,
+                log=view.log,
+                packages=tuple(view.packages),
+                downloads=contexts.list_downloads(view.build, self.prefix),
+                may_update=view.may_update,
+                may_cancel=view.may_cancel and busy,
+            )
+        )
+
+    async def post(self, build_id: str) -> None:
+        """Cancel the build."""
+        number = arguments.read_id(build_id)
+        await self.services.db.write(builds.cancel, self.identity, number)
+        self.redirect(f"{self.prefix}build/{number}/", status=303)
+
+
+class UserHandler(PageHandler):
+    """`/user/`."""
+
+    async def get(self) -> None:
+        """Show who the Hub says one is, and what one may do."""
+        summary = await self.services.db.read(namespaces.summarise, self.identity)
+        self.show(
+            contexts.UserContext(
+                layout=self.lay_out("You", "user"),
+                groups=tuple(sorted(self.identity.groups)),
+                admin=self.identity.admin,
+                permissions=summary,
+            )
+        )
+
+
+class LoginHandler(PageHandler):
+    """`/login/`: through the Hub, and home."""
+
+    async def get(self) -> None:
+        """Go home: who comes here is logged in."""
+        self.redirect(self.prefix)
+
+
+class SlashHandler(BaseHandler):
+    """Our prefix without its last slash."""
+
+    def get(self) -> None:
+        """Add it."""
+        self.redirect(self.prefix, permanent=True)

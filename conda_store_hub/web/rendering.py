@@ -1,0 +1,104 @@
+"""Templates: a context in, HTML out. Everything in a context is escaped."""
+
+from __future__ import annotations
+
+import functools
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from conda_store_hub.core.protocol import BuildStatus, Phase
+from conda_store_hub.web import static
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from conda_store_hub.web.contexts import Context
+
+_BADGES = {
+    BuildStatus.QUEUED: "text-bg-secondary",
+    BuildStatus.BUILDING: "text-bg-primary",
+    BuildStatus.COMPLETED: "badge-completed",
+    BuildStatus.FAILED: "text-bg-danger",
+    BuildStatus.CANCELED: "text-bg-warning",
+}
+_WORDS = {
+    BuildStatus.QUEUED: "queued",
+    BuildStatus.BUILDING: "building",
+    BuildStatus.COMPLETED: "completed",
+    BuildStatus.FAILED: "failed",
+    BuildStatus.CANCELED: "cancelled",
+}
+_PHASES = {
+    Phase.SOLVE: "Choose packages",
+    Phase.INSTALL: "Install packages",
+    Phase.BYTECODE: "Compile bytecode",
+    Phase.PIP: "Install the pip part",
+    Phase.ACTIVATE: "Make it usable",
+    Phase.YAML: "Write the pinned YAML",
+    Phase.LOCKFILE: "Write the lockfile",
+    Phase.ARCHIVE: "Pack the archive",
+}
+_UNIT = 1000
+_MINUTE = 60
+
+
+def render(context: Context) -> str:
+    """Return the HTML of a page."""
+    return _environment().get_template(context.template).render(page=context)
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # not needed to be up
+
+    environment = Environment(
+        loader=FileSystemLoader(static.TEMPLATES),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    filters: dict[str, Any] = {
+        "badge": _BADGES.__getitem__,
+        "word": _WORDS.__getitem__,
+        "phase": _PHASES.__getitem__,
+        "size": show_size,
+        "span": show_seconds,
+    }
+    names: dict[str, Any] = {
+        "static": static.url,
+        "stamp": show_time,
+        "seconds_between": seconds_between,
+        "phase_words": _PHASES,
+    }
+    environment.filters.update(filters)
+    environment.globals.update(names)
+    return environment
+
+
+def show_size(size: int) -> str:
+    """Return a number of bytes as people read it: `12.3 MB`."""
+    if size < _UNIT:
+        return f"{size} bytes"
+    power = min(3, int(math.log(size, _UNIT)))
+    return f"{size / _UNIT**power:.1f} {('kB', 'MB', 'GB')[power - 1]}"
+
+
+def show_seconds(seconds: float) -> str:
+    """Return how long something took: `3.2 s`, `4 min 05 s`."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return f"{minutes} min {rest:02} s"
+
+
+def show_time(when: datetime) -> str:
+    """Return a time in UTC for who has no JavaScript that makes it local."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def seconds_between(start: datetime, end: datetime) -> float:
+    """Return how many seconds lie between two times."""
+    return (end - start).total_seconds()

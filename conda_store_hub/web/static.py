@@ -1,0 +1,71 @@
+"""Files that pages load: ours, and those of the Hub's look, under our own address."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+from jupyterhub._data import DATA_FILES_PATH
+from tornado.web import StaticFileHandler
+
+from conda_store_hub.core.errors import CondaStoreHubError, NotFoundError
+from conda_store_hub.web.base import BaseHandler
+from conda_store_hub.web.failures import as_error
+
+TEMPLATES = Path(__file__).parent / "templates"
+FILES = Path(__file__).parent / "static"
+HUB_FILES = Path(DATA_FILES_PATH) / "static"
+
+# Of the Hub's, these and no others; its style imports the two of Font Awesome.
+_OF_THE_HUB = frozenset(
+    {
+        "css/style.min.css",
+        "components/@fortawesome/fontawesome-free/css/fontawesome.css",
+        "components/@fortawesome/fontawesome-free/css/solid.css",
+        "components/@fortawesome/fontawesome-free/webfonts/fa-solid-900.woff2",
+        "components/bootstrap/dist/js/bootstrap.bundle.min.js",
+        "favicon.ico",
+        "images/jupyterhub-80.png",
+        "js/darkmode.js",
+    }
+)
+
+
+def url(prefix: str, path: str) -> str:
+    """Return the address of a file, with its content's digest: browsers keep it until it changes."""
+    return f"{prefix}static/{path}?v={_digest(path)}"
+
+
+@functools.cache
+def _digest(path: str) -> str:
+    file = HUB_FILES / path.removeprefix("hub/") if path.startswith("hub/") else FILES / path
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+
+
+class FileHandler(BaseHandler, StaticFileHandler):
+    """Files of ours, for everybody."""
+
+    def set_extra_headers(self, path: str) -> None:
+        """Let browsers keep what carries its digest; what styles import carries none, and changes with releases."""
+        versioned = self.get_query_argument("v", "") != ""
+        self.set_header("Cache-Control", "public, max-age=31536000, immutable" if versioned else "public, max-age=600")
+
+    def compute_etag(self) -> str | None:
+        """Give the file's."""
+        return StaticFileHandler.compute_etag(self)
+
+    def describe_error(self, error: CondaStoreHubError) -> str:
+        """Say it in one line."""
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        return f"{error.public_message}\n"
+
+
+class HubFileHandler(FileHandler):
+    """Those files of the Hub's that our pages load."""
+
+    def parse_url_path(self, url_path: str) -> str:
+        """Let pass only what is on the list."""
+        if url_path not in _OF_THE_HUB:
+            raise as_error(NotFoundError.status, None)
+        return super().parse_url_path(url_path)

@@ -1,0 +1,22 @@
+// Brings the parts of a page that change up to date: the page is asked for again, and they are taken from it.
+import { localise } from "./times.js";
+
+// False when the page can no longer be had: the session has ended, or the service is away.
+export async function refreshParts() {
+  const answer = await fetch(location.href, {
+    headers: { "X-XSRFToken": document.body.dataset.xsrf },
+    redirect: "manual",
+  }).catch(() => null);
+  if (!answer?.ok) {
+    return false;
+  }
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const newer = fresh.getElementById(part.id);
+    if (newer && !part.contains(document.activeElement)) {
+      part.replaceWith(newer);
+      localise(newer);
+    }
+  }
+  return true;
+}

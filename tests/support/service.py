@@ -1,0 +1,219 @@
+"""The real application on a random port: real database, real services, a fake Hub; on a loop and thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Awaitable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application
+
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.permissions import Identity
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, PhaseEvent, ProgressEvent
+from conda_store_hub.db.session import Database
+from conda_store_hub.services import work
+from conda_store_hub.services.changes import Changes
+from conda_store_hub.services.rules import BuildRules
+from conda_store_hub.storage.base import LocalArtifactStore, artifact_key
+from conda_store_hub.web.auth import HubAuthenticator
+from conda_store_hub.web.base import MAX_BODY, Readiness, Services
+from conda_store_hub.web.routes import make_application
+from tests.support import make
+from tests.support.fake_hub import FakeHub, user
+
+T = TypeVar("T")
+
+PREFIX = "/services/conda-store-hub/"
+WORKER = "local:test"
+
+#: alice and carol are in `physics`, bob and carl in no group, the admin may do everything.
+IDENTITIES = {
+    "alice": Identity(name="alice", groups=frozenset({"physics"})),
+    "carol": Identity(name="carol", groups=frozenset({"physics"})),
+    "bob": Identity(name="bob"),
+    "root": Identity(name="root", admin=True),
+}
+
+
+@dataclass
+class RunningService:
+    """A service that runs, and what a test does to it from outside its loop."""
+
+    services: Services
+    application: Application
+    hub: FakeHub
+    url: str
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def db(self) -> Database:
+        return self.services.db
+
+    def call(self, awaitable: Awaitable[T]) -> T:
+        """Run something on the service's loop and return what it gives."""
+
+        async def run() -> T:
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(30)
+
+    def client(self, name: str | None = None, **options: Any) -> httpx.Client:
+        """Return a client with a token of this user; None is the anonymous."""
+        headers = {"Authorization": f"token {name}-token"} if name else {}
+        return httpx.Client(base_url=self.url, headers=headers | options.pop("headers", {}), **_USUAL | options)
+
+    @contextmanager
+    def browser(self, name: str) -> Generator[httpx.Client]:
+        """Give a client that logged in as a browser does: by redirects and cookies."""
+        with httpx.Client(base_url=self.url, follow_redirects=True, **_USUAL) as client:
+            client.cookies.set("fake-user", name, domain="127.0.0.1")
+            answer = client.get("", headers={"Sec-Fetch-Mode": "navigate"})
+            assert answer.status_code == 200, answer.text
+            yield client
+
+    # What a runner would do
+
+    def submit(self, name: str = "ml", *, user: str = "alice", namespace: str | None = None, yaml: str = "") -> int:
+        return make.submit(self.db, IDENTITIES[user], yaml=yaml or make.text(name), namespace=namespace)
+
+    def claim(self, build_id: int) -> None:
+        claim = self.db.write_sync(work.claim, WORKER)
+        assert claim is not None
+        assert claim.build_id == build_id
+
+    def log(
+        self,
+        build_id: int,
+        text: str | bytes,
+        *,
+        phases: tuple[PhaseEvent, ...] = (),
+        progress: ProgressEvent | None = None,
+    ) -> None:
+        data = text.encode() if isinstance(text, str) else text
+        self.db.write_sync(work.tick, build_id, WORKER, log=data, phases=phases, progress=progress)
+
+    def use(self, build_id: int, *packages: str) -> None:
+        self.db.write_sync(work.mark_usable, build_id, make.usable(*packages))
+
+    def store(self, build_id: int, kind: ArtifactType, data: bytes) -> str:
+        """Keep an artifact's bytes and say so; returns their digest."""
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.services.data.work / digest
+        path.write_bytes(data)
+        self.services.store.adopt(path, artifact_key(digest))
+        event = ArtifactEvent(artifact=kind, path=str(path), sha256=digest, size=len(data))
+        self.db.write_sync(work.record_artifact, build_id, event, artifact_key(digest))
+        return digest
+
+    def finish(self, build_id: int, error: Any = None) -> None:
+        self.db.write_sync(work.finish, build_id, error)
+
+    def completed(self, name: str = "ml", *, user: str = "alice", namespace: str | None = None) -> int:
+        """Return a build that is completed and active, without artifacts."""
+        build_id = self.submit(name, user=user, namespace=namespace)
+        self.claim(build_id)
+        self.use(build_id)
+        return build_id
+
+
+_USUAL: dict[str, Any] = {"trust_env": False, "timeout": 30}
+
+
+@contextmanager
+def run_service(
+    data: DataDirectory,
+    *,
+    rules: BuildRules | None = None,
+    ready: bool = True,
+    **authenticator: Any,
+) -> Generator[RunningService]:
+    """Run the application; `authenticator` are traits of HubAuthenticator."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="service", daemon=True)
+    thread.start()
+
+    def call(awaitable: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(awaitable, loop).result(30)
+
+    running, server = call(_start(data, rules or make.rules(), ready, authenticator))
+    try:
+        yield running
+    finally:
+        call(_stop(running, server))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        running.db.close()
+
+
+async def _start(
+    data: DataDirectory, rules: BuildRules, ready: bool, authenticator: dict[str, Any]
+) -> tuple[RunningService, HTTPServer]:
+    hub = FakeHub(
+        tokens={
+            "alice-token": user("alice", "physics"),
+            "bob-token": user("bob"),
+            "carol-token": user("carol", "physics"),
+            "root-token": user("root", admin=True),
+        }
+    )
+    hub.start()
+    sockets = bind_sockets(0, "127.0.0.1")
+    url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}{PREFIX}"
+    environment = {
+        "JUPYTERHUB_API_URL": f"{hub.url}/hub/api",
+        "JUPYTERHUB_API_TOKEN": hub.api_token,
+        "JUPYTERHUB_SERVICE_NAME": "conda-store-hub",
+        "JUPYTERHUB_SERVICE_PREFIX": PREFIX,
+        "JUPYTERHUB_HOST": hub.url,
+        "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{url}oauth_callback",
+    }
+    changes = Changes()
+    db = Database(f"sqlite:///{data.database}", listener=changes.publish)
+    if ready:
+        db.upgrade()
+    services = Services(
+        db=db,
+        store=LocalArtifactStore(data.objects),
+        changes=changes,
+        data=data,
+        rules=rules,
+        hub=HubAuthenticator(environment, **authenticator),
+        readiness=Readiness(ready=ready),
+    )
+    application = make_application(services, prefix=PREFIX, cookie_secret=b"0" * 32)
+    server = HTTPServer(application, xheaders=True, max_body_size=4 * MAX_BODY)
+    server.add_sockets(sockets)
+    running = RunningService(
+        services=services, application=application, hub=hub, url=url, loop=asyncio.get_running_loop()
+    )
+    return running, server
+
+
+async def _stop(running: RunningService, server: HTTPServer) -> None:
+    server.stop()
+    await server.close_all_connections()
+    await running.services.hub.close()
+    await running.hub.stop()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    for _ in range(3):
+        await asyncio.sleep(0)  # transports close on the loop's next turn
+
+
+@pytest.fixture
+def service(data: DataDirectory) -> Generator[RunningService]:
+    """One service, ready."""
+    with run_service(data) as running:
+        yield running

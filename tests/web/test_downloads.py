@@ -1,0 +1,226 @@
+"""Artifacts: whole, by ranges, not at all when nothing changed; as fast as the client takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import socket
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from conda_store_hub.core.errors import StorageError
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType
+from conda_store_hub.services import work
+from conda_store_hub.storage.base import ArtifactStore
+from conda_store_hub.web.downloads import find_range, matches
+from tests.support.service import PREFIX, RunningService, run_service, service
+
+__all__ = ["service"]
+
+BYTES = random.Random(1).randbytes(3_000_000)
+DIGEST = hashlib.sha256(BYTES).hexdigest()
+
+
+@pytest.fixture
+def archive(service: RunningService) -> str:
+    """The address of an archive of three megabytes."""
+    build_id = service.completed()
+    service.store(build_id, ArtifactType.CONDA_PACK, BYTES)
+    return f"api/v1/build/{build_id}/archive/"
+
+
+def test_an_artifact_is_sent_whole_with_its_name_and_digest(service: RunningService, archive: str) -> None:
+    with service.client("alice") as alice:
+        answer = alice.get(archive)
+    assert answer.content == BYTES
+    assert answer.headers["Content-Length"] == str(len(BYTES))
+    assert answer.headers["ETag"] == f'"{DIGEST}"'
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert answer.headers["Content-Type"] == "application/gzip"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="ml-1.tar.gz"'
+
+
+def test_head_tells_all_but_the_bytes(service: RunningService, archive: str) -> None:
+    with service.client("alice") as alice:
+        answer = alice.head(archive)
+        part = alice.head(archive, headers={"Range": "bytes=0-9"})
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["Content-Length"] == str(len(BYTES))
+    assert part.headers["Content-Length"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=0-99", 0, 100),
+        ("bytes=1048570-1048590", 1048570, 1048591),
+        ("bytes=2999999-", 2_999_999, 3_000_000),
+        ("bytes=5-9999999999", 5, 3_000_000),
+        ("bytes=-7", 2_999_993, 3_000_000),
+        ("bytes=-99999999", 0, 3_000_000),
+        ("Bytes= 3 - 5", 3, 6),
+    ],
+)
+def test_a_range_is_sent_alone(service: RunningService, archive: str, asked: str, start: int, end: int) -> None:
+    with service.client("alice") as alice:
+        answer = alice.get(archive, headers={"Range": asked})
+    assert answer.status_code == 206
+    assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/{len(BYTES)}"
+    assert answer.content == BYTES[start:end]
+
+
+@pytest.mark.parametrize("asked", ["bytes=3000000-", "bytes=9999999-99999999", "bytes=-0"])
+def test_a_range_behind_the_end_cannot_be_sent(service: RunningService, archive: str, asked: str) -> None:
+    with service.client("alice") as alice:
+        answer = alice.get(archive, headers={"Range": asked})
+    assert answer.status_code == 416
+    assert answer.headers["Content-Range"] == f"bytes */{len(BYTES)}"
+    assert answer.json()["code"] == "range-not-satisfiable"
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=0-1,5-9", "bytes=9-3", "lines=1-2", "bytes=-", "bytes=a-b", "bytes=" + "9" * 30]
+)
+def test_a_range_that_is_not_understood_is_all(asked: str) -> None:
+    assert find_range(asked, 100) is None
+
+
+def test_if_range_of_other_bytes_gives_all(service: RunningService, archive: str) -> None:
+    headers = {"Range": "bytes=0-9", "If-Range": '"other"'}
+    with service.client("alice") as alice:
+        assert alice.get(archive, headers=headers).content == BYTES
+        assert alice.get(archive, headers={**headers, "If-Range": f'"{DIGEST}"'}).content == BYTES[:10]
+
+
+@pytest.mark.parametrize("named", [f'"{DIGEST}"', f'W/"{DIGEST}"', f'"a", "{DIGEST}"', "*"])
+def test_what_the_client_has_is_not_sent_again(service: RunningService, archive: str, named: str) -> None:
+    with service.client("alice") as alice:
+        answer = alice.get(archive, headers={"If-None-Match": named})
+    assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", f'"{DIGEST}"')
+
+
+def test_another_etag_does_not_match() -> None:
+    assert not matches('"a"', '"b"')
+    assert not matches("", '"b"')
+
+
+def test_an_interrupted_download_goes_on(service: RunningService, archive: str) -> None:
+    with service.client("alice") as alice:
+        with alice.stream("GET", archive) as answer:
+            got = next(answer.iter_raw(1000))
+        rest = alice.get(archive, headers={"Range": f"bytes={len(got)}-", "If-Range": f'"{DIGEST}"'})
+    assert got + rest.content == BYTES
+
+
+def test_an_artifact_that_is_being_made_is_a_conflict_and_one_that_failed_says_why(service: RunningService) -> None:
+    build_id = service.completed()
+    event = ArtifactEvent(artifact=ArtifactType.CONDA_PACK, error="It would not pack.")
+    service.db.write_sync(work.record_artifact, build_id, event, "")
+    with service.client("alice") as alice:
+        yaml, archive = alice.get(f"api/v1/build/{build_id}/yaml/"), alice.get(f"api/v1/build/{build_id}/archive/")
+    assert yaml.status_code == 409
+    assert archive.status_code == 404
+    assert "It would not pack." in archive.json()["message"]
+
+
+def test_bytes_that_are_gone_are_not_found(service: RunningService, archive: str) -> None:
+    key = f"sha256/{DIGEST[:2]}/{DIGEST}"
+    service.call(service.services.store.delete(key))
+    with service.client("alice") as alice:
+        answer = alice.get(archive)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+@dataclass
+class BreakingStore:
+    """A store that fails after so many bytes, and counts what it was asked for."""
+
+    behind: ArtifactStore
+    good: int
+    given: int = 0
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        async for piece in self.behind.read(key, start, end):
+            if self.given + len(piece) > self.good:
+                raise StorageError(detail="the bucket is on fire")
+            self.given += len(piece)
+            yield piece
+
+
+def with_store(service: RunningService, good: int) -> BreakingStore:
+    """Put a breaking store in place of the service's."""
+    store = BreakingStore(service.services.store, good)
+    service.application.settings["services"] = replace(service.services, store=store)  # type: ignore[arg-type]
+    return store
+
+
+def test_a_storage_that_fails_at_once_is_an_error(service: RunningService, archive: str) -> None:
+    with_store(service, 0)
+    with service.client("alice") as alice:
+        answer = alice.get(archive)
+    assert (answer.status_code, answer.json()["code"]) == (500, "storage")
+    assert "fire" not in answer.text
+
+
+def test_a_storage_that_fails_midway_breaks_the_connection_off(service: RunningService, archive: str) -> None:
+    with_store(service, 2_000_000)
+    with service.client("alice") as alice, pytest.raises(httpx.RemoteProtocolError):
+        alice.get(archive)
+    with service.client("alice") as alice:
+        assert alice.get("health").status_code == 200
+
+
+def test_no_more_is_read_than_the_client_takes(data: DataDirectory) -> None:
+    size = 200_000_000
+    with run_service(data) as service:
+        build_id = service.completed()
+        service.store(build_id, ArtifactType.CONDA_PACK, b"\0" * size)
+        store = with_store(service, size)
+        address = urlsplit(service.url)
+        with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+            connection.sendall(
+                f"GET {PREFIX}api/v1/build/{build_id}/archive/ HTTP/1.1\r\nHost: x\r\n"
+                "Authorization: token alice-token\r\n\r\n".encode()
+            )
+            connection.recv(1000)
+            service.call(settle(store))
+            assert 0 < store.given < size / 4
+        service.call(nobody_reads(store))
+
+
+async def settle(store: BreakingStore) -> None:
+    """Wait until nothing more is read."""
+    before = -1
+    while before != store.given:
+        before = store.given
+        await asyncio.sleep(0.2)
+
+
+async def nobody_reads(store: BreakingStore) -> None:
+    """Wait until who has left is given nothing more."""
+    await settle(store)
+    assert store.given < 200_000_000
+
+
+def test_many_download_at_once(service: RunningService, archive: str) -> None:
+    wrong: list[int] = []
+
+    def fetch() -> None:
+        with service.client("alice") as alice:
+            if alice.get(archive).content != BYTES:
+                wrong.append(1)
+
+    threads = [threading.Thread(target=fetch) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

@@ -1,0 +1,173 @@
+"""The pages in a real browser: what is live in them, that nothing is refused by our own policy, and that they are
+readable on a telephone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from conda_store_hub.core.protocol import ArtifactType, Phase, PhaseEvent, ProgressEvent
+from tests.support.service import RunningService, service
+
+__all__ = ["service"]
+
+pytestmark = pytest.mark.browser
+
+OPTIONS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+    " --no-first-run"
+)
+#: What a browser says of an answer that the test asked for.
+EXPECTED = "the server responded with a status of 4"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Generator[Browser]:
+    """Debian's Chromium, without a window; while it is open, no test can use `asyncio.run`, so it is soon closed."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("there is no chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=OPTIONS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, service: RunningService) -> Generator[Page]:
+    """A window in which alice is logged in; what the browser complains of fails the test."""
+    with chromium.new_context(locale="en-GB", timezone_id="Asia/Tokyo") as context:
+        context.add_cookies([{"name": "fake-user", "value": "alice", "domain": "127.0.0.1", "path": "/"}])
+        window = context.new_page()
+        complaints: list[str] = []
+        window.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        window.on("pageerror", lambda error: complaints.append(str(error)))
+        yield window
+        assert [text for text in complaints if EXPECTED not in text] == []
+
+
+def test_a_build_is_followed_to_its_end(service: RunningService, page: Page) -> None:
+    build = service.submit()
+    page.goto(f"{service.url}build/{build}/")
+    expect(page.locator("#log-note")).to_have_text("live")
+    expect(page.locator("#state")).to_contain_text("queued")
+    service.claim(build)
+    expect(page.locator("#state")).to_contain_text("building")
+    progress = ProgressEvent(phase=Phase.INSTALL, done=3, total=4, unit="packages")
+    service.log(build, "Installing ☃\n<b>bold</b>\n", progress=progress)
+    expect(page.locator("#log")).to_have_text("Installing ☃\n<b>bold</b>\n")
+    expect(page.locator("#progress-text")).to_have_text("Install packages: 3 of 4 packages")
+    expect(page.locator("#progress-bar")).to_have_js_property("value", 3)
+    service.use(build, "numpy=2.1")
+    expect(page.locator("#state")).to_contain_text("completed")
+    expect(page.locator("#packages")).to_contain_text("numpy")
+    expect(page.locator("#artifacts")).to_contain_text("Lockfile: not there yet")
+    service.store(build, ArtifactType.LOCKFILE, b"x" * 1000)
+    service.log(build, "Packing\n", phases=(PhaseEvent(name=Phase.ARCHIVE, state="finished", seconds=1),))
+    service.finish(build)
+    expect(page.locator("#artifacts")).to_contain_text("Lockfile 1.0 kB")
+    expect(page.locator("#log")).to_have_text("Installing ☃\n<b>bold</b>\nPacking\n")
+    expect(page.locator("#log-note")).to_have_text("")
+    expect(page.locator("#progress")).to_be_hidden()
+
+
+def test_home_and_environment_bring_themselves_up_to_date(service: RunningService, page: Page) -> None:
+    build = service.submit()
+    page.goto(service.url)
+    expect(page.locator("#environments")).to_contain_text("queued")
+    service.claim(build)
+    service.use(build)
+    expect(page.locator("#environments")).to_contain_text("completed", timeout=20_000)
+    again = service.submit()
+    page.goto(f"{service.url}environment/alice/ml/")
+    service.claim(again)
+    service.use(again)
+    expect(page.locator("#active")).to_have_text(f"Active: build {again}", timeout=20_000)
+
+
+def test_times_are_the_readers(service: RunningService, page: Page) -> None:
+    service.submit()
+    page.goto(service.url)
+    utc, shown = page.locator("time").first.evaluate("element => [element.dateTime, element.textContent]")
+    hour = (int(utc[11:13]) + 9) % 24
+    expect(page.locator("time").first).to_have_text(re.compile(rf"\b{hour:02}:\d\d$"))
+    assert "UTC" not in shown
+
+
+def test_the_form_builds_and_puts_the_cursor_where_the_fault_is(
+    service: RunningService, page: Page, tmp_path: Path
+) -> None:
+    page.goto(f"{service.url}create/")
+    page.fill("#specification", "name: new\ndependencies:\n  - python ==== 3\n")
+    page.click("text=Build it")
+    expect(page.locator("#error")).to_contain_text("line 3, column 5")
+    caret = "const text = document.activeElement; return [text.id, text.selectionStart]"
+    assert page.evaluate(f"(() => {{{caret}}})()") == ["specification", len("name: new\ndependencies:\n  - ")]
+    file = tmp_path / "environment.yaml"
+    file.write_text("name: new\ndependencies:\n  - python\n")
+    page.set_input_files("#upload input", file)
+    expect(page.locator("#specification")).to_have_value(file.read_text())
+    page.click("text=Build it")
+    page.wait_for_url("**/build/1/")
+
+
+def test_an_older_build_is_activated_and_a_queued_one_cancelled(service: RunningService, page: Page) -> None:
+    first, _ = service.completed(), service.completed()
+    page.goto(f"{service.url}environment/alice/ml/")
+    page.click("text=Activate")
+    expect(page.locator("#active")).to_have_text(f"Active: build {first}")
+    queued = service.submit()
+    page.goto(f"{service.url}build/{queued}/")
+    page.click("text=Cancel")
+    expect(page.locator("#state")).to_contain_text("cancelled")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_every_page_fits_the_window(service: RunningService, chromium: Browser, scheme: str, width: int) -> None:
+    long = "n" * 64
+    build = service.submit(
+        yaml=f"name: {long}\ndescription: {'d' * 300}\nchannels: [main]\ndependencies:\n  - python\n"
+    )
+    service.claim(build)
+    service.log(build, "x" * 500 + "\n")
+    service.use(build, *(f"{long}{number}={long}" for number in range(3)))
+    paths = [
+        "",
+        f"environment/alice/{long}/",
+        f"build/{build}/",
+        "create/",
+        "user/",
+        "docs/",
+        "docs/command-line/",
+        "no",
+    ]
+    with chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme) as context:  # type: ignore[arg-type]
+        context.add_cookies([{"name": "fake-user", "value": "alice", "domain": "127.0.0.1", "path": "/"}])
+        window = context.new_page()
+        for path in paths:
+            window.goto(service.url + path)
+            expect(window.locator("html")).to_have_attribute("data-bs-theme", scheme)
+            wide = window.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide <= 0, path
+
+
+def test_without_javascript_all_can_be_read_and_done(service: RunningService, chromium: Browser) -> None:
+    with chromium.new_context(java_script_enabled=False) as context:
+        context.add_cookies([{"name": "fake-user", "value": "alice", "domain": "127.0.0.1", "path": "/"}])
+        window = context.new_page()
+        window.goto(f"{service.url}create/")
+        window.fill("#specification", "name: plain\nchannels: [main]\ndependencies:\n  - python\n")
+        window.click("text=Build it")
+        window.wait_for_url("**/build/1/")
+        service.claim(1)
+        service.log(1, "without a script\n")
+        window.reload()
+        assert "without a script" in window.inner_text("#log")
+        window.click("text=Cancel")
+        assert "Cancelled by alice." in window.inner_text("#reason")
