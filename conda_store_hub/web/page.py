@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conda_store_hub.core.errors import CondaStoreHubError, NotAuthenticatedError, NotFoundError, UnavailableError
-from conda_store_hub.web import rendering, static
+from conda_store_hub.web import files, rendering
 from conda_store_hub.web.base import BaseHandler
 from conda_store_hub.web.contexts import Context, ErrorContext, Layout
 
@@ -49,7 +49,7 @@ class PageHandler(BaseHandler):
             hub_home=hub.hub_page("home"),
             hub_logout=hub.hub_page("logout"),
             # The Hub's own logo, where our pages may load it.
-            logo=static.url(self.prefix, "hub/images/jupyterhub-80.png") if hub.host else hub.hub_page("logo"),
+            logo=files.url(self.prefix, "hub/images/jupyterhub-80.png") if hub.host else hub.hub_page("logo"),
             user=known,
             xsrf=self.xsrf_token.decode() if known else "",
         )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from conda_store_hub.core.protocol import BuildStatus, Phase
-from conda_store_hub.web import static
+from conda_store_hub.web import files
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -53,7 +53,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # not needed to be up
 
     environment = Environment(
-        loader=FileSystemLoader(static.TEMPLATES),
+        loader=FileSystemLoader(files.TEMPLATES),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -68,7 +68,7 @@ def _environment() -> Environment:
         "span": show_seconds,
     }
     names: dict[str, Any] = {
-        "static": static.url,
+        "static": files.url,
         "stamp": show_time,
         "seconds_between": seconds_between,
         "phase_words": _PHASES,

@@ -17,11 +17,11 @@ from conda_store_hub.web import (
     api_environments,
     api_kernels,
     api_namespaces,
+    files,
     forms,
     guide,
     oversize,
     pages,
-    static,
 )
 from conda_store_hub.web.base import MAX_BODY, ApiNotFoundHandler, BaseHandler, Services
 from conda_store_hub.web.health import HealthHandler
@@ -98,8 +98,8 @@ def _page_rules(application: Application, services: Services) -> list[Rule]:
         Rule(r"environment/([^/]+)/([^/]+)/?", pages.EnvironmentHandler),
         Rule(r"build/([^/]+)/?", pages.BuildHandler),
         Rule(r"docs(?:/([^/]*))?/?", guide.GuideHandler),
-        Rule("static/hub/(.*)", static.HubFileHandler, {"path": str(static.HUB_FILES)}),
-        Rule("static/(.*)", static.FileHandler, {"path": str(static.FILES)}),
+        Rule("static/hub/(.*)", files.HubFileHandler, {"path": str(files.HUB_FILES)}),
+        Rule("static/(.*)", files.FileHandler, {"path": str(files.FILES)}),
         Rule(".*", PageNotFoundHandler),
     ]
 

@@ -130,7 +130,7 @@ def test_a_failure_keeps_its_reason_and_leaves_no_prefix(data: DataDirectory) ->
             build = await at.ended(at.submit("fails"))
             assert (build.status, build.error_code) == (BuildStatus.FAILED, "package-not-found")
             assert build.status_info == "There is no package nosuch. (line 4, column 5)"
-            assert prefixes_on_disk(data) == []
+            await at.until(lambda: prefixes_on_disk(data) == [])
             assert not data.link("alice", "fails").exists()
 
     run(scenario)
@@ -145,7 +145,7 @@ def test_a_builder_that_ends_without_a_result_fails_the_build(data: DataDirector
             build = await at.ended(at.submit(name))
             assert (build.status, build.error_code) == (BuildStatus.FAILED, "builder-died")
             assert says in (build.status_info or "")
-            assert prefixes_on_disk(data) == []
+            await at.until(lambda: prefixes_on_disk(data) == [])
 
     run(scenario)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, event
+from sqlalchemy import text as text_of_sql
 
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.web.base import MAX_BODY
@@ -15,6 +19,24 @@ from tests.support.service import PREFIX, RunningService, run_service, service
 
 __all__ = ["service"]
 
+PARTS = [
+    "api",
+    "v1",
+    "v2",
+    "build",
+    "1",
+    "environment",
+    "alice",
+    "ml",
+    "logs",
+    "kernels",
+    "create",
+    "docs",
+    "static",
+    "hub",
+]
+KEYS = ["page", "size", "status", "search", "since", "cursor", "offset", "limit", "environment_id", "build", "_xsrf"]
+HEADERS = ["Range", "If-None-Match", "If-Range", "Accept", "Last-Event-ID", "Content-Type", "Cookie", "Sec-Fetch-Mode"]
 BOMB = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n"
 
 
@@ -237,3 +259,48 @@ def test_what_is_outside_of_our_prefix_is_not_ours(service: RunningService) -> N
         for path in ("/", "/hub/api/user", "/services/other/"):
             assert alice.get(httpx.URL(service.url).join(path)).status_code == 404
         assert alice.get(service.url.rstrip("/")).headers["Location"] == PREFIX
+
+
+def test_a_full_disk_is_said_so_and_nothing_typed_is_lost(service: RunningService) -> None:
+    fill_the_disk(service)
+    text = make.text("precious") + "#" * 100_000
+    with service.client("alice") as alice:
+        answer = alice.post("api/v1/specification/", json={"specification": text})
+        page = alice.post("create/", data={"specification": text})
+        assert alice.get("api/v1/build/").json()["data"] == []
+    assert (answer.status_code, answer.json()["code"]) == (507, "disk-full")
+    assert page.status_code == 507
+    assert "The disk is full" in page.text
+    assert "name: precious" in page.text
+
+
+def fill_the_disk(service: RunningService) -> None:
+    """Let the database grow no more, as on a disk without room; what is there can be read."""
+    with service.client("alice") as alice:
+        assert alice.get("api/v1/namespace/").status_code == 200
+    pages = service.db.read_sync(lambda session: session.execute(text_of_sql("PRAGMA page_count")).scalar_one())
+
+    def limit(connection: Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    event.listen(service.db._engine, "begin", limit)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=st.lists(st.sampled_from(PARTS) | st.text(max_size=12), max_size=6).map("/".join),
+    query=st.dictionaries(st.sampled_from(KEYS), st.text(max_size=12), max_size=3),
+    headers=st.dictionaries(st.sampled_from(HEADERS), st.text(st.characters(min_codepoint=32, max_codepoint=126))),
+    method=st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE"]),
+    body=st.binary(max_size=50) | st.sampled_from([b'{"build_id": 1}', b'{"specification": "x"}']),
+)
+def test_nothing_that_is_asked_is_a_fault_of_ours(
+    service: RunningService, path: str, query: dict[str, str], headers: dict[str, str], method: str, body: bytes
+) -> None:
+    address = httpx.URL(service.url + quote(path, safe="/%")).copy_merge_params({**query, "wait": "0"})
+    sent = {name: value.strip() for name, value in headers.items()}
+    with service.client("alice", headers=sent) as alice:
+        answer = alice.request(method, address, content=body)
+    assert answer.status_code < 500, answer.text
+    if "/api/" in address.path and answer.is_error and method != "HEAD":
+        assert answer.json()["status"] == "error"

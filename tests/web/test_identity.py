@@ -200,6 +200,21 @@ def test_a_slow_hub_holds_up_nobody_else(service: RunningService) -> None:
     asking.join()
 
 
+def test_the_log_names_who_asked_what_and_holds_no_secret(
+    service: RunningService, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", service.services.hub.log.name)
+    with service.client("alice") as alice:
+        alice.get("api/v1/namespace/?token=s3cret&_xsrf=s3cret", headers={"X-XSRFToken": "s3cret"})
+    with service.client(headers={"Authorization": "token s3cret"}) as client:
+        client.get("api/v1/namespace/")
+        client.get("health")
+    assert f"200 GET {PREFIX}api/v1/namespace/ alice" in caplog.text
+    assert f"401 GET {PREFIX}api/v1/namespace/ -" in caplog.text
+    assert "s3cret" not in caplog.text
+    assert "health" not in caplog.text
+
+
 @pytest.mark.parametrize("missing", ["JUPYTERHUB_API_URL", "JUPYTERHUB_API_TOKEN"])
 def test_without_a_hub_the_reason_is_told_at_start(missing: str) -> None:
     variables = {"JUPYTERHUB_API_URL": "http://127.0.0.1:1/hub/api", "JUPYTERHUB_API_TOKEN": "x"}

@@ -11,7 +11,7 @@ import pytest
 
 from conda_store_hub.core.errors import SolveError
 from conda_store_hub.core.protocol import ArtifactType, Phase, PhaseEvent, ProgressEvent
-from conda_store_hub.web import static
+from conda_store_hub.web import files
 from conda_store_hub.web.contexts import Pager
 from conda_store_hub.web.rendering import show_seconds, show_size
 from tests.support import make
@@ -145,7 +145,7 @@ def test_every_file_of_a_page_is_there_and_kept(service: RunningService) -> None
 
 
 def test_what_the_hubs_style_imports_is_there(service: RunningService) -> None:
-    style = (static.HUB_FILES / "css/style.min.css").read_text()
+    style = (files.HUB_FILES / "css/style.min.css").read_text()
     with service.client() as client:
         for path in re.findall(r'@import"\.\./([^"]+)"', style):
             assert client.get(f"static/hub/{path}").status_code == 200
