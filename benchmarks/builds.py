@@ -22,6 +22,8 @@ def measure() -> Iterator[Figure]:
     """Measure the build figures."""
     with running() as stack:
         stack.wait_until_whole(stack.submit(next(_names)))  # fills the caches
+        resident = stack.service.memory_info().rss / (1 << 20)
+        yield Figure(what="idle after a login and a build, resident", value=resident, goal=150, unit="MB")
         yield from _warm(stack)
         yield from _first_import(stack)
         yield from _cold(stack)

@@ -1,7 +1,21 @@
 """Conda environments for JupyterHub: specified, built, kept, shared, and computed in."""
 
-from conda_store_hub.hubconfig import configure
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conda_store_hub.hubconfig import configure
 
 __all__ = ["__version__", "configure"]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Load `configure` for the Hub that calls it: every builder and kernel would pay 50 ms for it."""
+    if name == "configure":
+        from conda_store_hub.hubconfig import configure
+
+        return configure
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -153,6 +153,7 @@ class Serve(Command):
         if isinstance(started, Janitor):
             await executor.stop()
             await started.stop()
+        await services.hub.close()
         services.db.close()
         if isinstance(started, Exception):
             raise started

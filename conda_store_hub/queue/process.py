@@ -19,6 +19,7 @@ BUILDER = (sys.executable, "-P", "-m", "conda_store_hub.builder")
 
 # All that a builder may know of the service's surroundings: no Hub token, no database address.
 _PASSED_ON = (
+    "ALL_PROXY",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "LANG",
@@ -28,6 +29,7 @@ _PASSED_ON = (
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     "TZ",
+    "all_proxy",
     "http_proxy",
     "https_proxy",
     "no_proxy",
