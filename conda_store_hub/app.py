@@ -26,6 +26,7 @@ from conda_store_hub.core.errors import CondaStoreHubError, ConfigurationError
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
+from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.settings import CondaStore
@@ -188,23 +189,33 @@ class Serve(Command):
     async def _start_work(self, services: Services, executor: LocalExecutor) -> Janitor:
         """Everything that may take long, while the port already answers."""
         await asyncio.to_thread(services.db.upgrade)
-        janitor = Janitor(db=services.db, data=services.data, worker=executor.worker, log=self.log)
+        links = Links(db=services.db, data=services.data)
+        janitor = Janitor(
+            db=services.db,
+            data=services.data,
+            links=links,
+            changes=services.changes,
+            worker=executor.worker,
+            log=self.log,
+        )
         await janitor.repair_after_start()
         if services.rules.refusal:
             self.log.warning("%s", services.rules.refusal)
         else:
-            executor.start(db=services.db, changes=services.changes, runner=self._make_runner(services, executor))
+            runner = self._make_runner(services, executor, links)
+            executor.start(db=services.db, changes=services.changes, runner=runner)
         janitor.start()
         services.readiness.ready = True
         gc.collect()
         gc.freeze()
         return janitor
 
-    def _make_runner(self, services: Services, executor: LocalExecutor) -> Runner:
+    def _make_runner(self, services: Services, executor: LocalExecutor, links: Links) -> Runner:
         return Runner(
             db=services.db,
             store=services.store,
             data=services.data,
+            links=links,
             rules=services.rules,
             worker=executor.worker,
             build_seconds=executor.build_seconds,

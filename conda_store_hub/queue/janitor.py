@@ -9,18 +9,31 @@ from collections.abc import Awaitable, Callable
 from conda_store_hub.core.errors import StorageError, UnavailableError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.links import Links
 from conda_store_hub.services import work
+from conda_store_hub.services.changes import ALL_KERNELS, Changes, wait
 from conda_store_hub.storage import prefixes
 
 _EVERY_SECONDS = 60.0
 
 
 class Janitor:
-    """Repairs at start, then every minute."""
+    """Repairs at start, then every minute; links at once when somebody activates a build by hand."""
 
-    def __init__(self, *, db: Database, data: DataDirectory, worker: str, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        *,
+        db: Database,
+        data: DataDirectory,
+        links: Links,
+        changes: Changes,
+        worker: str,
+        log: logging.Logger,
+    ) -> None:
         self._db = db
         self._data = data
+        self._links = links
+        self._changes = changes
         self._worker = worker
         self._log = log
         self._task: asyncio.Task[None] | None = None
@@ -28,7 +41,7 @@ class Janitor:
     async def repair_after_start(self) -> None:
         """Take over what this worker had before it began anew. Only one service has a data directory."""
         await self._db.write(work.requeue_stale, worker=self._worker)
-        await self.swap_links()
+        await self._links.follow()
 
     def start(self) -> None:
         """Begin the rounds."""
@@ -42,10 +55,12 @@ class Janitor:
 
     async def _go_round(self) -> None:
         await self._attempt(self.remove_orphans)
-        while True:
-            await asyncio.sleep(_EVERY_SECONDS)
-            await self._attempt(self.requeue)
-            await self._attempt(self.swap_links)
+        with self._changes.watch(ALL_KERNELS) as activated:
+            while True:
+                if not await wait(activated, _EVERY_SECONDS):
+                    await self._attempt(self.requeue)
+                activated.clear()
+                await self._attempt(self._links.follow)
 
     async def _attempt(self, job: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -58,12 +73,6 @@ class Janitor:
     async def requeue(self) -> None:
         """Put builds back whose worker has not been heard of for a minute."""
         await self._db.write(work.requeue_stale)
-
-    async def swap_links(self) -> None:
-        """Make links show the active builds, where a crash came between row and link."""
-        for link in await self._db.read(work.links_to_swap):
-            await asyncio.to_thread(prefixes.swap_link, self._data, link.namespace, link.environment, link.prefix_name)
-            await self._db.write(work.record_link, link)
 
     async def remove_orphans(self) -> None:
         """Remove prefixes and scratch that belong to no build, the half-made ones of killed builders."""

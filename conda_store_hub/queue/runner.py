@@ -35,6 +35,7 @@ from conda_store_hub.core.protocol import (
     UsableEvent,
 )
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.process import BUILDER, BuilderProcess
 from conda_store_hub.services import builds, work
 from conda_store_hub.services.changes import wait
@@ -73,6 +74,7 @@ class Runner:
         db: Database,
         store: ArtifactStore,
         data: DataDirectory,
+        links: Links,
         rules: BuildRules,
         worker: str,
         build_seconds: int,
@@ -82,6 +84,7 @@ class Runner:
         self._db = db
         self._store = store
         self._data = data
+        self._links = links
         self._rules = rules
         self._worker = worker
         self._build_seconds = build_seconds
@@ -172,13 +175,8 @@ class Runner:
 
     async def _activate(self, claim: Claim, event: UsableEvent) -> None:
         if await self._db.write(work.mark_usable, claim.build_id, event):
-            await self._link(claim.build_id)
+            await self._links.follow()
         self._log.info("build %s is usable", claim.build_id)
-
-    async def _link(self, build_id: int) -> None:
-        link = await self._db.read(work.link_of, build_id)
-        await asyncio.to_thread(prefixes.swap_link, self._data, link.namespace, link.environment, link.prefix_name)
-        await self._db.write(work.record_link, link)
 
     async def _keep(self, claim: Claim, home: Path, event: ArtifactEvent) -> None:
         """Bytes first, row second: a row never points at bytes that are not there."""

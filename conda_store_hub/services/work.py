@@ -244,19 +244,6 @@ def links_to_swap(session: Session) -> list[Link]:
     ]
 
 
-def link_of(session: Session, build_id: int) -> Link:
-    """Return the link of a build's environment, as it must be now."""
-    environment = _get(session, build_id).environment
-    current = queries.find_build(session, environment.current_build_id) if environment.current_build_id else None
-    return Link(
-        environment_id=environment.id,
-        build_id=environment.current_build_id,
-        namespace=environment.namespace.name,
-        environment=environment.name,
-        prefix_name=current.prefix_name if current else None,
-    )
-
-
 def record_link(session: Session, link: Link) -> None:
     """Record what the link on disk shows now."""
     queries.set_linked(session, link.environment_id, link.build_id)

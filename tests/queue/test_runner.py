@@ -17,6 +17,7 @@ from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStat
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
+from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
 from conda_store_hub.services import builds, environments, work
 from conda_store_hub.services.changes import Changes
@@ -65,7 +66,9 @@ async def bench(data: DataDirectory, *, build_seconds: int = 60, concurrency: in
     db = Database(f"sqlite:///{data.database}", listener=changes.publish)
     db.upgrade()
     executor = LocalExecutor(concurrency=concurrency, allow_root=True)
+    links = Links(db=db, data=data)
     runner = Runner(
+        links=links,
         db=db,
         store=LocalArtifactStore(data.objects),
         data=data,
@@ -75,14 +78,15 @@ async def bench(data: DataDirectory, *, build_seconds: int = 60, concurrency: in
         log=LOG,
         command=SCRIPT,
     )
-    janitor = Janitor(db=db, data=data, worker=executor.worker, log=LOG)
+    janitor = Janitor(db=db, data=data, links=links, changes=changes, worker=executor.worker, log=LOG)
     await janitor.repair_after_start()
-    await janitor.remove_orphans()
+    janitor.start()
     executor.start(db=db, changes=changes, runner=runner)
     try:
         yield Bench(db, data, executor, changes)
     finally:
         await executor.stop()
+        await janitor.stop()
         db.close()
 
 
@@ -305,6 +309,17 @@ def test_a_link_behind_its_row_is_put_right_at_the_next_start(data: DataDirector
         async with bench(data):
             build = db.read_sync(builds.get_build, ALICE, build_id, data=data)
             assert data.link("alice", "ml").readlink() == Path(build.prefix or "")
+
+    run(scenario)
+
+
+def test_a_link_follows_at_once_when_somebody_activates_another_build(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            first, second = await at.ended(at.submit("good")), await at.ended(at.submit("good"))
+            assert data.link("alice", "good").readlink() == Path(second.prefix or "")
+            at.db.write_sync(environments.update, ALICE, "alice", "good", schemas.ActivateBuild(build_id=first.id))
+            await at.until(lambda: data.link("alice", "good").readlink() == Path(first.prefix or ""), 10)
 
     run(scenario)
 

@@ -22,9 +22,9 @@ _QUIET = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Generator[Browser]:
-    """One Chromium for the session; each test has a context of its own."""
+    """One Chromium a module: while it runs, no other test of this thread could have an event loop."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("there is no chromium on this machine; as root on Debian, make test installs it")
