@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
@@ -131,7 +131,10 @@ class Serve(Command):
         prefixes.ensure_data_directory(self.store.data, publish_links=self.store.publish_links)
         with _only_one(self.store.data.lock):
             asyncio.run(self._serve())
-        # The engine's threads can crash an interpreter that ends in the usual way; nothing is left to write.
+        self._leave()
+
+    def _leave(self) -> NoReturn:
+        """End now: the engine's threads can crash an interpreter that winds down, and nothing is left to write."""
         logging.shutdown()
         os._exit(0)
 
@@ -149,7 +152,7 @@ class Serve(Command):
         server.stop()
         await server.close_all_connections()  # those who wait for kernels or a log ask again
         if not starting.done():
-            starting.cancel()
+            self._leave()  # an upgrade in a thread cannot be cancelled; its transaction can be left
         started = (await asyncio.gather(starting, return_exceptions=True))[0]
         if isinstance(started, Janitor):
             await executor.stop()
@@ -189,7 +192,7 @@ class Serve(Command):
     async def _start_work(self, services: Services, executor: LocalExecutor) -> Janitor:
         """Everything that may take long, while the port already answers."""
         await asyncio.to_thread(services.db.upgrade)
-        links = Links(db=services.db, data=services.data)
+        links = Links(db=services.db, data=services.data, log=self.log)
         janitor = Janitor(
             db=services.db,
             data=services.data,
@@ -217,7 +220,6 @@ class Serve(Command):
             data=services.data,
             links=links,
             rules=services.rules,
-            worker=executor.worker,
             build_seconds=executor.build_seconds,
             log=logging.getLogger(f"{self.log.name}.runner"),
         )

@@ -105,6 +105,14 @@ class MethodNotAllowedError(CondaStoreHubError):
     exit_code = 2
 
 
+class LengthRequiredError(CondaStoreHubError):
+    """The request's body has no Content-Length: send it whole, not in chunks."""
+
+    code = "length-required"
+    status = 411
+    exit_code = 2
+
+
 class RequestTooLargeError(CondaStoreHubError):
     """The request is larger than 1.5 MB."""
 
@@ -250,6 +258,12 @@ class BuilderDiedError(BuildError):
     """The builder ended without a result."""
 
     code = "builder-died"
+
+
+class BuildLostError(BuildError):
+    """Another worker has this build now."""
+
+    code = "lost"
 
 
 class BuildInterruptedError(BuildError):

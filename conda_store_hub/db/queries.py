@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -42,6 +42,7 @@ from conda_store_hub.db.tables import (
 R = TypeVar("R")
 
 COUNT_LIMIT = 10_000
+LOG_CHUNK = 1 << 16
 _PER_STATEMENT = 500
 
 # Who sees what: `core.permissions.role_in` as a condition; a test compares the two over a generated matrix.
@@ -135,13 +136,14 @@ def select_environments(
     return statement
 
 
-def unlinked_environments(session: Session, limit: int = 100) -> Sequence[Environment]:
-    """Return environments whose link on disk does not show their active build yet."""
+def unlinked_environments(session: Session, after: int, limit: int) -> Sequence[Environment]:
+    """Return environments above the id `after` whose link on disk does not show their active build yet."""
     return session.scalars(
         select(Environment)
         .join(Environment.namespace)
         .options(contains_eager(Environment.namespace), selectinload(Environment.current_build))
-        .where(Environment.linked_build_id.is_distinct_from(Environment.current_build_id))
+        .where(Environment.id > after, Environment.linked_build_id.is_distinct_from(Environment.current_build_id))
+        .order_by(Environment.id)
         .limit(limit)
     ).all()
 
@@ -238,6 +240,7 @@ def claim(session: Session, worker: str, prefix_name: str, now: datetime) -> int
             worker=worker,
             prefix_name=prefix_name,
             attempt=Build.attempt + 1,
+            turn=Build.turn + 1,
             started_on=now,
             heartbeat_at=now,
         )
@@ -246,53 +249,52 @@ def claim(session: Session, worker: str, prefix_name: str, now: datetime) -> int
 
 
 def claim_artifacts(session: Session, worker: str, now: datetime, stale: datetime) -> int | None:
-    """Take a usable build whose artifacts nobody is making any more."""
+    """Take a usable build whose artifacts nobody is making any more; what `worker` is making is its own affair."""
     pending = select(Artifact.build_id).where(Artifact.state == ArtifactState.PENDING)
+    free = or_(Build.worker.is_(None), and_(Build.worker != worker, Build.heartbeat_at < stale))
     orphan = (
         select(func.min(Build.id))
-        .where(
-            Build.id.in_(pending),
-            Build.status == BuildStatus.COMPLETED,
-            or_(Build.heartbeat_at.is_(None), Build.heartbeat_at < stale),
-        )
+        .where(Build.id.in_(pending), Build.status == BuildStatus.COMPLETED, free)
         .scalar_subquery()
     )
     return session.scalar(
         update(Build)
-        .where(Build.id == orphan, or_(Build.heartbeat_at.is_(None), Build.heartbeat_at < stale))
-        .values(worker=worker, heartbeat_at=now)
+        .where(Build.id == orphan, free)
+        .values(worker=worker, heartbeat_at=now, turn=Build.turn + 1)
         .returning(Build.id)
     )
 
 
-def beat(session: Session, build_id: int, worker: str, now: datetime, progress: dict[str, Any] | None) -> bool:
-    """Say that a worker still works on a build; False when the build is no longer its own."""
-    result = session.execute(
+def beat(
+    session: Session, build_id: int, turn: int, now: datetime, progress: dict[str, Any] | None
+) -> tuple[BuildStatus, bool] | None:
+    """Say that the work goes on; the status and whether a cancel was asked for, or None when it changed hands."""
+    shown = {} if progress is None else {"progress": progress}
+    row = session.execute(
         update(Build)
-        .where(Build.id == build_id, Build.worker == worker)
-        .values(heartbeat_at=now, **({} if progress is None else {"progress": progress}))
-    )
-    return _rowcount(result) == 1
+        .where(Build.id == build_id, Build.turn == turn)
+        .values(heartbeat_at=now, **shown)
+        .returning(Build.status, Build.cancel_requested)
+    ).one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
-def is_cancel_requested(session: Session, build_id: int) -> bool:
-    """Tell whether somebody asked for the end of a build."""
-    return bool(session.scalar(select(Build.cancel_requested).where(Build.id == build_id)))
+def builds_of_worker(session: Session, worker: str) -> Sequence[Build]:
+    """Return the running builds that a worker has."""
+    return session.scalars(select(Build).where(Build.status == BuildStatus.BUILDING, Build.worker == worker)).all()
 
 
-def stale_builds(session: Session, *, before: datetime | None, worker: str | None) -> Sequence[Build]:
-    """Return running builds without a heartbeat since `before`, or those of a `worker` that began anew."""
-    dead = [Build.heartbeat_at < before] if before is not None else []
-    dead += [Build.worker == worker] if worker is not None else []
+def stale_builds(session: Session, *, before: datetime, own: str) -> Sequence[Build]:
+    """Return running builds of other workers than `own` without a heartbeat since `before`."""
     return session.scalars(
-        select(Build).options(selectinload(Build.environment)).where(Build.status == BuildStatus.BUILDING, or_(*dead))
+        select(Build).where(Build.status == BuildStatus.BUILDING, Build.worker != own, Build.heartbeat_at < before)
     ).all()
 
 
 def release_artifacts(session: Session, worker: str) -> None:
     """Let go of usable builds whose artifacts a `worker` was making before it began anew."""
     pending = select(Artifact.build_id).where(Artifact.state == ArtifactState.PENDING)
-    session.execute(update(Build).where(Build.worker == worker, Build.id.in_(pending)).values(heartbeat_at=None))
+    session.execute(update(Build).where(Build.worker == worker, Build.id.in_(pending)).values(worker=None))
 
 
 def known_prefixes(session: Session, names: Iterable[str]) -> set[str]:
@@ -317,12 +319,27 @@ def known_prefixes(session: Session, names: Iterable[str]) -> set[str]:
 
 
 def append_log(session: Session, build_id: int, data: bytes) -> None:
-    """Put `data` at the end of a build's log."""
-    start = session.scalar(
+    """Put `data`, whole characters of UTF-8, at the end of a build's log."""
+    end = session.scalar(
         update(Build).where(Build.id == build_id).values(log_size=Build.log_size + len(data)).returning(Build.log_size)
     )
-    if start is not None:
-        session.execute(insert(LogChunk).values(build_id=build_id, start=start - len(data), data=data))
+    if end is None:
+        return
+    start = end - len(data)
+    for piece in _pieces(data):
+        session.execute(insert(LogChunk).values(build_id=build_id, start=start, data=piece))
+        start += len(piece)
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Cut where no character is split (RFC 3629: a byte 10xxxxxx continues one): readers hold whole chunks."""
+    start = 0
+    while start < len(data):
+        end = min(start + LOG_CHUNK, len(data))
+        while end < len(data) and data[end] & 0xC0 == 0x80:
+            end -= 1
+        yield data[start:end]
+        start = end
 
 
 def log_chunks(session: Session, build_id: int, offset: int, limit: int) -> Sequence[LogChunk]:

@@ -175,7 +175,11 @@ class Specification(Base):
 
 
 class Build(Base):
-    """One build of a specification: the row is the queue entry, the record, and the owner of a prefix."""
+    """One build of a specification: the row is the queue entry, the record, and the owner of a prefix.
+
+    `attempt` counts tries that came to no end; `turn` grows whenever the work changes hands, so that whoever had it
+    before can write nothing more.
+    """
 
     __tablename__ = "build"
 
@@ -192,6 +196,7 @@ class Build(Base):
     ended_on: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(Boolean, default=False)
     attempt: Mapped[int] = mapped_column(default=0)
+    turn: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None] = mapped_column(String(128))
     heartbeat_at: Mapped[datetime | None]
     prefix_name: Mapped[str | None] = mapped_column(String(22), unique=True)

@@ -81,6 +81,9 @@ class LocalExecutor(LoggingConfigurable):
         except (StorageError, UnavailableError) as exc:
             self.log.warning("cannot look for builds: %s", exc.message)
             return False
+        except Exception:
+            self.log.exception("cannot look for builds")
+            return False
         if claim is None:
             return False
         task = asyncio.create_task(self._runner.run(claim), name=f"build-{claim.build_id}")

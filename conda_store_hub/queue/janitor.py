@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from conda_store_hub.core.errors import StorageError, UnavailableError
@@ -36,11 +37,13 @@ class Janitor:
         self._changes = changes
         self._worker = worker
         self._log = log
+        self._left_behind: list[str] = []
         self._task: asyncio.Task[None] | None = None
 
     async def repair_after_start(self) -> None:
         """Take over what this worker had before it began anew. Only one service has a data directory."""
-        await self._db.write(work.requeue_stale, worker=self._worker)
+        self._left_behind = await asyncio.to_thread(prefixes.list_work, self._data)
+        await self._db.write(work.take_over, self._worker)
         await self._links.follow()
 
     def start(self) -> None:
@@ -56,11 +59,14 @@ class Janitor:
     async def _go_round(self) -> None:
         await self._attempt(self.remove_orphans)
         with self._changes.watch(ALL_KERNELS) as activated:
+            due = time.monotonic() + _EVERY_SECONDS
             while True:
-                if not await wait(activated, _EVERY_SECONDS):
-                    await self._attempt(self.requeue)
+                await wait(activated, max(0.0, due - time.monotonic()))
                 activated.clear()
                 await self._attempt(self._links.follow)
+                if time.monotonic() >= due:
+                    await self._attempt(self.requeue)
+                    due = time.monotonic() + _EVERY_SECONDS
 
     async def _attempt(self, job: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -72,10 +78,12 @@ class Janitor:
 
     async def requeue(self) -> None:
         """Put builds back whose worker has not been heard of for a minute."""
-        await self._db.write(work.requeue_stale)
+        await self._db.write(work.requeue_stale, self._worker)
 
     async def remove_orphans(self) -> None:
         """Remove prefixes and scratch that belong to no build, the half-made ones of killed builders."""
+        for name in self._left_behind:
+            await asyncio.to_thread(prefixes.remove_work, self._data, name)
         on_disk = await asyncio.to_thread(prefixes.list_prefixes, self._data)
         for name in sorted(await self._db.read(work.unknown_prefixes, on_disk)):
             self._log.info("removing the prefix %s, which no build owns", name)

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import work
+from conda_store_hub.services.work import Link
 from conda_store_hub.storage import prefixes
+
+_AT_ONCE = 100
 
 
 class Links:
     """The links of a data directory. A reader sees the old prefix or the new, never none."""
 
-    def __init__(self, *, db: Database, data: DataDirectory) -> None:
+    def __init__(self, *, db: Database, data: DataDirectory, log: logging.Logger) -> None:
         self._db = db
         self._data = data
+        self._log = log
         self._one_at_a_time = asyncio.Lock()
 
     async def follow(self) -> None:
-        """Make every link show its active build; costs nothing where all do."""
+        """Make every link show its active build; costs nothing where all do.
+
+        One that cannot be made is logged and tried again in the next round: it is no reason to hold up the others.
+        """
         async with self._one_at_a_time:
-            for link in await self._db.read(work.links_to_swap):
-                await asyncio.to_thread(
-                    prefixes.swap_link, self._data, link.namespace, link.environment, link.prefix_name
-                )
-                await self._db.write(work.record_link, link)
+            after = 0
+            while found := await self._db.read(work.links_to_swap, after, _AT_ONCE):
+                for link in found:
+                    await self._swap(link)
+                after = found[-1].environment_id
+
+    async def _swap(self, link: Link) -> None:
+        try:
+            await asyncio.to_thread(prefixes.swap_link, self._data, link.namespace, link.environment, link.prefix_name)
+        except OSError as exc:
+            self._log.error("the link of %s/%s cannot be made: %s", link.namespace, link.environment, exc.strerror)
+        else:
+            await self._db.write(work.record_link, link)

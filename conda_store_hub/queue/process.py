@@ -55,6 +55,8 @@ class BuilderProcess:
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
+                "--parent",
+                str(os.getpid()),
                 "--events-fd",
                 str(write_end),
                 stdin=asyncio.subprocess.PIPE,

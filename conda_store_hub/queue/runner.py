@@ -10,11 +10,13 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from conda_store_hub.core import errors
+from conda_store_hub.core import errors, spec
 from conda_store_hub.core.errors import (
     BuilderDiedError,
     BuildError,
+    BuildLostError,
     BuildTimedOutError,
     CondaStoreHubError,
     StorageError,
@@ -40,9 +42,11 @@ from conda_store_hub.queue.process import BUILDER, BuilderProcess
 from conda_store_hub.services import builds, work
 from conda_store_hub.services.changes import wait
 from conda_store_hub.services.rules import BuildRules
-from conda_store_hub.services.work import Claim
+from conda_store_hub.services.work import Claim, Usable
 from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.base import ArtifactStore, artifact_key
+
+R = TypeVar("R")
 
 HEARTBEAT_SECONDS = 1.0
 _FLUSH_SECONDS = 0.1  # what a reader of the live log waits at most, before the network
@@ -76,7 +80,6 @@ class Runner:
         data: DataDirectory,
         links: Links,
         rules: BuildRules,
-        worker: str,
         build_seconds: int,
         log: logging.Logger,
         command: Sequence[str] = BUILDER,
@@ -86,7 +89,6 @@ class Runner:
         self._data = data
         self._links = links
         self._rules = rules
-        self._worker = worker
         self._build_seconds = build_seconds
         self._log = log
         self._command = command
@@ -94,24 +96,34 @@ class Runner:
     async def run(self, claim: Claim) -> None:
         """Do a build to its end. Cancelling this task gives the build back to the queue."""
         self._log.info("build %s starts: %s, attempt %s", claim.build_id, claim.name, claim.attempt)
-        home = self._data.work / f"{claim.build_id}-{claim.prefix_name}"
+        home = self._data.work / f"{claim.build_id}-{claim.ticket.turn}"
         state = _Progress()
+        try:
+            await self._guard(claim, home, state)
+            await self._end(claim, state)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._patiently(lambda: self._db.write(work.give_back, claim.ticket)))
+            raise
+        except BuildLostError:
+            self._log.warning("build %s: another worker has it now", claim.build_id)
+            await self._remove_prefix(claim)
+        finally:
+            await asyncio.to_thread(prefixes.remove_tree, home)
+
+    async def _guard(self, claim: Claim, home: Path, state: _Progress) -> None:
+        """Build, and turn whatever fails into the build's error."""
         try:
             await asyncio.to_thread(home.mkdir, mode=0o700, exist_ok=True)
             await self._build(claim, home, state)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._patiently(lambda: self._db.write(work.give_back, claim.build_id)))
+        except BuildLostError:
             raise
         except (OSError, StorageError) as exc:
             state.error = _as_build_error(exc)
+        except CondaStoreHubError as exc:
+            state.error = exc
         except Exception:  # noqa: BLE001 - a process edge: it logs, and the service goes on
             self._log.exception("build %s: the runner failed", claim.build_id)
             state.error = BuildError("The service failed while it ran this build; its log has the details.")
-        else:
-            state.error = state.error or (None if state.done or state.cancelled else BuilderDiedError())
-        finally:
-            await asyncio.to_thread(prefixes.remove_tree, home)
-        await self._end(claim, state)
 
     async def _build(self, claim: Claim, home: Path, state: _Progress) -> None:
         builder = await BuilderProcess.start(self._request(claim, home), home, self._command)
@@ -153,10 +165,12 @@ class Runner:
 
     async def _read_events(self, claim: Claim, home: Path, builder: BuilderProcess, state: _Progress) -> None:
         async for event in builder.events():
-            await self._take(claim, home, event, state)
+            await self._take(claim, home, builder, event, state)
             state.news.set()
 
-    async def _take(self, claim: Claim, home: Path, event: BuildEvent, state: _Progress) -> None:
+    async def _take(
+        self, claim: Claim, home: Path, builder: BuilderProcess, event: BuildEvent, state: _Progress
+    ) -> None:
         match event:
             case PhaseEvent():
                 state.phases.append(event)
@@ -165,7 +179,7 @@ class Runner:
             case LockEvent():
                 await self._keep(claim, home, await asyncio.to_thread(_records_artifact, event))
             case UsableEvent():
-                await self._activate(claim, event)
+                await self._activate(claim, builder, event, state)
             case ArtifactEvent():
                 await self._keep(claim, home, event)
             case ErrorEvent():
@@ -173,10 +187,14 @@ class Runner:
             case ResultEvent():
                 state.done = True
 
-    async def _activate(self, claim: Claim, event: UsableEvent) -> None:
-        if await self._db.write(work.mark_usable, claim.build_id, event):
+    async def _activate(self, claim: Claim, builder: BuilderProcess, event: UsableEvent, state: _Progress) -> None:
+        outcome = await self._db.write(work.mark_usable, claim.ticket, event)
+        self._log.info("build %s is usable and %s", claim.build_id, outcome)
+        if outcome is Usable.ACTIVE:
             await self._links.follow()
-        self._log.info("build %s is usable", claim.build_id)
+        elif outcome is Usable.CANCELLED:
+            state.cancelled = True
+            await builder.stop()
 
     async def _keep(self, claim: Claim, home: Path, event: ArtifactEvent) -> None:
         """Bytes first, row second: a row never points at bytes that are not there."""
@@ -184,7 +202,7 @@ class Runner:
         if not event.error:
             key = artifact_key(event.sha256)
             await asyncio.to_thread(self._adopt, home, Path(event.path), key)
-        await self._db.write(work.record_artifact, claim.build_id, event, key)
+        await self._db.write(work.record_artifact, claim.ticket, event, key)
 
     def _adopt(self, home: Path, path: Path, key: str) -> None:
         if path.resolve().parent != home.resolve() or not path.is_file():
@@ -195,8 +213,12 @@ class Runner:
         while not state.over:
             await wait(state.news, HEARTBEAT_SECONDS)
             state.news.clear()
-            if not await self._tick(claim, state):
-                state.cancelled = True
+            try:
+                state.cancelled = not await self._tick(claim, state) or state.cancelled
+            except BuildLostError:
+                await builder.stop()
+                raise
+            if state.cancelled:
                 await builder.stop()
                 return
             await asyncio.sleep(_FLUSH_SECONDS)
@@ -204,9 +226,7 @@ class Runner:
     async def _tick(self, claim: Claim, state: _Progress) -> bool:
         log, phases, progress = bytes(state.log), list(state.phases), state.progress
         try:
-            go_on = await self._db.write(
-                work.tick, claim.build_id, self._worker, log=log, phases=phases, progress=progress
-            )
+            go_on = await self._db.write(work.tick, claim.ticket, log=log, phases=phases, progress=progress)
         except (StorageError, UnavailableError) as exc:
             self._log.warning("build %s: cannot record progress: %s", claim.build_id, exc.message)
             return True
@@ -218,31 +238,37 @@ class Runner:
 
     async def _end(self, claim: Claim, state: _Progress) -> None:
         error = None if state.cancelled else state.error
-        await self._patiently(lambda: self._db.write(work.finish, claim.build_id, error, cancelled=state.cancelled))
-        if not claim.prefix_ready and await self._db.read(work.is_prefix_unused, claim.build_id):
-            await asyncio.to_thread(prefixes.remove_prefix, self._data, claim.prefix_name)
+        needed = await self._patiently(
+            lambda: self._db.write(work.finish, claim.ticket, error, cancelled=state.cancelled)
+        )
+        if not needed:
+            await self._remove_prefix(claim)
         outcome = "cancelled" if state.cancelled else error.code if error else "done"
         self._log.info("build %s ends: %s", claim.build_id, outcome)
 
-    async def _patiently(self, write: Callable[[], Awaitable[object]]) -> None:
+    async def _remove_prefix(self, claim: Claim) -> None:
+        """Remove what was begun; a prefix that was ready before is the environment's."""
+        if not claim.prefix_ready:
+            await asyncio.to_thread(prefixes.remove_prefix, self._data, claim.prefix_name)
+
+    async def _patiently(self, write: Callable[[], Awaitable[R]]) -> R:
         """Write down what must not be lost, for as long as the database does not take it."""
         while True:
             try:
-                await write()
+                return await write()
             except (StorageError, UnavailableError) as exc:
                 self._log.warning("waiting for the database: %s", exc.message)
                 await asyncio.sleep(_PATIENCE_SECONDS)
-            else:
-                return
 
     def _request(self, claim: Claim, home: Path) -> BuildRequest:
+        specification = spec.parse(claim.text)
         return BuildRequest(
             build_id=claim.build_id,
             name=claim.name,
-            channels=builds.resolve_channels(claim.specification, self._rules),
-            dependencies=claim.specification.dependencies,
-            pip=claim.specification.pip,
-            variables=claim.specification.variables,
+            channels=builds.resolve_channels(specification, self._rules),
+            dependencies=specification.dependencies,
+            pip=specification.pip,
+            variables=specification.variables,
             platform=self._rules.platform,
             directories=Directories(
                 prefix=str(self._data.prefix(claim.prefix_name)),

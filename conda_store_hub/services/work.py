@@ -7,11 +7,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import spec
-from conda_store_hub.core.errors import BuildInterruptedError, CondaStoreHubError, NotFoundError
+from conda_store_hub.core.errors import BuildInterruptedError, BuildLostError, CondaStoreHubError, NotFoundError
 from conda_store_hub.core.names import new_prefix_name
 from conda_store_hub.core.protocol import (
     TRANSITIONS,
@@ -24,7 +24,6 @@ from conda_store_hub.core.protocol import (
     ProgressEvent,
     UsableEvent,
 )
-from conda_store_hub.core.spec import Specification
 from conda_store_hub.db import queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build
@@ -36,17 +35,38 @@ MOST_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Ticket:
+    """The right to write about a build: `turn` is that of the claim, and whoever claims next makes it void."""
+
+    build_id: int
+    turn: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     """A build that this worker has to do; `prefix_ready` when only `artifacts` are missing."""
 
-    build_id: int
+    ticket: Ticket
     name: str
-    specification: Specification
+    text: str
     sha256: str
     prefix_name: str
     artifacts: tuple[ArtifactType, ...]
     prefix_ready: bool
     attempt: int
+
+    @property
+    def build_id(self) -> int:
+        """The build's id."""
+        return self.ticket.build_id
+
+
+class Usable(StrEnum):
+    """What became of a build whose prefix is whole."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,9 +95,9 @@ def claim(session: Session, worker: str) -> Claim | None:
 
 def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
     return Claim(
-        build_id=row.id,
+        ticket=Ticket(build_id=row.id, turn=row.turn),
         name=row.environment.name,
-        specification=spec.parse(row.specification.text),
+        text=row.specification.text,
         sha256=row.specification.sha256,
         prefix_name=row.prefix_name or "",
         artifacts=tuple(item.artifact_type for item in queries.pending_artifacts(session, row.id)),
@@ -93,6 +113,14 @@ def _get(session: Session, build_id: int) -> Build:
     return row
 
 
+def _require_held(session: Session, ticket: Ticket) -> Build:
+    """Return the build of a ticket; raise BuildLostError when the work has changed hands."""
+    row = _get(session, ticket.build_id)
+    if row.turn != ticket.turn:
+        raise BuildLostError
+    return row
+
+
 def _move(row: Build, status: BuildStatus) -> None:
     if status not in TRANSITIONS[row.status]:
         raise ValueError(f"build {row.id}: {row.status} -> {status}")
@@ -101,22 +129,18 @@ def _move(row: Build, status: BuildStatus) -> None:
 
 def tick(
     session: Session,
-    build_id: int,
-    worker: str,
+    ticket: Ticket,
     *,
     log: bytes,
     phases: Sequence[PhaseEvent],
     progress: ProgressEvent | None,
 ) -> bool:
-    """Record what happened since the last tick; tell whether the builder should go on.
-
-    False when somebody cancelled the build or another worker has it.
-    """
-    now = datetime.now(UTC)
+    """Record what happened since the last tick; tell whether the builder should go on, or somebody cancelled."""
+    now, build_id = datetime.now(UTC), ticket.build_id
     shown = None if progress is None else progress.model_dump(mode="json", include={"phase", "done", "total", "unit"})
-    mine = queries.beat(session, build_id, worker, now, shown)
-    if not mine:
-        return False
+    state = queries.beat(session, build_id, ticket.turn, now, shown)
+    if state is None:
+        raise BuildLostError
     if log:
         queries.append_log(session, build_id, log)
     for event in phases:
@@ -126,12 +150,18 @@ def tick(
             queries.finish_phase(session, build_id, event.name, event.seconds)
     if log or phases or progress:
         announce(session, build_topic(build_id))
-    return not queries.is_cancel_requested(session, build_id)
+    status, cancel_requested = state
+    return not (cancel_requested and status is BuildStatus.BUILDING)
 
 
-def mark_usable(session: Session, build_id: int, event: UsableEvent) -> bool:
-    """Complete a build whose prefix is whole, and activate it if nothing newer was; tell whether it is active now."""
-    row = _get(session, build_id)
+def mark_usable(session: Session, ticket: Ticket, event: UsableEvent) -> Usable:
+    """Complete a build whose prefix is whole, and activate it if nothing newer was.
+
+    A cancel that was answered before this is kept: the build is not completed.
+    """
+    row = _require_held(session, ticket)
+    if row.cancel_requested:
+        return Usable.CANCELLED
     now = datetime.now(UTC)
     _move(row, BuildStatus.COMPLETED)
     row.status_info = None
@@ -139,12 +169,12 @@ def mark_usable(session: Session, build_id: int, event: UsableEvent) -> bool:
     row.size = event.size
     row.shared_size = event.shared_size
     row.kernels = [kernel.model_dump() for kernel in event.kernels]
-    queries.add_packages(session, build_id, [_package_row(package) for package in event.packages])
-    active = queries.activate_if_newest(session, row, now)
-    if active:
-        environments.announce_kernels(session, row.environment.namespace_id)
-    announce(session, build_topic(build_id))
-    return active
+    queries.add_packages(session, row.id, [_package_row(package) for package in event.packages])
+    announce(session, build_topic(row.id))
+    if not queries.activate_if_newest(session, row, now):
+        return Usable.INACTIVE
+    environments.announce_kernels(session, row.environment.namespace_id)
+    return Usable.ACTIVE
 
 
 def _package_row(package: Package) -> dict[str, str | int]:
@@ -153,8 +183,9 @@ def _package_row(package: Package) -> dict[str, str | int]:
     return {"digest": digest, **values}
 
 
-def record_artifact(session: Session, build_id: int, event: ArtifactEvent, key: str) -> None:
+def record_artifact(session: Session, ticket: Ticket, event: ArtifactEvent, key: str) -> None:
     """Say that an artifact's bytes are in storage under `key`, or why there are none."""
+    build_id = _require_held(session, ticket).id
     row = queries.find_artifact(session, build_id, event.artifact)
     if row is None:
         row = Artifact(build_id=build_id, artifact_type=event.artifact)
@@ -167,18 +198,24 @@ def record_artifact(session: Session, build_id: int, event: ArtifactEvent, key: 
     announce(session, build_topic(build_id))
 
 
-def finish(session: Session, build_id: int, error: CondaStoreHubError | None, *, cancelled: bool = False) -> None:
-    """End the work on a build: cancelled, failed with `error`, or done; its log is whole from here on."""
-    row = _get(session, build_id)
+def finish(session: Session, ticket: Ticket, error: CondaStoreHubError | None, *, cancelled: bool = False) -> bool:
+    """End the work on a build: cancelled, failed with `error`, or done; tell whether it needs its prefix."""
+    row = _require_held(session, ticket)
+    _finish(session, row, error, cancelled=cancelled)
+    return row.status is BuildStatus.COMPLETED
+
+
+def _finish(session: Session, row: Build, error: CondaStoreHubError | None, *, cancelled: bool = False) -> None:
     if row.status is BuildStatus.BUILDING:
         _end(row, error, cancelled=cancelled)
-    for artifact in queries.pending_artifacts(session, build_id):
+    for artifact in queries.pending_artifacts(session, row.id):
         artifact.state = ArtifactState.FAILED
         artifact.error = error.message if error else "It was not made."
     row.log_complete = True
     row.progress = None
     row.worker = None
-    announce(session, build_topic(build_id))
+    row.turn += 1
+    announce(session, build_topic(row.id))
     announce(session, QUEUE)
 
 
@@ -192,46 +229,49 @@ def _end(row: Build, error: CondaStoreHubError | None, *, cancelled: bool) -> No
     row.error_code = error.code if error else None
 
 
-def is_prefix_unused(session: Session, build_id: int) -> bool:
-    """Tell whether a build that ended has no use for its prefix."""
-    return _get(session, build_id).status is not BuildStatus.COMPLETED
+def take_over(session: Session, worker: str) -> None:
+    """Queue again what a worker had when it began anew: a process that starts has no builders."""
+    for row in queries.builds_of_worker(session, worker):
+        _requeue(session, row)
+    queries.release_artifacts(session, worker)
 
 
-def requeue_stale(session: Session, *, worker: str | None = None) -> None:
-    """Put builds back whose worker is gone: tried again, or failed with the reason when tried too often.
-
-    With `worker`, all that it had when it began anew: a process that starts has no builders.
-    """
-    now = datetime.now(UTC)
-    for row in queries.stale_builds(session, before=now - STALE_AFTER, worker=worker):
-        if row.cancel_requested:
-            finish(session, row.id, None, cancelled=True)
-        elif row.attempt >= MOST_ATTEMPTS:
-            finish(session, row.id, BuildInterruptedError())
-        else:
-            _move(row, BuildStatus.QUEUED)
-            row.prefix_name = None
-            row.worker = None
-            queries.append_log(session, row.id, b"\nThe service stopped in the middle; the build begins anew.\n\n")
-            announce(session, QUEUE)
-    if worker is not None:
-        queries.release_artifacts(session, worker)
+def requeue_stale(session: Session, own: str) -> None:
+    """Queue builds again whose worker has not been heard of for a minute; `own` knows of its builds itself."""
+    for row in queries.stale_builds(session, before=datetime.now(UTC) - STALE_AFTER, own=own):
+        _requeue(session, row)
 
 
-def give_back(session: Session, build_id: int) -> None:
-    """Queue a build again because its worker stops on purpose: this was no attempt."""
-    row = _get(session, build_id)
-    if row.status is BuildStatus.BUILDING:
-        _move(row, BuildStatus.QUEUED)
-        row.attempt -= 1
-        row.prefix_name = None
-        queries.append_log(session, row.id, b"\nThe service stops; the build begins anew when it is back.\n\n")
+def _requeue(session: Session, row: Build) -> None:
+    if row.cancel_requested:
+        _finish(session, row, None, cancelled=True)
+    elif row.attempt >= MOST_ATTEMPTS:
+        _finish(session, row, BuildInterruptedError())
+    else:
+        _queue_again(session, row, b"\nThe service stopped in the middle; the build begins anew.\n\n")
+
+
+def _queue_again(session: Session, row: Build, words: bytes) -> None:
+    _move(row, BuildStatus.QUEUED)
+    row.prefix_name = None
     row.worker = None
-    row.heartbeat_at = None
+    row.turn += 1
+    queries.append_log(session, row.id, words)
+    announce(session, build_topic(row.id))
+    announce(session, QUEUE)
 
 
-def links_to_swap(session: Session) -> list[Link]:
-    """Return the links on disk that do not show the active build yet."""
+def give_back(session: Session, ticket: Ticket) -> None:
+    """Queue a build again because its worker stops on purpose: this was no attempt."""
+    row = _require_held(session, ticket)
+    if row.status is BuildStatus.BUILDING:
+        row.attempt -= 1
+        _queue_again(session, row, b"\nThe service stops; the build begins anew when it is back.\n\n")
+    row.worker = None
+
+
+def links_to_swap(session: Session, after: int, limit: int) -> list[Link]:
+    """Return the links on disk, of environments above the id `after`, that do not show the active build yet."""
     return [
         Link(
             environment_id=row.id,
@@ -240,7 +280,7 @@ def links_to_swap(session: Session) -> list[Link]:
             environment=row.name,
             prefix_name=row.current_build.prefix_name if row.current_build else None,
         )
-        for row in queries.unlinked_environments(session)
+        for row in queries.unlinked_environments(session, after, limit)
     ]
 
 

@@ -72,6 +72,16 @@ def list_prefixes(data: DataDirectory) -> list[str]:
     return [entry.name for entry in os.scandir(data.prefixes)]
 
 
+def list_work(data: DataDirectory) -> list[str]:
+    """Return the names of the folders that builds work in, or worked in when the service was killed."""
+    return [entry.name for entry in os.scandir(data.work)]
+
+
+def remove_work(data: DataDirectory, name: str) -> None:
+    """Remove the folder of a build that nobody works on."""
+    remove_tree(data.work / name)
+
+
 def remove_prefix(data: DataDirectory, prefix_name: str) -> None:
     """Remove a prefix; under another name first, so that a half-removed one is never taken for whole."""
     prefix = data.prefix(prefix_name)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,20 @@ def test_a_signal_during_start_ends_it_too(place: Path) -> None:
         until(lambda: service.health() is not None)
         service.process.send_signal(signal.SIGTERM)
         code, said = service.wait()
+    assert code == 0
+    assert "Traceback" not in said
+
+
+def test_a_signal_ends_it_at_once_whatever_the_database_waits_for(place: Path) -> None:
+    with ServiceProcess(place) as service:
+        service.wait_until_ready()
+        service.process.send_signal(signal.SIGTERM)
+        service.wait()
+        with closing(sqlite3.connect(place / "db.sqlite")) as other, service:
+            other.execute("BEGIN IMMEDIATE")  # held: the upgrade at start waits for it, ten seconds
+            until(lambda: service.health() is not None)
+            service.process.send_signal(signal.SIGTERM)
+            code, said = service.wait(5)
     assert code == 0
     assert "Traceback" not in said
 

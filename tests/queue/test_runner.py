@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from conda_store_hub.core import schemas
+from conda_store_hub.core.errors import BuildLostError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
@@ -21,6 +23,7 @@ from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
 from conda_store_hub.services import builds, environments, work
 from conda_store_hub.services.changes import Changes
+from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.storage.base import LocalArtifactStore
 from tests.support import make
 from tests.support.make import ALICE
@@ -50,7 +53,7 @@ class Bench:
                 await asyncio.sleep(0.02)
 
     async def ended(self, build_id: int) -> schemas.Build:
-        await self.until(lambda: self.log_of(build_id).complete)
+        await self.until(lambda: self.log_of(build_id).whole)
         return self.build(build_id)
 
     def log_of(self, build_id: int) -> builds.LogSlice:
@@ -61,19 +64,20 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(data: DataDirectory, *, build_seconds: int = 60, concurrency: int = 1) -> AsyncIterator[Bench]:
+async def bench(
+    data: DataDirectory, *, build_seconds: int = 60, concurrency: int = 1, rules: BuildRules | None = None
+) -> AsyncIterator[Bench]:
     changes = Changes()
     db = Database(f"sqlite:///{data.database}", listener=changes.publish)
     db.upgrade()
     executor = LocalExecutor(concurrency=concurrency, allow_root=True)
-    links = Links(db=db, data=data)
+    links = Links(db=db, data=data, log=LOG)
     runner = Runner(
         links=links,
         db=db,
         store=LocalArtifactStore(data.objects),
         data=data,
-        rules=make.rules(),
-        worker=executor.worker,
+        rules=rules or make.rules(),
         build_seconds=build_seconds,
         log=LOG,
         command=SCRIPT,
@@ -292,17 +296,134 @@ def test_builds_of_a_killed_service_are_tried_again_and_then_given_up(data: Data
     build_id = make.submit(db)
     for _ in range(work.MOST_ATTEMPTS - 1):
         assert db.write_sync(work.claim, worker) is not None
-        db.write_sync(work.requeue_stale, worker=worker)
+        db.write_sync(work.take_over, worker)
         assert db.read_sync(builds.get_build, ALICE, build_id, data=data).status is BuildStatus.QUEUED
     assert db.write_sync(work.claim, worker) is not None
-    db.write_sync(work.requeue_stale, worker=worker)
+    db.write_sync(work.take_over, worker)
     build = db.read_sync(builds.get_build, ALICE, build_id, data=data)
     assert (build.status, build.error_code) == (BuildStatus.FAILED, "interrupted")
 
 
+def test_a_worker_whose_build_was_queued_again_can_write_nothing_more(data: DataDirectory, db: Database) -> None:
+    build_id = make.submit(db)
+    old = make.claim(db, build_id)
+    db.write_sync(work.take_over, "local:test")
+    new = make.claim(db, build_id)
+    tick = {"log": b"old", "phases": (), "progress": None}
+    writes = [
+        lambda: db.write_sync(work.tick, old, **tick),
+        lambda: db.write_sync(work.mark_usable, old, make.usable()),
+        lambda: db.write_sync(work.record_artifact, old, make.artifact_event(ArtifactType.YAML), "key"),
+        lambda: db.write_sync(work.finish, old, None, cancelled=True),
+        lambda: db.write_sync(work.give_back, old),
+    ]
+    for write in writes:
+        with pytest.raises(BuildLostError):
+            write()
+    build = db.read_sync(builds.get_build, ALICE, build_id, data=data)
+    assert build.status is BuildStatus.BUILDING
+    assert all(item.state is ArtifactState.PENDING for item in build.build_artifacts)
+    assert db.write_sync(work.mark_usable, new, make.usable()) is work.Usable.ACTIVE
+
+
+def test_a_runner_that_lost_its_build_ends_its_builder_and_leaves_the_rest(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build_id = at.submit("hangs")
+            await at.until((data.work / "hanging").exists)
+            pid = int((data.work / "hanging").read_text())
+            at.db.write_sync(work.take_over, at.executor.worker)
+            await at.until(lambda: not is_alive(pid))
+            (data.work / "hanging").unlink()
+            await at.until((data.work / "hanging").exists)
+            assert at.build(build_id).status is BuildStatus.BUILDING
+            assert not at.log_of(build_id).complete
+
+    run(scenario)
+
+
+def test_a_cancel_that_was_answered_is_kept_however_late_it_came(data: DataDirectory, db: Database) -> None:
+    build_id = make.submit(db)
+    ticket = make.claim(db, build_id)
+    db.write_sync(builds.cancel, ALICE, build_id)
+    assert db.write_sync(work.mark_usable, ticket, make.usable()) is work.Usable.CANCELLED
+    db.write_sync(work.finish, ticket, None, cancelled=True)
+    build = db.read_sync(builds.get_build, ALICE, build_id, data=data)
+    assert (build.status, build.active) == (BuildStatus.CANCELED, False)
+
+
+def test_a_cancel_just_before_the_end_leaves_no_prefix(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build_id = at.submit("usable-when-asked")
+            await at.until((data.work / "hanging").exists)
+            at.db.write_sync(builds.cancel, ALICE, build_id)
+            (data.work / "go").touch()
+            build = await at.ended(build_id)
+            assert build.status is BuildStatus.CANCELED
+            await at.until(lambda: prefixes_on_disk(data) == [])
+
+    run(scenario)
+
+
+def test_one_row_that_cannot_be_read_does_not_end_the_queue(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            at.submit("hangs")
+            await at.until((data.work / "hanging").exists)
+            bad, good = at.submit("bad"), at.submit("good")
+            spoil = text("UPDATE specification SET text = '[' WHERE name = 'bad'")
+            at.db.write_sync(lambda session: session.execute(spoil))
+            at.db.write_sync(builds.cancel, ALICE, 1)
+            assert (await at.ended(good)).status is BuildStatus.COMPLETED
+            failed = await at.ended(bad)
+            assert (failed.status, failed.error_code) == (BuildStatus.FAILED, "invalid-specification")
+
+    run(scenario)
+
+
+def test_a_channel_that_is_no_longer_allowed_fails_the_build_with_that_reason(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data, rules=make.rules(allowed_channels=("https://channels.example/other",))) as at:
+            build = await at.ended(at.submit("good"))
+            assert (build.status, build.error_code) == (BuildStatus.FAILED, "policy-refused")
+            assert "“main” is not among those" in (build.status_info or "")
+
+    run(scenario)
+
+
+def test_a_link_that_cannot_be_made_holds_up_nothing(data: DataDirectory) -> None:
+    (data.links / "alice" / "good").mkdir(parents=True)
+
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build = await at.ended(at.submit("good"))
+            assert build.status is BuildStatus.COMPLETED
+            assert all(item.state is ArtifactState.READY for item in build.build_artifacts)
+            await at.ended(at.submit("talks-nonsense"))
+            assert data.link("alice", "talks-nonsense").is_symlink()
+        async with bench(data) as at:  # nor a start
+            (data.links / "alice" / "good").rmdir()
+            await at.ended(at.submit("artifact-fails"))
+            assert data.link("alice", "good").readlink() == Path(build.prefix or "")
+
+    run(scenario)
+
+
+def test_what_a_killed_service_left_to_work_on_is_removed(data: DataDirectory) -> None:
+    (data.work / "7-1").mkdir()
+    (data.work / "7-1" / "half.tar.gz").touch()
+
+    async def scenario() -> None:
+        async with bench(data) as at:
+            await at.until(lambda: not (data.work / "7-1").exists())
+
+    run(scenario)
+
+
 def test_a_link_behind_its_row_is_put_right_at_the_next_start(data: DataDirectory, db: Database) -> None:
     build_id = make.submit(db)
-    assert make.complete(db, build_id)  # the crash comes here: row written, link not
+    make.complete(db, build_id)  # the crash comes here: row written, link not
     assert not data.link("alice", "ml").is_symlink()
 
     async def scenario() -> None:
@@ -347,24 +468,23 @@ def test_no_more_builds_run_at_once_than_there_are_slots(data: DataDirectory) ->
 
 def test_a_build_submitted_earlier_does_not_undo_a_later_one(db: Database, data: DataDirectory) -> None:
     early, late = make.submit(db), make.submit(db)
-    claims = [db.write_sync(work.claim, "local:test") for _ in range(2)]
-    assert [claim.build_id for claim in claims if claim] == [early, late]
-    assert db.write_sync(work.mark_usable, late, make.usable())
-    assert not db.write_sync(work.mark_usable, early, make.usable())
+    first, second = make.claim(db, early), make.claim(db, late)
+    assert db.write_sync(work.mark_usable, second, make.usable()) is work.Usable.ACTIVE
+    assert db.write_sync(work.mark_usable, first, make.usable()) is work.Usable.INACTIVE
     assert db.read_sync(builds.get_build, ALICE, late, data=data).active
 
 
 def test_a_rollback_made_while_a_build_runs_stays(db: Database, data: DataDirectory) -> None:
     old = make.submit(db)
     make.complete(db, old)
-    newer = make.submit(db)
-    make.complete(db, newer)
-    running = make.submit(db)
-    assert db.write_sync(work.claim, "local:test") is not None
+    make.complete(db, make.submit(db))
+    running = make.claim(db, make.submit(db))
     db.write_sync(environments.update, ALICE, "alice", "ml", schemas.ActivateBuild(build_id=old))
-    assert not db.write_sync(work.mark_usable, running, make.usable())
+    assert db.write_sync(work.mark_usable, running, make.usable()) is work.Usable.INACTIVE
     assert db.read_sync(builds.get_build, ALICE, old, data=data).active
-    assert make.complete(db, make.submit(db)), "what is submitted after the rollback activates itself again"
+    after = make.submit(db)
+    make.complete(db, after)
+    assert db.read_sync(builds.get_build, ALICE, after, data=data).active
 
 
 def test_the_runner_never_passes_the_services_secrets_on(monkeypatch: pytest.MonkeyPatch, data: DataDirectory) -> None:

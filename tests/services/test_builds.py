@@ -94,14 +94,33 @@ def test_a_service_that_does_not_build_says_why() -> None:
         builds.prepare(request, make.rules(refusal="This service runs as root."))
 
 
-def test_channels_are_those_written_else_the_defaults_each_once() -> None:
+def test_channels_are_those_written_each_once() -> None:
     written = prepare("name: ml\nchannels: [b, a, b, nodefaults]\ndependencies: [python]").specification
     assert builds.resolve_channels(written, make.rules()) == (
         "https://channels.example/b",
         "https://channels.example/a",
     )
-    silent = prepare("name: ml\ndependencies: [python]").specification
+
+
+@pytest.mark.parametrize("channels", ["", "channels: []\n", "channels: [nodefaults]\n"])
+def test_who_names_no_channel_gets_the_defaults(channels: str) -> None:
+    silent = prepare(f"name: ml\n{channels}dependencies: [python]").specification
     assert builds.resolve_channels(silent, make.rules()) == ("https://channels.example/main",)
+
+
+def test_names_in_messages_are_cut(db: Database, data: DataDirectory) -> None:
+    long, cut = "n" * 100_000, "“" + "n" * 64 + "…"
+    with pytest.raises(InvalidSpecificationError) as unlike:
+        prepare(make.text("ml"), environment_name=long)
+    with pytest.raises(NotFoundError) as nowhere:
+        db.write_sync(builds.submit, ALICE, long, prepare(make.text()), make.rules())
+    make.submit(db)
+    with pytest.raises(NotFoundError) as nothing:
+        db.read_sync(environments.get_environment, ALICE, "alice", long, data=data)
+    for caught in (unlike, nowhere):
+        assert cut in caught.value.message
+    assert f"“alice/{cut[1:]}”" in nothing.value.message
+    assert max(len(caught.value.message) for caught in (unlike, nowhere, nothing)) < 200
 
 
 def test_only_a_completed_build_of_the_environment_can_be_activated(db: Database) -> None:
@@ -127,21 +146,20 @@ def test_an_artifact_is_found_when_its_bytes_are_there_and_not_before(db: Databa
     build_id = make.submit(db)
     with pytest.raises(ConflictError, match="being made"):
         db.read_sync(artifacts.locate, ALICE, build_id, ArtifactType.YAML)
-    make.complete(db, build_id)
+    ticket = make.complete(db, build_id)
     event = make.artifact_event(ArtifactType.YAML)
-    db.write_sync(work.record_artifact, build_id, event, "sha256/ab/abc")
+    db.write_sync(work.record_artifact, ticket, event, "sha256/ab/abc")
     found = db.read_sync(artifacts.locate, ALICE, build_id, ArtifactType.YAML)
     assert (found.key, found.size, found.filename) == ("sha256/ab/abc", 7, "environment.yaml")
-    db.write_sync(work.finish, build_id, None)
+    db.write_sync(work.finish, ticket, None)
     with pytest.raises(NotFoundError, match="could not be made"):
         db.read_sync(artifacts.locate, ALICE, build_id, ArtifactType.CONDA_PACK)
 
 
 def test_a_build_that_was_made_to_fail_says_why_and_in_which_line(db: Database, data: DataDirectory) -> None:
     build_id = make.submit(db)
-    assert db.write_sync(work.claim, "local:test") is not None
     error = InvalidSpecificationError("There is no package nosuch.", line=5, column=5)
-    db.write_sync(work.finish, build_id, error)
+    db.write_sync(work.finish, make.claim(db, build_id), error)
     build = db.read_sync(builds.get_build, ALICE, build_id, data=data)
     assert build.status_info == "There is no package nosuch. (line 5, column 5)"
     assert {item.state for item in build.build_artifacts} == {ArtifactState.FAILED}
@@ -152,7 +170,6 @@ def test_a_build_that_was_made_to_fail_says_why_and_in_which_line(db: Database, 
 def test_a_log_is_read_from_any_byte_without_loss(db: Database, pieces: list[str], offset: int) -> None:
     build_id = make.submit(db)
     for piece in pieces:
-        db.write_sync(work.tick, build_id, "none", log=piece.encode(), phases=(), progress=None)
         db.write_sync(_append, build_id, piece.encode())
     whole = "".join(pieces).encode()
     read = db.read_sync(builds.read_log, ALICE, build_id, offset)

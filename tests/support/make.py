@@ -54,12 +54,19 @@ def usable(*packages: str, kernels: tuple[str, ...] = ("python3",)) -> UsableEve
     )
 
 
-def complete(db: Database, build_id: int, event: UsableEvent | None = None) -> bool:
-    """Claim the next build, which must be `build_id`, and complete it; tell whether it became active."""
+def claim(db: Database, build_id: int) -> work.Ticket:
+    """Claim the next build, which must be `build_id`."""
     claim = db.write_sync(work.claim, "local:test")
     assert claim is not None, "nothing is queued"
     assert claim.build_id == build_id
-    return db.write_sync(work.mark_usable, build_id, event or usable())
+    return claim.ticket
+
+
+def complete(db: Database, build_id: int, event: UsableEvent | None = None) -> work.Ticket:
+    """Claim the next build, which must be `build_id`, and complete it."""
+    ticket = claim(db, build_id)
+    db.write_sync(work.mark_usable, ticket, event or usable())
+    return ticket
 
 
 def artifact_event(kind: ArtifactType) -> ArtifactEvent:

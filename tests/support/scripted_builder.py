@@ -81,6 +81,15 @@ class Script:
         (self.work.parent / "hanging").write_text(str(os.getpid()))
         time.sleep(600)
 
+    def usable_when_asked(self) -> None:
+        self.prefix.mkdir()
+        (self.work.parent / "hanging").touch()
+        while not (self.work.parent / "go").exists():
+            time.sleep(0.001)
+        self.tell("usable", packages=[], kernels=[], size=10, shared_size=20)
+        self.artifacts()
+        self.tell("result")
+
     def ignores_term(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(600)"])
@@ -118,6 +127,7 @@ class Script:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--events-fd", type=int)
+    parser.add_argument("--parent", type=int)
     script = Script(json.load(sys.stdin), parser.parse_args().events_fd)
     getattr(script, script.request["name"].replace("-", "_"))()
 

@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
@@ -53,6 +53,7 @@ class RunningService:
     hub: FakeHub
     url: str
     loop: asyncio.AbstractEventLoop
+    tickets: dict[int, work.Ticket] = field(default_factory=dict)
 
     @property
     def db(self) -> Database:
@@ -89,6 +90,7 @@ class RunningService:
         claim = self.db.write_sync(work.claim, WORKER)
         assert claim is not None
         assert claim.build_id == build_id
+        self.tickets[build_id] = claim.ticket
 
     def log(
         self,
@@ -99,10 +101,10 @@ class RunningService:
         progress: ProgressEvent | None = None,
     ) -> None:
         data = text.encode() if isinstance(text, str) else text
-        self.db.write_sync(work.tick, build_id, WORKER, log=data, phases=phases, progress=progress)
+        self.db.write_sync(work.tick, self.tickets[build_id], log=data, phases=phases, progress=progress)
 
     def use(self, build_id: int, *packages: str) -> None:
-        self.db.write_sync(work.mark_usable, build_id, make.usable(*packages))
+        self.db.write_sync(work.mark_usable, self.tickets[build_id], make.usable(*packages))
 
     def store(self, build_id: int, kind: ArtifactType, data: bytes) -> str:
         """Keep an artifact's bytes and say so; returns their digest."""
@@ -111,11 +113,11 @@ class RunningService:
         path.write_bytes(data)
         self.services.store.adopt(path, artifact_key(digest))
         event = ArtifactEvent(artifact=kind, path=str(path), sha256=digest, size=len(data))
-        self.db.write_sync(work.record_artifact, build_id, event, artifact_key(digest))
+        self.db.write_sync(work.record_artifact, self.tickets[build_id], event, artifact_key(digest))
         return digest
 
     def finish(self, build_id: int, error: Any = None) -> None:
-        self.db.write_sync(work.finish, build_id, error)
+        self.db.write_sync(work.finish, self.tickets[build_id], error)
 
     def completed(self, name: str = "ml", *, user: str = "alice", namespace: str | None = None) -> int:
         """Return a build that is completed and active, without artifacts."""

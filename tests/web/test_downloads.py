@@ -123,7 +123,7 @@ def test_an_interrupted_download_goes_on(service: RunningService, archive: str) 
 def test_an_artifact_that_is_being_made_is_a_conflict_and_one_that_failed_says_why(service: RunningService) -> None:
     build_id = service.completed()
     event = ArtifactEvent(artifact=ArtifactType.CONDA_PACK, error="It would not pack.")
-    service.db.write_sync(work.record_artifact, build_id, event, "")
+    service.db.write_sync(work.record_artifact, service.tickets[build_id], event, "")
     with service.client("alice") as alice:
         yaml, archive = alice.get(f"api/v1/build/{build_id}/yaml/"), alice.get(f"api/v1/build/{build_id}/archive/")
     assert yaml.status_code == 409

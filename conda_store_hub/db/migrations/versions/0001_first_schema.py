@@ -153,6 +153,7 @@ def upgrade() -> None:
         sa.Column("ended_on", UtcDateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested", sa.Boolean(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String(length=128), nullable=True),
         sa.Column("heartbeat_at", UtcDateTime(timezone=True), nullable=True),
         sa.Column("prefix_name", sa.String(length=22), nullable=True),
