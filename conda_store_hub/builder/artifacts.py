@@ -78,12 +78,12 @@ class ArtifactWriter:
 
     def _write_lockfile(self) -> Written:
         request = self._make_lockfile_request()
-        path = self._work / "lockfile-request.json"
-        path.write_text(request.model_dump_json(), encoding="utf-8")
+        name = "lockfile-request.json"
+        (self._work / name).write_text(request.model_dump_json(), encoding="utf-8")
         safe_path = ["-P"] if sys.flags.safe_path else []
-        command = [sys.executable, *safe_path, "-m", "conda_store_hub.builder.lockfile_writer", path]
+        command = [sys.executable, *safe_path, "-m", "conda_store_hub.builder.lockfile_writer", name]
         noise: list[str] = []
-        if child.follow(child.start(command), noise.append) != 0:
+        if child.follow(child.start(command, cwd=self._work), noise.append) != 0:
             raise ArtifactError("The lockfile cannot be written.", detail="\n".join(noise))
         return finish_file(Path(request.path))
 

@@ -47,9 +47,11 @@ class Job:
 
 def find_interpreter(executable: Path) -> Interpreter | None:
     """Ask a Python what it is; None for one that cannot be asked, or is older than 3.7."""
-    command = [str(executable), *_OPTIONS, str(_WORKER), "describe"]
+    command = ["python", *_OPTIONS, str(_WORKER), "describe"]
     try:
-        done = subprocess.run(command, capture_output=True, env={}, check=True)
+        done = subprocess.run(
+            command, executable=executable, env=_environment(executable), capture_output=True, check=True
+        )
         answer = json.loads(done.stdout)
         return Interpreter(executable=executable, tag=answer["tag"], magic=answer["magic"])
     except (OSError, subprocess.CalledProcessError, ValueError, LookupError):
@@ -76,6 +78,11 @@ def compile_jobs(
     return {target: fine for worker in workers for target, fine in worker.results.items()}
 
 
+def _environment(executable: Path) -> dict[str, str]:
+    """Return what lets a Python that is started as `python` find its library: everybody can read the process list."""
+    return {"PATH": str(executable.parent)}
+
+
 def _share_out(jobs: Sequence[Job]) -> list[list[Job]]:
     """Split the jobs so that each process has about as many bytes to compile."""
     number = _WORKERS if sum(job.size for job in jobs) > _BYTES_FOR_TWO else 1
@@ -97,11 +104,12 @@ class _Worker:
         self._by_time = by_time
         self._noise: list[str] = []
         self._process = subprocess.Popen(
-            [str(interpreter.executable), *_OPTIONS, str(_WORKER)],
+            ["python", *_OPTIONS, str(_WORKER)],
+            executable=interpreter.executable,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={},
+            env=_environment(interpreter.executable),
             text=True,
             errors="replace",
         )

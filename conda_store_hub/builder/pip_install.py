@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,15 @@ _PASSED = (
     "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
 
+# Everybody can read the process list. uv asks a Python what it is by the path it was given; this script becomes the
+# prefix's Python without its path in an argument. Through a link, Python would take the link for its own place.
+_PYTHON = """\
+#!/bin/sh
+PATH={folder}
+export PATH
+exec python "$@"
+"""
+
 _UNTOLD = ("Using Python", "warning: The `--pylock`")
 
 
@@ -56,6 +66,7 @@ class PipInstaller:
     def install(self) -> PipPart:
         """Install; return what was added. Raises PipConflictError, PipError, BuildDiskFullError."""
         self._work.mkdir(parents=True, exist_ok=True)
+        self._write_python()
         pins = self._resolve()
         if pins:
             lock = self._lock(pins)
@@ -82,11 +93,11 @@ class PipInstaller:
         self._require_no_removal(changes)
         return {change["name"]: change["version"] for change in changes if change["action"] == "installed"}
 
-    def _dry_run(self, *arguments: str | Path) -> list[dict[str, Any]]:
+    def _dry_run(self, *arguments: str) -> list[dict[str, Any]]:
         command = ("pip", "install", "--dry-run", "--output-format", "json")
         return json.loads(self._run(*command, *self._selection(), *arguments, aloud=False))["changes"]
 
-    def _find_conflict(self, wanted: Path) -> PipConflictError | None:
+    def _find_conflict(self, wanted: str) -> PipConflictError | None:
         """Resolve as if conda's packages could be replaced, to learn which of them stand in the way."""
         try:
             self._require_no_removal(self._dry_run("-r", wanted))
@@ -111,25 +122,30 @@ class PipInstaller:
 
     def _lock(self, pins: Mapping[str, str]) -> Path:
         """Return a file with the address and hash of each package."""
-        lock = self._work / "pylock.toml"
+        lock = "pylock.toml"
         exact = self._write("pins.txt", [f"{name}=={version}" for name, version in pins.items()])
         self._run(
             "pip", "compile", exact, "--no-deps", "--format", "pylock.toml", "--no-header", "-q",
             "-o", lock, *self._selection(),
         )  # fmt: skip
-        return lock
+        return self._work / lock
 
     def _install(self, lock: Path) -> None:
         self._run(
             "pip", "install", "--no-deps", "--require-hashes", "--link-mode", "copy",
-            "-r", lock, *self._selection(),
+            "-r", lock.name, *self._selection(),
         )  # fmt: skip
 
-    def _selection(self) -> list[str | Path]:
+    def _selection(self) -> list[str]:
         index = ["--default-index", self._request.pip_index] if self._request.pip_index else []
-        return ["--python", self._prefix / "bin" / "python", "--only-binary", ":all:", *index]
+        return ["--python", "./python", "--only-binary", ":all:", *index]
 
-    def _run(self, *arguments: str | Path, aloud: bool = True) -> str:
+    def _write_python(self) -> None:
+        script = self._work / "python"
+        script.write_text(_PYTHON.format(folder=shlex.quote(str(self._prefix / "bin"))), encoding="utf-8")
+        script.chmod(0o700)
+
+    def _run(self, *arguments: str, aloud: bool = True) -> str:
         command = [uv.find_uv_bin(), *arguments, "--no-config", "--no-progress", "--no-python-downloads"]
         lines: list[str] = []
 
@@ -185,10 +201,9 @@ class PipInstaller:
                         f"The pip part replaces a file of conda's package {each.package.name}: {file.path}."
                     )
 
-    def _write(self, name: str, lines: Sequence[str]) -> Path:
-        path = self._work / name
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        return path
+    def _write(self, name: str, lines: Sequence[str]) -> str:
+        (self._work / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return name
 
 
 def _is_version(text: str) -> bool:

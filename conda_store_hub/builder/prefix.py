@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from pydantic import ValidationError
+
+from conda_store_hub.builder.events import say
 from conda_store_hub.builder.records import strip_credentials
 from conda_store_hub.core.errors import InstallError, PipError
-from conda_store_hub.core.protocol import Kernel, Package
-
-_MAX_KERNEL_SPEC = 100_000  # bytes; a kernel.json has a few hundred
+from conda_store_hub.core.protocol import MAX_KERNEL_SPEC, Kernel, Package
 
 
 class LinkedFile(NamedTuple):
@@ -73,7 +74,7 @@ def require_site_packages(packages: Sequence[CondaPackage]) -> str:
 
 
 def list_kernels(prefix: Path) -> tuple[Kernel, ...]:
-    """Return the kernel specs; what is a link out of the prefix, or no JSON object, is none."""
+    """Return the kernel specs; what is a link out of the prefix, or cannot be passed on, is left out."""
     folder = prefix / "share" / "jupyter" / "kernels"
     found = (_find_kernel(path, prefix) for path in sorted(folder.glob("*/kernel.json")))
     return tuple(kernel for kernel in found if kernel is not None)
@@ -125,12 +126,14 @@ def _find_kernel(path: Path, prefix: Path) -> Kernel | None:
     # A package could make its kernel spec a link to a file that only the service may read.
     if not path.resolve().is_relative_to(prefix.resolve()):
         return None
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_KERNEL_SPEC:
+    if not stat.S_ISREG(path.stat().st_mode):
         return None
     try:
-        text = path.read_text(encoding="utf-8")
-        is_object = isinstance(json.loads(text), dict)
-    except ValueError:
-        return None
-    return Kernel(raw=path.parent.name, spec=text) if is_object else None
+        with path.open("rb") as file:
+            return Kernel(raw=path.parent.name, spec=file.read(MAX_KERNEL_SPEC + 1).decode())
+    except ValidationError as exc:
+        reason = exc.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+    except ValueError as exc:
+        reason = str(exc)
+    say(f"Warning: the kernel {path.parent.name} is left out: its kernel.json cannot be used ({reason})")
+    return None

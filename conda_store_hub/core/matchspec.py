@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from conda_store_hub.core.spec import Entry
 
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*)*")
+# What uv reads as a path when it is a whole pip line, though it could be a name.
+_ARCHIVE = re.compile(r"\.(whl|zip|tgz|tbz2?|txz|tlz|tar(\.(gz|bz2|xz|lz|lzma|zst|z))?)$", re.IGNORECASE)
 _URL_IN_SPEC = re.compile(r"\burl=|\w+://|^\s*[./~]")
 
 
@@ -64,15 +66,19 @@ def parse_pip_line(entry: Entry) -> Requirement:
     if text.startswith("-"):
         raise _refused(entry, "Options of pip are not allowed here; write a package name with a version.")
     if re.match(r"(git|hg|svn|bzr)\+|\w+://|[./~\\]", text):
-        raise _refused(entry, "A pip line is a package name with a version, not an address or a path.")
+        raise _no_pip_path(entry)
     try:
         requirement = Requirement(text)
     except InvalidRequirement as exc:
         reason = str(exc).split("\n", 1)[0]
         raise _invalid(entry, f"“{_short(text)}” is not a pip requirement: {reason}.") from exc
-    if requirement.url is not None:
-        raise _refused(entry, "A pip line is a package name with a version, not an address or a path.")
+    if requirement.url is not None or _ARCHIVE.search(requirement.name):
+        raise _no_pip_path(entry)
     return requirement
+
+
+def _no_pip_path(entry: Entry) -> PolicyRefusedError:
+    return _refused(entry, "A pip line is a package name with a version, not an address or a path.")
 
 
 def resolve_channel(entry: Entry, *, alias: str, allowed: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ MAX_NAMESPACE = 63
 MAX_ENVIRONMENT = 64
 MAX_DESCRIPTION = 4000
 MAX_IMAGE_TAG = 128  # OCI distribution specification 1.1, "Pulling manifests"
+MAX_SHOWN = 64  # characters of a name in a message
 MAX_PREFIX = 80  # a shebang line ends at 127 bytes, and `/bin/pythonX.YY` and options follow the prefix
 
 _NAMESPACE = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -53,6 +54,11 @@ def check_environment_name(name: str) -> str:
             " with single dots, dashes or underscores between them."
         )
     return name
+
+
+def shorten(name: str) -> str:
+    """Return a name, or what was given as one, as messages show it."""
+    return name if len(name) <= MAX_SHOWN else name[:MAX_SHOWN] + "…"
 
 
 def namespace_name(kind: NamespaceKind, hub_name: str) -> str:

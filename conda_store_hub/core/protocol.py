@@ -6,14 +6,19 @@ events as JSON lines on a file descriptor of its own. Success is a written `resu
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from conda_store_hub.core.spec import Entry
 
 PROTOCOL_VERSION = 1
+MAX_KERNEL_SPEC = 64_000
+"""Bytes of a kernel.json; one has a few hundred."""
+_MAX_KERNEL_LEVELS = 16
+_TOO_DEEP = f"it has more than {_MAX_KERNEL_LEVELS} levels"
 
 
 class BuildStatus(StrEnum):
@@ -131,6 +136,48 @@ class Kernel(_Frozen):
 
     raw: str
     spec: str
+
+    @field_validator("spec")
+    @classmethod
+    def _check_spec(cls, text: str) -> str:
+        cls.parse_spec(text)
+        return text
+
+    @staticmethod
+    def parse_spec(text: str) -> dict[str, Any]:
+        """Return what a kernel.json holds; raise ValueError for what cannot be passed on as JSON.
+
+        That is: no object, more than 64 kB, more than 16 levels, text that is no Unicode, numbers that JSON lacks.
+        """
+        if len(text) > MAX_KERNEL_SPEC or len(text.encode()) > MAX_KERNEL_SPEC:
+            raise ValueError("it has more than 64 kB")
+        try:
+            value: object = json.loads(text, parse_constant=_refuse_constant)
+        except RecursionError:
+            raise ValueError(_TOO_DEEP) from None
+        if not isinstance(value, dict):
+            raise ValueError("it is no JSON object")  # noqa: TRY004 - what pydantic takes from a validator
+        # Most have few brackets and no escapes: they are not looked through.
+        if text.count("{") + text.count("[") > _MAX_KERNEL_LEVELS and _has_more_levels(value, _MAX_KERNEL_LEVELS):
+            raise ValueError(_TOO_DEEP)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+        return cast("dict[str, Any]", value)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _has_more_levels(value: object, levels: int) -> bool:
+    inner: list[object] = []
+    if isinstance(value, dict):
+        inner = list(cast("dict[str, object]", value).values())
+    elif isinstance(value, list):
+        inner = cast("list[object]", value)
+    else:
+        return False
+    return levels == 0 or any(_has_more_levels(each, levels - 1) for each in inner)
 
 
 class _Event(_Frozen):

@@ -17,7 +17,7 @@ from conda_store_hub.core.errors import (
     NotFoundError,
     PolicyRefusedError,
 )
-from conda_store_hub.core.names import BuildKey, DataDirectory, check_description, check_environment_name
+from conda_store_hub.core.names import BuildKey, DataDirectory, check_description, check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission, is_allowed
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.core.spec import Entry, Specification
@@ -65,13 +65,11 @@ def prepare(request: schemas.SubmitSpecification, rules: BuildRules) -> Prepared
 
 def resolve_channels(specification: Specification, rules: BuildRules) -> tuple[str, ...]:
     """Return the addresses of the channels in order: those written, or the service's defaults."""
-    entries = specification.channels or tuple(
-        Entry(text=channel, line=1, column=1) for channel in rules.default_channels
-    )
     # conda's own word for "and no others"; there are no others here.
-    named = [entry for entry in entries if entry.text != "nodefaults"]
+    written = [entry for entry in specification.channels if entry.text != "nodefaults"]
+    entries = written or [Entry(text=channel, line=1, column=1) for channel in rules.default_channels]
     addresses = [
-        matchspec.resolve_channel(entry, alias=rules.channel_alias, allowed=rules.allowed_channels) for entry in named
+        matchspec.resolve_channel(entry, alias=rules.channel_alias, allowed=rules.allowed_channels) for entry in entries
     ]
     return tuple(dict.fromkeys(addresses))
 
@@ -81,7 +79,7 @@ def _name(specification: Specification, asked: str | None) -> str:
         raise InvalidSpecificationError("The specification has no `name:`; add one on its first line.")
     if asked is not None and specification.name not in (None, asked):
         raise InvalidSpecificationError(
-            f"The specification is named “{specification.name}”, but the environment asked for is “{asked[:64]}”."
+            f"The specification is named “{specification.name}”, but the environment asked for is “{shorten(asked)}”."
         )
     return check_environment_name(asked or specification.name or "")
 
@@ -148,7 +146,8 @@ def _ensure_environment(
         session.flush()
     elif row.name != prepared.name:
         raise ConflictError(
-            f"There is an environment “{row.name}” in “{owner.name}”; “{prepared.name}” differs only in case."
+            f"There is an environment “{shorten(row.name)}” in “{shorten(owner.name)}”;"
+            f" “{shorten(prepared.name)}” differs only in case."
         )
     elif prepared.description:
         row.description = prepared.description

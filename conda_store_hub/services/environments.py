@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import ConflictError, NotFoundError
-from conda_store_hub.core.names import DataDirectory, check_description
+from conda_store_hub.core.names import DataDirectory, check_description, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import queries
@@ -23,7 +23,7 @@ def require(session: Session, identity: Identity, namespace: str, name: str, per
     namespaces.require(session, identity, namespace, permission)
     row = queries.find_environment(session, namespace, name)
     if row is None:
-        raise NotFoundError(f"There is no environment “{namespace}/{name}”, or you may not see it.")
+        raise NotFoundError(f"There is no environment “{shorten(namespace)}/{shorten(name)}”, or you may not see it.")
     return row
 
 
@@ -92,7 +92,7 @@ def update(
 def _activate(session: Session, row: Environment, build_id: int) -> None:
     build = queries.find_build(session, build_id)
     if build is None or build.environment_id != row.id:
-        raise NotFoundError(f"The environment “{row.name}” has no build {build_id}.")
+        raise NotFoundError(f"The environment “{shorten(row.name)}” has no build {build_id}.")
     if build.status is not BuildStatus.COMPLETED:
         raise ConflictError(f"Build {build_id} is {build.status}: only a completed build can be activated.")
     queries.activate(session, build, datetime.now(UTC))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -47,17 +46,23 @@ def _topics(session: Session, identity: Identity) -> tuple[str, ...]:
 
 
 def _views(namespace: str, environment: str, build: Build, data: DataDirectory) -> list[schemas.KernelView]:
-    return [_view(namespace, environment, build, Kernel.model_validate(kernel), data) for kernel in build.kernels]
+    found = (_find_view(namespace, environment, build, kernel, data) for kernel in build.kernels)
+    return [view for view in found if view is not None]
 
 
-def _view(namespace: str, environment: str, build: Build, kernel: Kernel, data: DataDirectory) -> schemas.KernelView:
-    content: dict[str, Any] = json.loads(kernel.spec)
-    return schemas.KernelView(
-        name=str(KernelName(namespace=namespace, environment=environment, raw=kernel.raw)),
-        namespace=namespace,
-        environment=environment,
-        build_id=build.id,
-        raw=kernel.raw,
-        prefix=str(data.prefix(build.prefix_name or "")),
-        spec=content,
-    )
+def _find_view(
+    namespace: str, environment: str, build: Build, stored: Mapping[str, str], data: DataDirectory
+) -> schemas.KernelView | None:
+    """Return a kernel as it goes out; None for one that would spoil the whole list for everybody who sees it."""
+    try:
+        return schemas.KernelView(
+            name=str(KernelName(namespace=namespace, environment=environment, raw=stored["raw"])),
+            namespace=namespace,
+            environment=environment,
+            build_id=build.id,
+            raw=stored["raw"],
+            prefix=str(data.prefix(build.prefix_name or "")),
+            spec=Kernel.parse_spec(stored["spec"]),
+        )
+    except (ValueError, LookupError):
+        return None

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import ConflictError, ForbiddenError, NotAuthenticatedError, NotFoundError
-from conda_store_hub.core.names import NamespaceKind, fallback_namespace_name, namespace_name
+from conda_store_hub.core.names import NamespaceKind, fallback_namespace_name, namespace_name, shorten
 from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission, role_in
 from conda_store_hub.db import queries
 from conda_store_hub.db.tables import Namespace
@@ -31,7 +31,7 @@ def _ensure(session: Session, kind: NamespaceKind, hub_name: str) -> None:
     names = (namespace_name(kind, hub_name), fallback_namespace_name(kind, hub_name))
     free = next((name for name in names if queries.find_namespace(session, name) is None), None)
     if free is None:
-        raise ConflictError(f"There is no free name for the namespace of the {kind} “{hub_name}”.")
+        raise ConflictError(f"There is no free name for the namespace of the {kind} “{shorten(hub_name)}”.")
     session.add(Namespace(name=free, kind=kind, hub_name=hub_name, created_at=datetime.now(UTC)))
     session.flush()
 
@@ -44,9 +44,9 @@ def require(session: Session, identity: Identity, name: str, permission: Permiss
     row = queries.find_namespace(session, name)
     role = None if row is None else role_in(identity, row.kind, row.hub_name)
     if row is None or role is None:
-        raise _hidden(identity, f"There is no namespace “{name}”, or you may not see it.")
+        raise _hidden(identity, f"There is no namespace “{shorten(name)}”, or you may not see it.")
     if permission not in PERMISSIONS[role]:
-        raise ForbiddenError(f"You may read “{name}”, but {permission} needs more than the role {role}.")
+        raise ForbiddenError(f"You may read “{shorten(name)}”, but {permission} needs more than the role {role}.")
     return row
 
 

@@ -84,7 +84,7 @@ class LogHandler(ApiHandler):
         number = arguments.read_id(build_id)
         offset = arguments.find_integer(self, "offset") or 0
         self.set_header("Vary", "Accept")
-        if "text/event-stream" in self.request.headers.get("Accept", "") and self.request.method == "GET":
+        if events.are_asked_for(self) and self.request.method == "GET":
             self.live = events.LiveLog(self, number)
             await self.live.send(events.find_last_event_id(self) or offset)
         else:

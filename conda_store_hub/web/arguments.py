@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tornado.web import RequestHandler
 
 from conda_store_hub.core.errors import InvalidNameError, InvalidRequestError, NotFoundError
-from conda_store_hub.core.names import check_environment_name, check_namespace_name
+from conda_store_hub.core.names import check_environment_name, check_namespace_name, shorten
 from conda_store_hub.core.protocol import BuildStatus
 
 MAX_SIZE = 100
@@ -95,7 +95,7 @@ def refuse_filters(handler: RequestHandler, *names: str) -> None:
 def read_id(text: str) -> int:
     """Return a build's id from a path; what cannot be one is not found."""
     if not _ID.fullmatch(text):
-        raise NotFoundError(f"There is no build “{text[:40]}”.")
+        raise NotFoundError(f"There is no build “{shorten(text)}”.")
     return int(text)
 
 
@@ -105,7 +105,7 @@ def read_names(namespace: str, environment: str) -> tuple[str, str]:
         return check_namespace_name(namespace), check_environment_name(environment)
     except InvalidNameError as exc:
         raise NotFoundError(
-            f"There is no environment “{namespace[:64]}/{environment[:64]}”, or you may not see it."
+            f"There is no environment “{shorten(namespace)}/{shorten(environment)}”, or you may not see it."
         ) from exc
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 import time
 
@@ -12,7 +13,7 @@ from tornado.iostream import StreamClosedError
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError
-from conda_store_hub.services import builds
+from conda_store_hub.services import builds, changes
 from conda_store_hub.services.builds import LogSlice
 from conda_store_hub.services.changes import build_topic
 from conda_store_hub.web.base import BaseHandler
@@ -20,6 +21,20 @@ from conda_store_hub.web.base import BaseHandler
 _QUIET_SECONDS = 25.0  # after which a comment says that the line is alive
 _LONGEST_SECONDS = 900.0  # after which the reader comes again, and is asked again who they are
 _LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+def are_asked_for(handler: BaseHandler) -> bool:
+    """Tell whether events are what the Accept header names, and not as what is unwanted (RFC 9110, 12.5.1)."""
+    ranges = [item.split(";") for item in handler.request.headers.get("Accept", "").lower().split(",")]
+    return any(kind.strip() == "text/event-stream" and _weigh(parameters) > 0 for kind, *parameters in ranges)
+
+
+def _weigh(parameters: list[str]) -> float:
+    found = [value for name, _, value in (item.strip().partition("=") for item in parameters) if name == "q"]
+    try:
+        return float(found[0]) if found else 1.0
+    except ValueError:
+        return math.nan
 
 
 def find_last_event_id(handler: BaseHandler) -> int | None:
@@ -77,7 +92,7 @@ class LiveLog:
         while not self._left:
             self._write(part)
             await self._handler.flush()
-            if part.complete or time.monotonic() > self._until:
+            if part.complete:
                 return
             if part.next_offset >= part.size:
                 await self._wait()
@@ -100,17 +115,17 @@ class LiveLog:
         self._shown[name] = value
 
     async def _wait(self) -> None:
+        """Wait for news, or for the end of the reader's time."""
         news = self._news
-        while news is not None and not news.is_set():
-            try:
-                async with asyncio.timeout(_QUIET_SECONDS):
-                    await news.wait()
-            except TimeoutError:
-                self._handler.write(": still here\n\n")
-                await self._handler.flush()
+        while news is not None and (left := self._until - time.monotonic()) > 0:
+            if await changes.wait(news, min(left, _QUIET_SECONDS)):
+                return
+            self._handler.write(": still here\n\n")
+            await self._handler.flush()
 
     async def _read(self, offset: int) -> LogSlice | None:
-        if self._left or self._news is None:
+        """Return what follows byte `offset`; None when there is nobody to read it for any more."""
+        if self._left or self._news is None or time.monotonic() >= self._until:
             return None
         self._news.clear()
         try:

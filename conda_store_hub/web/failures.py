@@ -9,6 +9,7 @@ from conda_store_hub.core.errors import (
     CondaStoreHubError,
     ForbiddenError,
     InvalidRequestError,
+    LengthRequiredError,
     MethodNotAllowedError,
     NotAuthenticatedError,
     NotFoundError,
@@ -24,6 +25,7 @@ _BY_STATUS: dict[int, type[CondaStoreHubError]] = {
         ForbiddenError,
         NotFoundError,
         MethodNotAllowedError,
+        LengthRequiredError,
         RequestTooLargeError,
         UnavailableError,
     )

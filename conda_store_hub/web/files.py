@@ -46,6 +46,12 @@ def _digest(path: str) -> str:
 class FileHandler(BaseHandler, StaticFileHandler):
     """Files of ours, for everybody."""
 
+    def parse_url_path(self, url_path: str) -> str:
+        """Let pass only what a file can be named."""
+        if "\0" in url_path:
+            raise as_error(NotFoundError.status, None)
+        return super().parse_url_path(url_path)
+
     def set_extra_headers(self, path: str) -> None:
         """Let browsers keep what carries its digest; what styles import carries none, and changes with releases."""
         versioned = self.get_query_argument("v", "") != ""

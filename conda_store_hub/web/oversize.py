@@ -1,27 +1,42 @@
-"""Bodies that are too large: refused before they are read, and then let pass by, so that the refusal arrives."""
+"""Bodies that are or may be too large: refused before they are read, then let pass by, so that the refusal arrives."""
 
 from __future__ import annotations
 
 import contextlib
 
+from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
-from conda_store_hub.core.errors import RequestTooLargeError
-from conda_store_hub.web.base import ApiHandler, BaseHandler
+from conda_store_hub.core.errors import CondaStoreHubError, LengthRequiredError, RequestTooLargeError
+from conda_store_hub.web.base import MAX_BODY, ApiHandler, BaseHandler
 from conda_store_hub.web.page import PageHandler
 
 MOST_DRAINED = 64_000_000  # who sends more has the connection closed in their face
+_MOST_DIGITS = 18  # `int` refuses thousands of them
+
+
+def find_fault(headers: HTTPHeaders) -> CondaStoreHubError | None:
+    """Return why a body is not read: its length is too large, or unknown before all of it is here."""
+    size = headers.get("Content-Length")
+    if size is None:
+        # Of other encodings, and of both headers at once, the HTTP server itself will have nothing.
+        return LengthRequiredError() if headers.get("Transfer-Encoding", "").lower() == "chunked" else None
+    too_large = size.isdecimal() and (len(size) > _MOST_DIGITS or int(size) > MAX_BODY)
+    return RequestTooLargeError() if too_large else None
 
 
 class _Refusal(BaseHandler):
     """Answers at once, and ends when the body has come: a connection closed earlier can take the answer with it."""
 
+    def initialize(self, error: CondaStoreHubError) -> None:
+        """Refuse with this."""
+        self._error = error
+
     async def prepare(self) -> None:
         """Refuse."""
-        error = RequestTooLargeError()
-        self.set_status(error.status)
-        body = self.describe_error(error).encode()
+        self.set_status(self._error.status)
+        body = self.describe_error(self._error).encode()
         self.set_header("Content-Length", str(len(body)))
         self.set_header("Connection", "close")
         self.write(body)
@@ -35,7 +50,7 @@ class _Refusal(BaseHandler):
         """End."""
         self.finish()
 
-    post = put = delete = patch = get
+    post = put = delete = patch = options = get
 
 
 @stream_request_body

@@ -105,18 +105,18 @@ def _page_rules(application: Application, services: Services) -> list[Rule]:
 
 
 class ServiceApplication(Application):
-    """An application that refuses a body which is too large before it has read it."""
+    """An application that refuses a body which is or may be too large before it has read it."""
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """Find who answers; `headers_received` comes before the body, so what is found here can refuse it."""
-        size = request.headers.get("Content-Length", "")
-        too_large = size.isdecimal() and int(size) > MAX_BODY
+        fault = oversize.find_fault(request.headers)
         if isinstance(request.connection, HTTP1Connection):
-            request.connection.set_max_body_size(oversize.MOST_DRAINED if too_large else MAX_BODY)
-        if not too_large:
+            request.connection.set_max_body_size(oversize.MOST_DRAINED if fault else MAX_BODY)
+        if fault is None:
             return super().find_handler(request, **kwargs)
         is_api = request.path.startswith(f"{self.settings['prefix']}api/")
-        return self.get_handler_delegate(request, oversize.ApiRefusal if is_api else oversize.PageRefusal)
+        refusal = oversize.ApiRefusal if is_api else oversize.PageRefusal
+        return self.get_handler_delegate(request, refusal, {"error": fault})
 
 
 class CallbackRouter(Router):

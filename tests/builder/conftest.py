@@ -61,7 +61,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """The address of a package index with a few wheels."""
     directory = tmp_path_factory.mktemp("wheels")
-    make_wheel(directory, "tiny_pip", "1.2", {"tiny_pip/__init__.py": "ANSWER = 42\n"}, ["flask>=2"])
+    tiny_pip = {
+        "tiny_pip/__init__.py": "import sys\nANSWER = 42\n\ndef main():\n    print(sys.prefix)\n",
+        "tiny_pip-1.2.dist-info/entry_points.txt": "[console_scripts]\ntiny-pip = tiny_pip:main\n",
+    }
+    make_wheel(directory, "tiny_pip", "1.2", tiny_pip, ["flask>=2"])
     make_wheel(directory, "flask", "99.0", {"flask/__init__.py": ""})
     make_wheel(directory, "wants_flask_99", "1.0", {"wants_flask_99.py": ""}, ["flask>=99"])
     make_wheel(directory, "replaces_files", "1.0", {"flask/app.py": "REPLACED = True\n"})

@@ -71,6 +71,13 @@ def test_scripts_run_with_the_environments_python(built: Built) -> None:
     assert "Flask" in done.stdout
 
 
+def test_scripts_of_the_pip_part_run_with_the_environments_python(built: Built) -> None:
+    script = built.prefix / "bin" / "tiny-pip"
+    assert script.read_text().splitlines()[0] == f"#!{built.prefix}/bin/python"
+    done = subprocess.run([script], capture_output=True, text=True, env={}, check=True)
+    assert done.stdout.strip() == str(built.prefix)
+
+
 def test_usable_lists_what_conda_meta_and_pip_have(built: Built) -> None:
     usable = built.outcome.usable
     conda = {package.name for package in usable.packages if package.manager == "conda"}

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -85,6 +86,54 @@ def test_the_pip_part_ends_with_the_builder(workshop: Workshop, built: Built) ->
         builder.process.kill()
         builder.wait()
         require_gone(group)
+
+
+# What the service does, until it is killed.
+STARTER = """\
+import asyncio, os, signal, sys, time
+from pathlib import Path
+from conda_store_hub.core.protocol import BuildRequest
+from conda_store_hub.queue.process import BuilderProcess
+
+async def main():
+    request = BuildRequest.model_validate_json(sys.stdin.read())
+    builder = await BuilderProcess.start(request, Path(sys.argv[1]))
+    print(builder._process.pid, flush=True)
+    time.sleep(float(sys.argv[2]))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("milliseconds", [0, 5, 20, 40, 80, 150, 400])
+def test_a_builder_ends_with_a_service_that_is_killed_early(
+    workshop: Workshop, tmp_path: Path, milliseconds: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        request = workshop.request("python", channels=(f"http://127.0.0.1:{silent.getsockname()[1]}/silent",))
+        done = subprocess.run(
+            [sys.executable, "-c", STARTER, tmp_path, str(milliseconds / 1000)],
+            input=request.model_dump_json(),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=REPOSITORY,
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        with suppress(psutil.NoSuchProcess):
+            require_gone([psutil.Process(int(done.stdout))])
+
+
+def test_a_builder_whose_parent_is_another_ends_at_once(workshop: Workshop) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "conda_store_hub.builder", "--parent", "1"],
+        input=workshop.request("app").model_dump_json(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
 def test_a_builder_ends_with_the_process_that_started_it(workshop: Workshop, tmp_path: Path) -> None:

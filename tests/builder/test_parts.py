@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from conda_store_hub.builder.__main__ import _translate
 from conda_store_hub.builder.events import EventWriter, ProgressMeter
 from conda_store_hub.builder.prefix import list_kernels
+from conda_store_hub.builder.program import _translate
 from conda_store_hub.builder.reasons import explain_channel
 from conda_store_hub.builder.records import dump_records, load_records, strip_credentials
 from conda_store_hub.builder.words import count, format_seconds, format_size
@@ -97,13 +97,49 @@ def test_a_kernel_spec_cannot_lead_out_of_the_prefix(tmp_path: Path) -> None:
     secret.mkdir()
     (secret / "kernel.json").write_text('{"argv": ["secret"]}')
     kernels = tmp_path / "prefix" / "share" / "jupyter" / "kernels"
-    for name, text in {"fine": '{"argv": ["python"]}', "list": "[]", "torn": '{"argv": '}.items():
-        (kernels / name).mkdir(parents=True)
-        (kernels / name / "kernel.json").write_text(text)
+    (kernels / "fine").mkdir(parents=True)
+    (kernels / "fine" / "kernel.json").write_text('{"argv": ["python"]}')
     (kernels / "folder").symlink_to(secret)
     (kernels / "file").mkdir()
     (kernels / "file" / "kernel.json").symlink_to(secret / "kernel.json")
     assert [kernel.raw for kernel in list_kernels(tmp_path / "prefix")] == ["fine"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[]", "it is no JSON object"),
+        ('{"argv": ', "Expecting value"),
+        (r'{"display_name": "\ud800"}', "surrogates not allowed"),
+        (r'{"\uDC00": 1}', "surrogates not allowed"),
+        ('{"metadata": NaN}', "NaN is no JSON"),
+        ('{"metadata": ' + "[" * 16 + "]" * 16 + "}", "more than 16 levels"),
+        ('{"metadata": ' + "[" * 300 + "]" * 300 + "}", "more than 16 levels"),
+        ('{"metadata": ' + "[" * 20_000 + "]" * 20_000 + "}", "more than 16 levels"),
+        ('{"a": ' * 5000 + "1" + "}" * 5000, "more than 16 levels"),
+        (f'{{"metadata": "{"x" * 64_000}"}}', "more than 64 kB"),
+        (b'{"display_name": "\xff"}', "can't decode byte 0xff"),
+    ],
+    ids=range(11),
+)
+def test_a_kernel_spec_that_cannot_be_passed_on_is_left_out_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | bytes, reason: str
+) -> None:
+    for name, content in (("bad", text), ("good", r'{"display_name": "\ud83d\ude00", "metadata": [[[[[[1]]]]]]}')):
+        folder = tmp_path / "share" / "jupyter" / "kernels" / name
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_bytes(content.encode() if isinstance(content, str) else content)
+    assert [kernel.raw for kernel in list_kernels(tmp_path)] == ["good"]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Warning: the kernel bad is left out")
+    assert reason in line
+
+
+def test_a_kernel_whose_name_is_no_text_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "share" / "jupyter" / "kernels" / os.fsdecode(b"\xff")
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text("{}")
+    assert list_kernels(tmp_path) == ()
 
 
 def test_numbers_are_written_for_people() -> None:

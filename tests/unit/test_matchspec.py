@@ -59,10 +59,17 @@ def test_ordinary_pip_lines_are_read(text: str) -> None:
     assert matchspec.parse_pip_line(entry(text)).name == "flask"
 
 
+@pytest.mark.parametrize("text", ["zip-files", "zope.zipper", "tar", "backports.tarfile", "zipp>=3", "a.zip.b"])
+def test_a_name_that_only_looks_somewhat_like_a_file_is_read(text: str) -> None:
+    assert matchspec.parse_pip_line(entry(text)).name == text.removesuffix(">=3")
+
+
 @pytest.mark.parametrize(
     "text",
     ["-e .", "-r other.txt", "--index-url https://x", "git+https://x.example/y", "./local", "/etc/passwd", "~/x",
-     "https://x.example/y.whl", "flask @ file:///x", "flask @ git+https://x.example/y", "..\\x"],
+     "https://x.example/y.whl", "flask @ file:///x", "flask @ git+https://x.example/y", "..\\x",
+     "foo.whl", "foo.WHL", "foo.tar.gz", "foo.zip", "foo.tgz", "foo.tar", "x-1.0-py3-none-any.whl", "foo.whl[extra]",
+     "foo.zip ; python_version > '3'"],
 )  # fmt: skip
 def test_a_pip_line_is_a_name_with_versions_and_nothing_else(text: str) -> None:
     with pytest.raises(PolicyRefusedError) as caught:

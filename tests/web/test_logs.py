@@ -205,6 +205,54 @@ def test_a_line_that_was_open_for_long_is_ended_so_that_the_reader_is_asked_agai
     assert [event.name for event in read_all(service, build)] == ["state"]
 
 
+def test_a_quiet_line_that_was_open_for_long_is_ended_too(
+    service: RunningService, build: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_QUIET_SECONDS", 1000.0)
+    monkeypatch.setattr(events, "_LONGEST_SECONDS", 0.2)
+    with follow(service, build) as found:
+        assert [event.name for event in found] == ["state"]
+
+
+def test_nothing_is_read_for_a_line_whose_time_is_over(
+    service: RunningService, build: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_LONGEST_SECONDS", 1.0)
+
+    async def write_while_the_time_runs_out() -> None:
+        service.log(build, "not for you any more\n")
+        end = time.monotonic() + 1
+        while time.monotonic() < end:  # the loop stands still: the news and the end reach the reader together
+            pass
+
+    with follow(service, build) as found:
+        assert next(found).name == "state"
+        service.call(write_while_the_time_runs_out())
+        assert list(found) == []
+
+
+@pytest.mark.parametrize(
+    ("accept", "live"),
+    [
+        ("text/event-stream", True),
+        ("text/html, Text/Event-Stream ; q=0.5", True),
+        ("text/event-stream;charset=utf-8;q=1.000, */*;q=0", True),
+        ("text/event-stream;q=0", False),
+        ("text/event-stream; q=0.000, text/plain", False),
+        ("text/event-stream;q=nan", False),
+        ("text/event-stream;q=x", False),
+        ("text/event-streams, */*", False),
+        ("text/plain;x=text/event-stream", False),
+        (", ;q=1,", False),
+    ],
+)
+def test_a_log_is_live_for_who_wants_it_so(service: RunningService, build: int, accept: str, live: bool) -> None:
+    service.finish(build)
+    with service.client("alice", headers={"Accept": accept}) as alice:
+        answer = alice.get(f"api/v1/build/{build}/logs/")
+    assert answer.headers["Content-Type"].startswith("text/event-stream") is live
+
+
 @pytest.mark.parametrize("name", ["bob", None])
 def test_a_live_log_is_for_who_may_read_it(service: RunningService, build: int, name: str | None) -> None:
     with service.client(name, headers=LIVE) as client:
