@@ -137,6 +137,12 @@ class Kernel(_Frozen):
     raw: str
     spec: str
 
+    @field_validator("raw")
+    @classmethod
+    def _check_raw(cls, name: str) -> str:
+        name.encode()
+        return name
+
     @field_validator("spec")
     @classmethod
     def _check_spec(cls, text: str) -> str:

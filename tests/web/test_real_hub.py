@@ -68,6 +68,15 @@ def test_a_token_of_nobody_is_refused(hub: DemoHub) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "not-authenticated")
 
 
+def test_a_body_in_chunks_is_refused_in_words_through_the_proxy_too(hub: DemoHub) -> None:
+    with as_user(hub, "bob") as bob:
+        answer = bob.post("api/v1/specification/", content=iter([b" " * 1_000_000] * 3))
+        assert (answer.status_code, answer.json()["code"]) == (411, "length-required")
+        request = bob.build_request("PUT", "api/v1/build/999999/cancel/")
+        del request.headers["Content-Length"]  # as some clients send it; the proxy must not make chunks of nothing
+        assert bob.send(request).json()["code"] == "not-found"
+
+
 def test_logging_out_of_the_hub_ends_the_session_here(hub: DemoHub) -> None:
     with log_in(hub, "carol") as browser:
         assert browser.get(hub.service_url, headers=NAVIGATE).url == hub.service_url
