@@ -47,9 +47,7 @@ def parse_dependency(entry: Entry) -> MatchSpec:
     if spec.channel is not None:
         raise _refused(entry, "Name channels under `channels:`, not inside a dependency.")
     if _reads_unlike_typed(entry.text, spec):
-        raise _invalid(
-            entry, f"“{_short(entry.text)}” is not a dependency: what follows the name is no version."
-        )
+        raise _invalid(entry, f"“{_short(entry.text)}” is not a dependency: what follows the name is no version.")
     return spec
 
 

@@ -78,9 +78,7 @@ class NormalisedSpecification(BaseModel):
 
     def sha256(self) -> str:
         """Return the hex digest of the canonical JSON."""
-        text = json.dumps(
-            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True
-        )
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -170,8 +168,7 @@ def _compose(text: str) -> yaml.MappingNode:
         raise InvalidSpecificationError("The specification is empty.")
     if not isinstance(root, yaml.MappingNode):
         raise _fault(
-            "A specification is a mapping with `name:`, `channels:` and `dependencies:`,"
-            " not a list or a single value.",
+            "A specification is a mapping with `name:`, `channels:` and `dependencies:`, not a list or a single value.",
             root,
         )
     return root

@@ -23,6 +23,7 @@ from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
 from conda_store_hub.demo.kernels import UserServer
 from tests.support.channel import sample_channel_dir
+from tests.support.cmdlines import watch_process_list
 from tests.support.hub import make_settings
 from tests.support.process import until
 
@@ -117,15 +118,22 @@ def site(place: Path, accounts: None, python: str) -> Generator[Site]:
 
 
 @pytest.fixture(scope="module")
-def prefix(site: Site) -> Path:
+def shown_to_ben() -> list[str]:
+    """What the process list showed to Ben while Anna's environment was built."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def prefix(site: Site, python: str, shown_to_ben: list[str]) -> Path:
     """The prefix of an environment of Anna's."""
-    with site.client(ANNA) as client:
+    with site.client(ANNA) as client, watch_process_list(as_account(BEN), python) as seen:
         text = f"name: mine\nchannels: ['{site.channel}']\ndependencies: [python, ipykernel, numpy]\n"
         build_id = client.submit(ANNA, text)
         until(lambda: client.get_build(build_id).status not in (BuildStatus.QUEUED, BuildStatus.BUILDING), 240)
         build = client.get_build(build_id)
         assert build.status is BuildStatus.COMPLETED, build.status_info
-        return Path(build.prefix or "")
+    shown_to_ben.extend(seen)
+    return Path(build.prefix or "")
 
 
 def as_account(name: str, *command: str) -> list[str]:
@@ -190,6 +198,11 @@ def test_another_person_is_told_nothing_of_it(site: Site, prefix: Path) -> None:
             client.get_environment(ANNA, "mine")
         with pytest.raises(NotFoundError):
             client.get_build(1)
+
+
+def test_another_person_sees_that_something_is_built_but_not_where(prefix: Path, shown_to_ben: list[str]) -> None:
+    assert [line for line in shown_to_ben if "bytecode_worker.py" in line]
+    assert [line for line in shown_to_ben if prefix.name in line] == []
 
 
 def test_a_kernel_runs_as_its_user_and_its_prefix_does_not_show_in_the_process_list(site: Site, prefix: Path) -> None:

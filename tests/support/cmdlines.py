@@ -25,9 +25,7 @@ print(*(line.replace(b"\\0", b" ") for line in seen), sep="\\n")
 
 
 @contextmanager
-def watch_process_list(
-    start: Sequence[str] = (), interpreter: str = sys.executable
-) -> Generator[list[str]]:
+def watch_process_list(start: Sequence[str] = (), interpreter: str = sys.executable) -> Generator[list[str]]:
     """Collect every command line that is seen while the block runs; `start` are words before the command."""
     seen: list[str] = []
     command = [*start, interpreter, "-I", "-S", "-c", _LOOK]

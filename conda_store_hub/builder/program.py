@@ -1,0 +1,98 @@
+"""The program around a build: its surroundings, its request, and how its end is told."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import io
+import os
+import resource
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from typing import NoReturn, cast
+
+from pydantic import ValidationError
+
+from conda_store_hub.builder import STARTED
+from conda_store_hub.builder.events import EventWriter, say
+from conda_store_hub.core.errors import BuildDiskFullError, BuildError, CondaStoreHubError, InvalidRequestError
+from conda_store_hub.core.protocol import BuildRequest, ErrorEvent
+
+_NICENESS = 10
+
+
+def run(arguments: argparse.Namespace) -> NoReturn:
+    """Read a request from standard input, carry it out, and end with what `exit_code` of its error says."""
+    _settle_in()
+    events = EventWriter(_open_events(arguments), started=STARTED)
+    code = 0
+    try:
+        _build(events)
+    except CondaStoreHubError as exc:
+        code = _fail(events, exc)
+    except OSError as exc:
+        traceback.print_exc()
+        code = _fail(events, _translate(exc))
+    except BaseException:  # noqa: BLE001 - a process edge; a panic of the engine is no Exception
+        traceback.print_exc()
+        code = _fail(events, BuildError("The builder failed in a way that nobody foresaw; its log says where."))
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # The engine's threads may crash an interpreter that winds down, after all was done.
+    os._exit(code)
+
+
+def _settle_in() -> None:
+    """Make what is written readable for users, and leave the machine to the service."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.umask(0o022)
+    os.nice(_NICENESS)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The engine downloads all packages at once.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    for stream in (sys.stdout, sys.stderr):
+        cast("io.TextIOWrapper", stream).reconfigure(encoding="utf-8", errors="replace")
+
+
+def _open_events(arguments: argparse.Namespace) -> int | None:
+    if arguments.events_file is not None:
+        return os.open(arguments.events_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        os.set_inheritable(arguments.events_fd, False)
+    except OSError:
+        return None
+    return arguments.events_fd
+
+
+def _build(events: EventWriter) -> None:
+    text = sys.stdin.buffer.read()
+    try:
+        request = BuildRequest.model_validate_json(text)
+    except ValidationError as exc:
+        raise InvalidRequestError("This is no build request.", detail=str(exc)) from exc
+    say(f"Building “{request.name}” for {request.platform}")
+    from conda_store_hub.builder.pipeline import Pipeline
+
+    Pipeline(request, events).run()
+
+
+def _translate(exc: OSError) -> CondaStoreHubError:
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return BuildDiskFullError(detail=str(exc))
+    return BuildError(f"The builder could not read or write: {exc.strerror}.", detail=str(exc))
+
+
+def _fail(events: EventWriter, error: CondaStoreHubError) -> int:
+    """Tell the error in the log and as an event; return the exit code."""
+    say(f"Failed: {error.public_message}")
+    for line in (error.detail or "").splitlines():
+        say(f"  {line}")
+    events.write(
+        ErrorEvent(code=error.code, message=error.message, detail=error.detail, line=error.line, column=error.column)
+    )
+    return error.exit_code
