@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core.errors import ConflictError, NotFoundError
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
-from conda_store_hub.db import queries
+from conda_store_hub.db import records
 from conda_store_hub.services import builds
 
 _NAMES = {
@@ -33,7 +33,7 @@ class Location:
 def locate(session: Session, identity: Identity, build_id: int, artifact_type: ArtifactType) -> Location:
     """Return where an artifact is; raise ConflictError while it is made, NotFoundError when there is none."""
     build = builds.require(session, identity, build_id, Permission.ENVIRONMENT_READ)
-    row = queries.find_artifact(session, build_id, artifact_type)
+    row = records.find_artifact(session, build_id, artifact_type)
     if row is None or artifact_type not in _NAMES:
         raise NotFoundError(f"Build {build_id} has no {artifact_type}.")
     if row.state is ArtifactState.FAILED:

@@ -21,7 +21,7 @@ from conda_store_hub.core.names import BuildKey, DataDirectory, check_descriptio
 from conda_store_hub.core.permissions import Identity, Permission, is_allowed
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.core.spec import Entry, Specification
-from conda_store_hub.db import queries, tables
+from conda_store_hub.db import claims, queries, records, tables
 from conda_store_hub.db.session import announce
 from conda_store_hub.services import namespaces, views
 from conda_store_hub.services.changes import QUEUE, build_topic
@@ -205,7 +205,7 @@ def require(
 def get_build(session: Session, identity: Identity, build_id: int, *, data: DataDirectory) -> schemas.Build:
     """Return a build in full, with the path of its prefix."""
     row = require(session, identity, build_id, Permission.ENVIRONMENT_READ, full=True)
-    position = queries.queue_position(session, row.id) if row.status is BuildStatus.QUEUED else None
+    position = claims.queue_position(session, row.id) if row.status is BuildStatus.QUEUED else None
     prefix = str(data.prefix(row.prefix_name)) if row.prefix_name else None
     return views.build(row, prefix=prefix, position=position)
 
@@ -240,7 +240,7 @@ def list_packages(
 ) -> tuple[list[schemas.Package], int]:
     """Return a page of a build's packages, conda's and pip's, by name, and the count."""
     require(session, identity, build_id, Permission.ENVIRONMENT_READ)
-    rows, count = queries.page_of(session, queries.select_packages(build_id, search), page=page, size=size)
+    rows, count = queries.page_of(session, records.select_packages(build_id, search), page=page, size=size)
     return [views.package(row) for row in rows], count
 
 
@@ -275,12 +275,12 @@ def read_log(session: Session, identity: Identity, build_id: int, offset: int) -
 
 def peek_log(session: Session, build_id: int, offset: int) -> LogSlice:
     """Do what `read_log` does, for a reader whose right was checked when they began."""
-    state = queries.log_state(session, build_id)
+    state = records.log_state(session, build_id)
     if state is None:
         raise NotFoundError(f"There is no build {build_id}, or you may not see it.")
     status, info, size, whole, progress = state
     start = min(max(offset, 0), size)
-    chunks = queries.log_chunks(session, build_id, start, LOG_SLICE_CHUNKS) if start < size else ()
+    chunks = records.log_chunks(session, build_id, start, LOG_SLICE_CHUNKS) if start < size else ()
     first = chunks[0].start if chunks else start
     text = b"".join(chunk.data for chunk in chunks)
     begin = _start_of_character(text, start - first)

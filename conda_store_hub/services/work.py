@@ -24,7 +24,7 @@ from conda_store_hub.core.protocol import (
     ProgressEvent,
     UsableEvent,
 )
-from conda_store_hub.db import queries
+from conda_store_hub.db import claims, queries, records
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build
 from conda_store_hub.services import environments
@@ -83,10 +83,10 @@ class Link:
 def claim(session: Session, worker: str) -> Claim | None:
     """Take the next build to do: a queued one, else one whose artifacts were left unfinished."""
     now = datetime.now(UTC)
-    build_id = queries.claim(session, worker, new_prefix_name(), now)
+    build_id = claims.claim(session, worker, new_prefix_name(), now)
     ready = build_id is None
     if build_id is None:
-        build_id = queries.claim_artifacts(session, worker, now, now - STALE_AFTER)
+        build_id = claims.claim_artifacts(session, worker, now, now - STALE_AFTER)
     if build_id is None:
         return None
     announce(session, build_topic(build_id))
@@ -100,7 +100,7 @@ def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
         text=row.specification.text,
         sha256=row.specification.sha256,
         prefix_name=row.prefix_name or "",
-        artifacts=tuple(item.artifact_type for item in queries.pending_artifacts(session, row.id)),
+        artifacts=tuple(item.artifact_type for item in records.pending_artifacts(session, row.id)),
         prefix_ready=prefix_ready,
         attempt=row.attempt,
     )
@@ -138,16 +138,16 @@ def tick(
     """Record what happened since the last tick; tell whether the builder should go on, or somebody cancelled."""
     now, build_id = datetime.now(UTC), ticket.build_id
     shown = None if progress is None else progress.model_dump(mode="json", include={"phase", "done", "total", "unit"})
-    state = queries.beat(session, build_id, ticket.turn, now, shown)
+    state = claims.beat(session, build_id, ticket.turn, now, shown)
     if state is None:
         raise BuildLostError
     if log:
-        queries.append_log(session, build_id, log)
+        records.append_log(session, build_id, log)
     for event in phases:
         if event.state == "started":
-            queries.start_phase(session, build_id, event.name, now)
+            records.start_phase(session, build_id, event.name, now)
         else:
-            queries.finish_phase(session, build_id, event.name, event.seconds)
+            records.finish_phase(session, build_id, event.name, event.seconds)
     if log or phases or progress:
         announce(session, build_topic(build_id))
     status, cancel_requested = state
@@ -169,7 +169,7 @@ def mark_usable(session: Session, ticket: Ticket, event: UsableEvent) -> Usable:
     row.size = event.size
     row.shared_size = event.shared_size
     row.kernels = [kernel.model_dump() for kernel in event.kernels]
-    queries.add_packages(session, row.id, [_package_row(package) for package in event.packages])
+    records.add_packages(session, row.id, [_package_row(package) for package in event.packages])
     announce(session, build_topic(row.id))
     if not queries.activate_if_newest(session, row, now):
         return Usable.INACTIVE
@@ -186,7 +186,7 @@ def _package_row(package: Package) -> dict[str, str | int]:
 def record_artifact(session: Session, ticket: Ticket, event: ArtifactEvent, key: str) -> None:
     """Say that an artifact's bytes are in storage under `key`, or why there are none."""
     build_id = _require_held(session, ticket).id
-    row = queries.find_artifact(session, build_id, event.artifact)
+    row = records.find_artifact(session, build_id, event.artifact)
     if row is None:
         row = Artifact(build_id=build_id, artifact_type=event.artifact)
         session.add(row)
@@ -208,7 +208,7 @@ def finish(session: Session, ticket: Ticket, error: CondaStoreHubError | None, *
 def _finish(session: Session, row: Build, error: CondaStoreHubError | None, *, cancelled: bool = False) -> None:
     if row.status is BuildStatus.BUILDING:
         _end(row, error, cancelled=cancelled)
-    for artifact in queries.pending_artifacts(session, row.id):
+    for artifact in records.pending_artifacts(session, row.id):
         artifact.state = ArtifactState.FAILED
         artifact.error = error.message if error else "It was not made."
     row.log_complete = True
@@ -231,14 +231,14 @@ def _end(row: Build, error: CondaStoreHubError | None, *, cancelled: bool) -> No
 
 def take_over(session: Session, worker: str) -> None:
     """Queue again what a worker had when it began anew: a process that starts has no builders."""
-    for row in queries.builds_of_worker(session, worker):
+    for row in claims.builds_of_worker(session, worker):
         _requeue(session, row)
-    queries.release_artifacts(session, worker)
+    claims.release_artifacts(session, worker)
 
 
 def requeue_stale(session: Session, own: str) -> None:
     """Queue builds again whose worker has not been heard of for a minute; `own` knows of its builds itself."""
-    for row in queries.stale_builds(session, before=datetime.now(UTC) - STALE_AFTER, own=own):
+    for row in claims.stale_builds(session, before=datetime.now(UTC) - STALE_AFTER, own=own):
         _requeue(session, row)
 
 
@@ -256,7 +256,7 @@ def _queue_again(session: Session, row: Build, words: bytes) -> None:
     row.prefix_name = None
     row.worker = None
     row.turn += 1
-    queries.append_log(session, row.id, words)
+    records.append_log(session, row.id, words)
     announce(session, build_topic(row.id))
     announce(session, QUEUE)
 
@@ -291,4 +291,4 @@ def record_link(session: Session, link: Link) -> None:
 
 def unknown_prefixes(session: Session, names: Sequence[str]) -> set[str]:
     """Return those of `names` on disk that no build owns."""
-    return set(names) - queries.known_prefixes(session, names)
+    return set(names) - claims.known_prefixes(session, names)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core.errors import ConfigurationError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db import queries
+from conda_store_hub.db import records
 from conda_store_hub.db.session import HEAD, Database, announce
 from conda_store_hub.db.tables import Base, Environment
 from conda_store_hub.services import builds, work
@@ -138,9 +138,9 @@ def test_a_cancellation_that_comes_with_the_event_is_not_lost() -> None:
 def test_a_long_piece_of_log_is_kept_in_pieces_that_split_no_character(db: Database) -> None:
     build_id = make.submit(db)
     said = ("é☃𝄞" * 30_000).encode()
-    db.write_sync(queries.append_log, build_id, said)
-    kept = db.read_sync(queries.log_chunks, build_id, 0, 1000)
+    db.write_sync(records.append_log, build_id, said)
+    kept = db.read_sync(records.log_chunks, build_id, 0, 1000)
     assert b"".join(chunk.data for chunk in kept) == said
-    assert max(len(chunk.data) for chunk in kept) <= queries.LOG_CHUNK
+    assert max(len(chunk.data) for chunk in kept) <= records.LOG_CHUNK
     for chunk in kept:
         chunk.data.decode()

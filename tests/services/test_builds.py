@@ -180,6 +180,6 @@ def test_a_log_is_read_from_any_byte_without_loss(db: Database, pieces: list[str
 
 
 def _append(session: object, build_id: int, data: bytes) -> None:
-    from conda_store_hub.db import queries
+    from conda_store_hub.db import records
 
-    queries.append_log(session, build_id, data)  # type: ignore[arg-type]
+    records.append_log(session, build_id, data)  # type: ignore[arg-type]

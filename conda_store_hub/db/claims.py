@@ -1,0 +1,116 @@
+"""The statements of the queue: who has which build, and who still works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    and_,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core.protocol import ArtifactState, BuildStatus
+from conda_store_hub.db.tables import (
+    Artifact,
+    Build,
+)
+
+_PER_STATEMENT = 500
+
+
+def queue_position(session: Session, build_id: int) -> int:
+    """Return the place of a queued build, from 1."""
+    statement = select(func.count()).where(Build.status == BuildStatus.QUEUED, Build.id <= build_id)
+    return session.scalar(statement) or 1
+
+
+def claim(session: Session, worker: str, prefix_name: str, now: datetime) -> int | None:
+    """Take the oldest queued build, in one conditional statement; None when there is none."""
+    oldest = select(func.min(Build.id)).where(Build.status == BuildStatus.QUEUED).scalar_subquery()
+    return session.scalar(
+        update(Build)
+        .where(Build.id == oldest, Build.status == BuildStatus.QUEUED)
+        .values(
+            status=BuildStatus.BUILDING,
+            worker=worker,
+            prefix_name=prefix_name,
+            attempt=Build.attempt + 1,
+            turn=Build.turn + 1,
+            started_on=now,
+            heartbeat_at=now,
+        )
+        .returning(Build.id)
+    )
+
+
+def claim_artifacts(session: Session, worker: str, now: datetime, stale: datetime) -> int | None:
+    """Take a usable build whose artifacts nobody is making any more; what `worker` is making is its own affair."""
+    pending = select(Artifact.build_id).where(Artifact.state == ArtifactState.PENDING)
+    free = or_(Build.worker.is_(None), and_(Build.worker != worker, Build.heartbeat_at < stale))
+    orphan = (
+        select(func.min(Build.id))
+        .where(Build.id.in_(pending), Build.status == BuildStatus.COMPLETED, free)
+        .scalar_subquery()
+    )
+    return session.scalar(
+        update(Build)
+        .where(Build.id == orphan, free)
+        .values(worker=worker, heartbeat_at=now, turn=Build.turn + 1)
+        .returning(Build.id)
+    )
+
+
+def beat(
+    session: Session, build_id: int, turn: int, now: datetime, progress: dict[str, Any] | None
+) -> tuple[BuildStatus, bool] | None:
+    """Say that the work goes on; the status and whether a cancel was asked for, or None when it changed hands."""
+    shown = {} if progress is None else {"progress": progress}
+    row = session.execute(
+        update(Build)
+        .where(Build.id == build_id, Build.turn == turn)
+        .values(heartbeat_at=now, **shown)
+        .returning(Build.status, Build.cancel_requested)
+    ).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def builds_of_worker(session: Session, worker: str) -> Sequence[Build]:
+    """Return the running builds that a worker has."""
+    return session.scalars(select(Build).where(Build.status == BuildStatus.BUILDING, Build.worker == worker)).all()
+
+
+def stale_builds(session: Session, *, before: datetime, own: str) -> Sequence[Build]:
+    """Return running builds of other workers than `own` without a heartbeat since `before`."""
+    return session.scalars(
+        select(Build).where(Build.status == BuildStatus.BUILDING, Build.worker != own, Build.heartbeat_at < before)
+    ).all()
+
+
+def release_artifacts(session: Session, worker: str) -> None:
+    """Let go of usable builds whose artifacts a `worker` was making before it began anew."""
+    pending = select(Artifact.build_id).where(Artifact.state == ArtifactState.PENDING)
+    session.execute(update(Build).where(Build.worker == worker, Build.id.in_(pending)).values(worker=None))
+
+
+def known_prefixes(session: Session, names: Iterable[str]) -> set[str]:
+    """Return those of `names` that belong to a build which may still need its prefix."""
+    wanted = list(names)
+    found: set[str] = set()
+    for start in range(0, len(wanted), _PER_STATEMENT):
+        found.update(
+            name
+            for name in session.scalars(
+                select(Build.prefix_name).where(
+                    Build.prefix_name.in_(wanted[start : start + _PER_STATEMENT]),
+                    Build.status.in_([BuildStatus.BUILDING, BuildStatus.COMPLETED]),
+                )
+            )
+            if name is not None
+        )
+    return found

@@ -1,0 +1,131 @@
+"""The statements about what a build leaves: log, phases, artifacts, packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Select,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
+from conda_store_hub.db.tables import (
+    Artifact,
+    Build,
+    BuildPackage,
+    BuildPhase,
+    LogChunk,
+    Package,
+)
+
+LOG_CHUNK = 1 << 16
+_PER_STATEMENT = 500
+
+
+def append_log(session: Session, build_id: int, data: bytes) -> None:
+    """Put `data`, whole characters of UTF-8, at the end of a build's log."""
+    end = session.scalar(
+        update(Build).where(Build.id == build_id).values(log_size=Build.log_size + len(data)).returning(Build.log_size)
+    )
+    if end is None:
+        return
+    start = end - len(data)
+    for piece in _pieces(data):
+        session.execute(insert(LogChunk).values(build_id=build_id, start=start, data=piece))
+        start += len(piece)
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Cut where no character is split (RFC 3629: a byte 10xxxxxx continues one): readers hold whole chunks."""
+    start = 0
+    while start < len(data):
+        end = min(start + LOG_CHUNK, len(data))
+        while end < len(data) and data[end] & 0xC0 == 0x80:
+            end -= 1
+        yield data[start:end]
+        start = end
+
+
+def log_chunks(session: Session, build_id: int, offset: int, limit: int) -> Sequence[LogChunk]:
+    """Return up to `limit` chunks from the one that holds byte `offset`."""
+    first = select(func.max(LogChunk.start)).where(LogChunk.build_id == build_id, LogChunk.start <= offset)
+    return session.scalars(
+        select(LogChunk)
+        .where(LogChunk.build_id == build_id, LogChunk.start >= func.coalesce(first.scalar_subquery(), 0))
+        .order_by(LogChunk.start)
+        .limit(limit)
+    ).all()
+
+
+LogRow = tuple[BuildStatus, str | None, int, bool, dict[str, Any] | None]
+
+
+def log_state(session: Session, build_id: int) -> LogRow | None:
+    """Return status, its reason, the log's size, whether it is whole, and progress; one row, no joins."""
+    row = session.execute(
+        select(Build.status, Build.status_info, Build.log_size, Build.log_complete, Build.progress).where(
+            Build.id == build_id
+        )
+    ).one_or_none()
+    return None if row is None else (row[0], row[1], row[2], row[3], row[4])
+
+
+# Phases, artifacts, packages
+
+
+def start_phase(session: Session, build_id: int, phase: Phase, now: datetime) -> None:
+    """Record that a phase began; a second attempt begins it anew."""
+    session.execute(delete(BuildPhase).where(BuildPhase.build_id == build_id, BuildPhase.phase == phase))
+    session.execute(insert(BuildPhase).values(build_id=build_id, phase=phase, started_at=now))
+
+
+def finish_phase(session: Session, build_id: int, phase: Phase, seconds: float) -> None:
+    """Record how long a phase took."""
+    session.execute(
+        update(BuildPhase).where(BuildPhase.build_id == build_id, BuildPhase.phase == phase).values(seconds=seconds)
+    )
+
+
+def find_artifact(session: Session, build_id: int, artifact_type: ArtifactType) -> Artifact | None:
+    """Find one artifact of a build."""
+    return session.scalar(
+        select(Artifact).where(Artifact.build_id == build_id, Artifact.artifact_type == artifact_type)
+    )
+
+
+def pending_artifacts(session: Session, build_id: int) -> Sequence[Artifact]:
+    """Return the artifacts of a build that are still to be made."""
+    return session.scalars(
+        select(Artifact).where(Artifact.build_id == build_id, Artifact.state == ArtifactState.PENDING)
+    ).all()
+
+
+def add_packages(session: Session, build_id: int, rows: Sequence[dict[str, Any]]) -> None:
+    """Link a build to its packages, whose rows are shared by all builds that have them; idempotent."""
+    insert_new = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    for start in range(0, len(rows), _PER_STATEMENT):
+        part = rows[start : start + _PER_STATEMENT]
+        session.execute(insert_new(Package).on_conflict_do_nothing(index_elements=["digest"]), part)
+        ids = session.scalars(select(Package.id).where(Package.digest.in_([row["digest"] for row in part]))).all()
+        links = [{"build_id": build_id, "package_id": package_id} for package_id in ids]
+        session.execute(insert_new(BuildPackage).on_conflict_do_nothing(), links)
+
+
+def select_packages(build_id: int, search: str | None = None) -> Select[Package]:
+    """Select the packages of a build by name."""
+    statement = (
+        select(Package)
+        .join(BuildPackage, BuildPackage.package_id == Package.id)
+        .where(BuildPackage.build_id == build_id)
+        .order_by(Package.name, Package.manager)
+    )
+    return statement.where(Package.name.contains(search.lower(), autoescape=True)) if search else statement
