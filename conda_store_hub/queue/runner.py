@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import logging
@@ -102,7 +103,8 @@ class Runner:
             await self._guard(claim, home, state)
             await self._end(claim, state)
         except asyncio.CancelledError:
-            await asyncio.shield(self._patiently(lambda: self._db.write(work.give_back, claim.ticket)))
+            with contextlib.suppress(BuildLostError):  # it had just ended
+                await asyncio.shield(self._patiently(lambda: self._db.write(work.give_back, claim.ticket)))
             raise
         except BuildLostError:
             self._log.warning("build %s: another worker has it now", claim.build_id)

@@ -127,7 +127,7 @@ def test_a_build_becomes_usable_active_linked_and_gets_its_artifacts(data: DataD
             )
             assert "hello ☃ from the builder" in at.log_of(build.id).data.decode()
             assert [(phase.phase, phase.seconds) for phase in build.phases] == [("install", 0.5)]
-            assert list(data.work.iterdir()) == []
+            await at.until(lambda: list(data.work.iterdir()) == [])
 
     run(scenario)
 
@@ -406,6 +406,21 @@ def test_a_link_that_cannot_be_made_holds_up_nothing(data: DataDirectory) -> Non
             (data.links / "alice" / "good").rmdir()
             await at.ended(at.submit("artifact-fails"))
             assert data.link("alice", "good").readlink() == Path(build.prefix or "")
+
+    run(scenario)
+
+
+def test_a_service_that_stops_as_a_build_ends_loses_nothing(
+    data: DataDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        for _ in range(8):
+            async with bench(data) as at:
+                build_id = at.submit("good")
+                await at.until(lambda: at.log_of(build_id).whole)  # noqa: B023 - asked at once
+            async with bench(data) as at:
+                assert at.build(build_id).status is BuildStatus.COMPLETED
+        assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
     run(scenario)
 
