@@ -78,9 +78,12 @@ def test_log_in_submit_watch_and_compute(page: Page, hub: DemoHub, channel: str)
 
     page.goto(f"{hub.user_url('alice')}lab")
     page.locator(".jp-LauncherCard[data-category=Notebook]", has_text="lecture").click()
+    # What is typed before the kernel has answered can be lost: the page then rebuilds the notebook's editors.
+    expect(page.locator("#jp-bottom-panel")).to_contain_text("| Idle")
     cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
     cell.click()
     page.keyboard.type("import numpy, os, sys; print(numpy.arange(10).sum(), os.environ['LECTURE'], sys.prefix)")
+    expect(cell).to_contain_text("sys.prefix)")
     page.keyboard.press("Shift+Enter")
     output = page.locator(".jp-OutputArea-output").first
     expect(output).to_contain_text("45 first")
