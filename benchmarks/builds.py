@@ -15,6 +15,7 @@ from benchmarks.stack import Stack, bare, running
 
 RUNS = 5
 COLD_RUNS = 3
+IMPORT_RUNS = 21  # of half a second each: five are mostly noise
 _names = (f"env{number}" for number in itertools.count())
 
 
@@ -97,7 +98,7 @@ def _first_import(stack: Stack) -> Iterator[Figure]:
     copy = _fresh(stack)
     bare(stack.channel, stack.scratch / "bare", copy)
     _import(copy / "bin" / "python")  # writes its bytecode
-    first, later = in_turn(RUNS, lambda: _import(python), lambda: _import(copy / "bin" / "python"))
+    first, later = in_turn(IMPORT_RUNS, lambda: _import(python), lambda: _import(copy / "bin" / "python"))
     yield Figure(
         what="first import pandas, ipykernel",
         value=median(first),
