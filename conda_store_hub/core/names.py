@@ -1,4 +1,4 @@
-"""Names, namespace kinds, build keys, image paths, kernel names, prefix paths, and how long each may be."""
+"""Names, namespace kinds, build keys, kernel names, prefix paths, and how long each may be."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from conda_store_hub.core.errors import ConfigurationError, InvalidNameError, In
 MAX_NAMESPACE = 63
 MAX_ENVIRONMENT = 64
 MAX_DESCRIPTION = 4000
-MAX_IMAGE_TAG = 128  # OCI distribution specification 1.1, "Pulling manifests"
 MAX_SHOWN = 64  # characters of a name in a message
 MAX_PREFIX = 80  # a shebang line ends at 127 bytes, and `/bin/pythonX.YY` and options follow the prefix
 
@@ -101,11 +100,6 @@ class BuildKey:
         when = self.scheduled_on.astimezone(UTC)
         return f"{self.spec_sha256}-{when:%Y%m%d-%H%M%S-%f}-{self.build_id}-{self.environment}"
 
-    @property
-    def image_tag(self) -> str:
-        """The key cut to what a tag may hold; the id in it resolves the build."""
-        return str(self)[:MAX_IMAGE_TAG]
-
     @classmethod
     def parse(cls, text: str) -> BuildKey:
         """Parse a whole build key; raise InvalidNameError for anything else."""
@@ -118,11 +112,6 @@ class BuildKey:
         except ValueError as exc:
             raise InvalidNameError("This is not a build key.") from exc
         return cls(spec_sha256=sha256, scheduled_on=when, build_id=int(build_id), environment=name)
-
-
-def image_path(namespace: str, environment: str) -> str:
-    """Return the repository name of an environment's image."""
-    return f"{namespace}/{environment.lower()}"
 
 
 # Kernels: a name that can be taken apart, within Jupyter's [A-Za-z0-9._-].

@@ -56,27 +56,27 @@ class ObjectArtifactStore:
 
     def adopt(self, path: Path, key: str) -> None:
         """Upload, then remove the file."""
-        with _translated(key):
+        with _translated():
             obstore.put(self._store, key, path)
         path.unlink()
 
     async def head(self, key: str) -> int:
         """Ask the store."""
-        with _translated(key):
+        with _translated():
             return (await obstore.head_async(self._store, key))["size"]
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Stream one range."""
         if start >= end:
             return
-        with _translated(key):
+        with _translated():
             found = await obstore.get_async(self._store, key, options={"range": (start, end)})
             async for piece in found.stream(min_chunk_size=CHUNK):
                 yield bytes(piece)
 
     async def delete(self, key: str) -> None:
         """Remove, whichever way the store says that nothing was there."""
-        with _translated(key):
+        with _translated():
             try:
                 await obstore.delete_async(self._store, key)
             except FileNotFoundError:
@@ -94,7 +94,7 @@ class LocalArtifactStore(ObjectArtifactStore):
     def adopt(self, path: Path, key: str) -> None:
         """Rename into place."""
         target = self._root / key
-        with _translated(key):
+        with _translated():
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
             _sync(target.parent)
@@ -110,9 +110,6 @@ def _sync(directory: Path) -> None:
 
 class _translated:  # noqa: N801 - reads as a statement
     """Turn a store's errors into ours: their texts hold paths and credentials."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
 
     def __enter__(self) -> None:
         return None
