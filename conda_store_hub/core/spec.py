@@ -22,6 +22,7 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 20  # libyaml recurses in C when it composes: deep nesting would end the process
 MAX_ITEMS = 10_000  # of events while parsing; an environment of 2,000 packages has about 2,100
 
+_TOO_DEEP = f"The specification is nested more than {MAX_DEPTH} levels deep."
 _KEYS = ("name", "description", "channels", "dependencies", "variables", "platforms", "prefix")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLATFORM = re.compile(r"[a-z]+-[a-z0-9_]+")
@@ -184,7 +185,7 @@ def _guard(text: str) -> None:
             raise _fault("A specification is one YAML document; remove what follows the second `---`.", event)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise _fault(f"The specification is nested more than {MAX_DEPTH} levels deep.", event)
+            raise _fault(_TOO_DEEP, event)
         if count > MAX_ITEMS:
             raise _fault(f"The specification has more than {MAX_ITEMS} items.", event)
 
@@ -192,8 +193,9 @@ def _guard(text: str) -> None:
 def _not_yaml(exc: Exception) -> InvalidSpecificationError:
     mark = getattr(exc, "problem_mark", None)
     problem = getattr(exc, "problem", None) or getattr(exc, "reason", None) or "it cannot be read"
+    too_deep = "nesting depth" in problem  # newer readers have a limit of their own, met before their first event
     return InvalidSpecificationError(
-        f"The specification is not valid YAML: {problem}.",
+        _TOO_DEEP if too_deep else f"The specification is not valid YAML: {problem}.",
         line=mark.line + 1 if mark else None,
         column=mark.column + 1 if mark else None,
     )
