@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conda_store_hub import __version__
 from conda_store_hub.core import schemas
-from conda_store_hub.services import namespaces
+from conda_store_hub.services import namespaces, users
 from conda_store_hub.web.arguments import read_page
 from conda_store_hub.web.base import ApiHandler
 
@@ -27,7 +27,7 @@ class PermissionHandler(ApiHandler):
 
     async def get(self) -> None:
         """Tell who asks what they may do."""
-        summary = await self.services.db.read(namespaces.summarise, self.identity)
+        summary = await self.services.db.read(users.summarise, self.identity)
         self.write_model(schemas.Answer[schemas.PermissionSummary](data=summary))
 
 
@@ -40,4 +40,6 @@ class NamespacesHandler(ApiHandler):
         rows, count = await self.services.db.read(
             namespaces.list_namespaces, self.identity, page=which.page, size=which.size
         )
-        self.write_model(schemas.Page[schemas.Namespace](data=rows, page=which.page, size=which.size, count=count))
+        self.write_model(
+            schemas.Page[schemas.NamespaceSummary](data=rows, page=which.page, size=which.size, count=count)
+        )

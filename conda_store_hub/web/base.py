@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -54,7 +55,7 @@ class Services:
     changes: Changes
     data: DataDirectory
     rules: BuildRules
-    hub: HubAuthenticator
+    auth: HubAuthenticator
     readiness: Readiness
 
 
@@ -96,10 +97,21 @@ class BaseHandler(RequestHandler):
         if not readiness.ready:
             raise UnavailableError(readiness.message or "The service is starting; try again in a moment.")
 
-    async def identify(self) -> Identity:
-        """Ask the Hub who sent this, and remember it."""
-        self.identity = await self.services.hub.identify(self)
+    @property
+    def log(self) -> logging.Logger:
+        """Where the service writes what its administrators should know."""
+        return self.services.auth.log
+
+    async def identify(self, *, fresh: bool = False) -> Identity:
+        """Find out who sent this, and remember it; `fresh`: by the Hub's word of now."""
+        self.identity = await self.services.auth.identify(self, self.services.db, fresh=fresh)
         return self.identity
+
+    async def welcome(self) -> None:
+        """See to it that who asks has their namespaces; the database has to be ready."""
+        services = self.services
+        self.identity = await services.auth.welcome(services.db, self.identity)
+        services.auth.note_use(services.db, self.identity)
 
     def log_exception(
         self,
@@ -110,9 +122,9 @@ class BaseHandler(RequestHandler):
         """Keep tracebacks for what nobody foresaw."""
         error = as_error(500, value)
         if type(error) is CondaStoreHubError and typ is not None and value is not None:
-            self.services.hub.log.error("%s failed", self.request.path, exc_info=(typ, value, tb))
+            self.log.error("%s failed", self.request.path, exc_info=(typ, value, tb))
         elif error.status >= SERVER_FAULT:
-            self.services.hub.log.warning("%s: %s", self.request.path, error.detail or error.message)
+            self.log.warning("%s: %s", self.request.path, error.detail or error.message)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with the status that the error stands for."""
@@ -153,17 +165,17 @@ class ApiHandler(BaseHandler):
         identity = await self.identify()
         if not identity.authenticated and not await self._may_stay_anonymous():
             raise NotAuthenticatedError(await self._how_to_log_in())
-        await self.services.hub.welcome(self.services.db, identity)
+        await self.welcome()
 
     async def _may_stay_anonymous(self) -> bool:
         """Tell whether this is for everybody, and no token or cookie was tried that is worth nothing."""
-        tried = "Authorization" in self.request.headers or await self.services.hub.has_session_cookie(self)
+        tried = "Authorization" in self.request.headers or await self.services.auth.hub.has_session_cookie(self)
         return self.anonymous_allowed and not tried
 
     async def _how_to_log_in(self) -> str | None:
         if "Authorization" in self.request.headers:
-            return "The Hub does not know this token; it may have expired."
-        if await self.services.hub.has_session_cookie(self):
+            return "This token is not known here: it may have expired or been revoked, or its end may be missing."
+        if await self.services.auth.hub.has_session_cookie(self):
             return (
                 "The session has ended, or the request lacks its X-XSRFToken header (the value of the cookie `_xsrf`);"
                 " load the page again."
