@@ -23,6 +23,8 @@ from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.storage.base import ArtifactStore
 from conda_store_hub.web.failures import as_error, say_what_is_wrong
+from conda_store_hub.web.operations import JSON, Operation, Route, find_operation, list_methods
+from conda_store_hub.web.query import Query, read_query
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,11 +32,12 @@ if TYPE_CHECKING:
     from conda_store_hub.web.auth import HubAuthenticator
 
 M = TypeVar("M", bound=BaseModel)
+Q = TypeVar("Q", bound=Query)
 
 MAX_BODY = 1_500_000
 _RETRY_SECONDS = 5
 SERVER_FAULT = 500
-_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
+_ALLOWED = {"GET": ("GET", "HEAD")}
 
 
 @dataclass(kw_only=True)
@@ -73,6 +76,11 @@ class BaseHandler(RequestHandler):
         """The path that everything stands under; it ends with a slash."""
         return cast("str", self.settings["prefix"])
 
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Every route of the API."""
+        return cast("tuple[Route, ...]", self.settings["routes"])
+
     def set_default_headers(self) -> None:
         """Send what keeps browsers from guessing, framing and keeping."""
         self.clear_header("Server")
@@ -95,6 +103,10 @@ class BaseHandler(RequestHandler):
         readiness = self.services.readiness
         if not readiness.ready:
             raise UnavailableError(readiness.message or "The service is starting; try again in a moment.")
+
+    def read_query(self, model: type[Q]) -> Q:
+        """Return what the query asks for; raise InvalidRequestError in words when it makes no sense."""
+        return read_query(model, self)
 
     async def identify(self) -> Identity:
         """Ask the Hub who sent this, and remember it."""
@@ -136,29 +148,34 @@ class BaseHandler(RequestHandler):
         raise NotImplementedError
 
     def _allowed(self) -> list[str]:
-        own = [
-            name for name in _METHODS if getattr(type(self), name.lower()) is not getattr(RequestHandler, name.lower())
-        ]
-        return [name for name in own if name != "HEAD" or "GET" in own]
+        return [name for method in list_methods(type(self)) for name in _ALLOWED.get(method, (method,))]
 
 
 class ApiHandler(BaseHandler):
     """A handler of the API: JSON in, JSON out, never a redirect."""
 
-    anonymous_allowed = False
+    @property
+    def operation(self) -> Operation:
+        """What the method that is asked for declares of itself."""
+        found = find_operation(type(self), self.request.method or "")
+        if found is None:
+            raise MethodNotAllowedError
+        return found
 
     async def prepare(self) -> None:
-        """Let nobody pass who is not known."""
+        """Let nobody pass who is not known, unless this is for everybody."""
+        operation = self.operation
+        if operation.public:
+            return
         self.require_ready()
         identity = await self.identify()
-        if not identity.authenticated and not await self._may_stay_anonymous():
+        if not identity.authenticated and (not operation.anonymous or await self._tried_to_log_in()):
             raise NotAuthenticatedError(await self._how_to_log_in())
         await self.services.hub.welcome(self.services.db, identity)
 
-    async def _may_stay_anonymous(self) -> bool:
-        """Tell whether this is for everybody, and no token or cookie was tried that is worth nothing."""
-        tried = "Authorization" in self.request.headers or await self.services.hub.has_session_cookie(self)
-        return self.anonymous_allowed and not tried
+    async def _tried_to_log_in(self) -> bool:
+        """Tell whether there is a token or a cookie, which is worth nothing when the Hub knows nobody by it."""
+        return "Authorization" in self.request.headers or await self.services.hub.has_session_cookie(self)
 
     async def _how_to_log_in(self) -> str | None:
         if "Authorization" in self.request.headers:
@@ -172,7 +189,7 @@ class ApiHandler(BaseHandler):
 
     def write_model(self, model: BaseModel) -> None:
         """Answer with a value of the wire."""
-        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Type", JSON)
         self.finish(model.model_dump_json())
 
     def read_body(self, model: type[M]) -> M:
@@ -184,7 +201,7 @@ class ApiHandler(BaseHandler):
 
     def describe_error(self, error: CondaStoreHubError) -> str:
         """Return the one shape of errors."""
-        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Type", JSON)
         return schemas.ErrorAnswer(
             message=error.public_message, code=error.code, line=error.line, column=error.column
         ).model_dump_json()
