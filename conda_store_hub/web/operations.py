@@ -37,7 +37,7 @@ JSON = "application/json"
 _ATTRIBUTE = "operation"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PART = re.compile(r"\{(\w+)\}")
-_ALWAYS = (CondaStoreHubError,)
+_ALWAYS = (CondaStoreHubError, InvalidRequestError)  # a Content-Type alone can be one that cannot be read
 _OF_WHO_ASKS = (NotAuthenticatedError, ForbiddenError, UnavailableError, HubUnavailableError)
 _OF_WRITING = (LengthRequiredError, RequestTooLargeError, StorageFullError)
 
@@ -136,8 +136,6 @@ class Route:
         """Return what can go wrong, by status: what is declared, and what follows from what is asked for."""
         operation = dict(self.operations)[method]
         kinds = [*_ALWAYS, *operation.errors, *(() if operation.public else _OF_WHO_ASKS)]
-        if operation.query or operation.body or self.parts:
-            kinds.append(InvalidRequestError)
         if self.parts:
             kinds.append(NotFoundError)
         if method != "GET":

@@ -22,6 +22,7 @@ from conda_store_hub.web import (
     guide,
     oversize,
     pages,
+    reference,
 )
 from conda_store_hub.web.base import MAX_BODY, ApiNotFoundHandler, BaseHandler, Services
 from conda_store_hub.web.health import HealthHandler
@@ -94,6 +95,7 @@ def _page_rules(application: Application, services: Services) -> list[Rule]:
         Rule("create/?", forms.CreateHandler),
         Rule(r"environment/([^/]+)/([^/]+)/?", pages.EnvironmentHandler),
         Rule(r"build/([^/]+)/?", pages.BuildHandler),
+        Rule("docs/api/?", reference.ReferenceHandler),
         Rule(r"docs(?:/([^/]*))?/?", guide.GuideHandler),
         Rule("static/hub/(.*)", files.HubFileHandler, {"path": str(files.HUB_FILES)}),
         Rule("static/(.*)", files.FileHandler, {"path": str(files.FILES)}),
