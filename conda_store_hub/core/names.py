@@ -19,8 +19,11 @@ MAX_DESCRIPTION = 4000
 MAX_SHOWN = 64  # characters of a name in a message
 MAX_PREFIX = 80  # a shebang line ends at 127 bytes, and `/bin/pythonX.YY` and options follow the prefix
 
-_NAMESPACE = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_ENVIRONMENT = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
+NAMESPACE_PATTERN = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
+ENVIRONMENT_PATTERN = r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*"
+
+_NAMESPACE = re.compile(NAMESPACE_PATTERN)
+_ENVIRONMENT = re.compile(ENVIRONMENT_PATTERN)
 _BUILD_KEY = re.compile(r"([0-9a-f]{64})-(\d{8})-(\d{6})-(\d{6})-(\d+)-(.+)")
 _RESERVED = frozenset({"default", "shared", "filesystem", "conda-store-dynamic"})
 _GROUP_PREFIX = "group."

@@ -3,43 +3,72 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, ClassVar
 
+from pydantic import Field
 from tornado.iostream import StreamClosedError
 
 from conda_store_hub.core import schemas
-from conda_store_hub.core.errors import RangeNotSatisfiableError
+from conda_store_hub.core.errors import ConflictError, RangeNotSatisfiableError
+from conda_store_hub.core.permissions import Permission
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.services import artifacts, builds
 from conda_store_hub.web import arguments, downloads, events
 from conda_store_hub.web.base import ApiHandler
+from conda_store_hub.web.operations import Operation
+from conda_store_hub.web.query import Number, PagedQuery, Query, Status, Text
 from conda_store_hub.web.wire import show_build
+
+
+class BuildsQuery(PagedQuery):
+    """Which builds are meant."""
+
+    environment_id: Number | None = Field(None, description="Only those of this environment.")
+    namespace: Text | None = Field(None, description="Only those of this namespace.")
+    name: Text | None = Field(None, description="Only those of environments of this name.")
+    status: Status | None = Field(None, description="Only those in this state.")
+    order: Text = Field("desc", description="`asc` lists the oldest first, anything else the newest.")
+
+    unsupported: ClassVar[tuple[str, ...]] = ("packages", "artifact")
+
+
+class PackagesQuery(PagedQuery):
+    """Which packages of a build are meant."""
+
+    search: Text | None = Field(None, description="Only those with this text in their name.")
+
+
+class LogQuery(Query):
+    """Which part of a log is meant."""
+
+    offset: Number = Field(0, description="The byte to begin at; one past the end means the end.")
 
 
 class BuildsHandler(ApiHandler):
     """`GET /api/v1/build/`."""
 
+    @Operation(answer=schemas.Page[schemas.BuildSummary], query=BuildsQuery)
     async def get(self) -> None:
-        """List the builds that who asks may see, the newest first, or the oldest with `order=asc`."""
-        arguments.refuse_filters(self, "packages", "artifact")
-        which = arguments.read_page(self)
+        """List the builds that who asks may see, the newest first."""
+        query = self.read_query(BuildsQuery)
         rows, count = await self.services.db.read(
             builds.list_builds,
             self.identity,
-            page=which.page,
-            size=which.size,
-            environment_id=arguments.find_integer(self, "environment_id"),
-            namespace=arguments.find_text(self, "namespace"),
-            name=arguments.find_text(self, "name"),
-            status=arguments.find_status(self),
-            ascending=arguments.find_text(self, "order") == "asc",
+            page=query.page,
+            size=query.size,
+            environment_id=query.environment_id,
+            namespace=query.namespace,
+            name=query.name,
+            status=query.status,
+            ascending=query.order == "asc",
         )
-        self.write_model(schemas.Page[schemas.BuildSummary](data=rows, page=which.page, size=which.size, count=count))
+        self.write_model(schemas.Page[schemas.BuildSummary](data=rows, page=query.page, size=query.size, count=count))
 
 
 class BuildHandler(ApiHandler):
     """`GET /api/v1/build/ID/`."""
 
+    @Operation(answer=schemas.Answer[schemas.Build], needs=Permission.ENVIRONMENT_READ)
     async def get(self, build_id: str) -> None:
         """Return one build in full."""
         found = await self.services.db.read(
@@ -51,23 +80,25 @@ class BuildHandler(ApiHandler):
 class PackagesHandler(ApiHandler):
     """`GET /api/v1/build/ID/packages/`."""
 
+    @Operation(answer=schemas.Page[schemas.Package], query=PackagesQuery, needs=Permission.ENVIRONMENT_READ)
     async def get(self, build_id: str) -> None:
         """List a build's packages, conda's and pip's."""
-        which = arguments.read_page(self)
+        query = self.read_query(PackagesQuery)
         rows, count = await self.services.db.read(
             builds.list_packages,
             self.identity,
             arguments.read_id(build_id),
-            page=which.page,
-            size=which.size,
-            search=arguments.find_text(self, "search"),
+            page=query.page,
+            size=query.size,
+            search=query.search,
         )
-        self.write_model(schemas.Page[schemas.Package](data=rows, page=which.page, size=which.size, count=count))
+        self.write_model(schemas.Page[schemas.Package](data=rows, page=query.page, size=query.size, count=count))
 
 
 class CancelHandler(ApiHandler):
     """`PUT /api/v1/build/ID/cancel/`."""
 
+    @Operation(answer=schemas.Answer[None], needs=Permission.BUILD_CANCEL, errors=(ConflictError,))
     async def put(self, build_id: str) -> None:
         """Ask for the end of a build."""
         await self.services.db.write(builds.cancel, self.identity, arguments.read_id(build_id))
@@ -79,10 +110,16 @@ class LogHandler(ApiHandler):
 
     live: events.LiveLog | None = None
 
+    @Operation(query=LogQuery, needs=Permission.ENVIRONMENT_READ, media=("text/plain", "text/event-stream"))
     async def get(self, build_id: str) -> None:
-        """Answer with the log from byte `offset` on."""
+        """Send the log of a build from byte `offset` on.
+
+        `X-Log-Offset` is the byte to go on from, `X-Log-Complete` says whether more will come. With
+        `Accept: text/event-stream` it is sent live, as events `log`, `state`, `progress` and `end`; `Last-Event-ID`
+        goes on where the reader was cut off.
+        """
         number = arguments.read_id(build_id)
-        offset = arguments.find_integer(self, "offset") or 0
+        offset = self.read_query(LogQuery).offset
         self.set_header("Vary", "Accept")
         if events.are_asked_for(self) and self.request.method == "GET":
             self.live = events.LiveLog(self, number)
@@ -97,19 +134,13 @@ class LogHandler(ApiHandler):
 
 
 class ArtifactHandler(ApiHandler):
-    """`GET /api/v1/build/ID/{yaml,lockfile,archive}/`: the bytes from storage."""
+    """The bytes of an artifact from storage."""
 
     location: artifacts.Location | None = None
 
-    def initialize(self, artifact: ArtifactType) -> None:
-        """Serve this kind of artifact."""
-        self.artifact = artifact
-
-    async def get(self, build_id: str) -> None:
+    async def send_artifact(self, build_id: str, kind: ArtifactType) -> None:
         """Send the artifact, or the range of it that is asked for."""
-        self.location = await self.services.db.read(
-            artifacts.locate, self.identity, arguments.read_id(build_id), self.artifact
-        )
+        self.location = await self.services.db.read(artifacts.locate, self.identity, arguments.read_id(build_id), kind)
         with contextlib.suppress(StreamClosedError):
             await downloads.send_artifact(self, self.location)
 
@@ -118,3 +149,39 @@ class ArtifactHandler(ApiHandler):
         if status_code == RangeNotSatisfiableError.status and self.location is not None:
             self.set_header("Content-Range", f"bytes */{self.location.size}")
         super().write_error(status_code, **kwargs)
+
+
+def _yields(media: str) -> Operation:
+    return Operation(
+        needs=Permission.ENVIRONMENT_READ,
+        media=(media,),
+        statuses=(200, 206, 304),
+        errors=(ConflictError, RangeNotSatisfiableError),
+    )
+
+
+class YamlHandler(ArtifactHandler):
+    """`GET /api/v1/build/ID/yaml/`."""
+
+    @_yields("application/yaml")
+    async def get(self, build_id: str) -> None:
+        """Send the pinned YAML of a build."""
+        await self.send_artifact(build_id, ArtifactType.YAML)
+
+
+class LockfileHandler(ArtifactHandler):
+    """`GET /api/v1/build/ID/lockfile/`, and at conda-store's addresses of it."""
+
+    @_yields("application/yaml")
+    async def get(self, build_id: str) -> None:
+        """Send the lockfile of a build (conda-lock, version 1)."""
+        await self.send_artifact(build_id, ArtifactType.LOCKFILE)
+
+
+class ArchiveHandler(ArtifactHandler):
+    """`GET /api/v1/build/ID/archive/`."""
+
+    @_yields("application/gzip")
+    async def get(self, build_id: str) -> None:
+        """Send the archive of a build (conda-pack)."""
+        await self.send_artifact(build_id, ArtifactType.CONDA_PACK)

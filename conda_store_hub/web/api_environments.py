@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
+
+from pydantic import Field
 
 from conda_store_hub.core import schemas
-from conda_store_hub.core.errors import InvalidRequestError, NotFoundError
+from conda_store_hub.core.errors import (
+    ConflictError,
+    InvalidNameError,
+    InvalidRequestError,
+    InvalidSpecificationError,
+    NotFoundError,
+    PolicyRefusedError,
+    SpecificationTooLargeError,
+)
+from conda_store_hub.core.permissions import Permission
 from conda_store_hub.services import builds, environments
 from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
+from conda_store_hub.web.cursor import make_cursor, read_cursor
+from conda_store_hub.web.operations import Operation
+from conda_store_hub.web.query import MAX_SIZE, PagedQuery, Query, Size, Status, Text
 from conda_store_hub.web.wire import show_environment
 
 # conda-store's released client never asks for a second page of environments: with more than one it asks for the
@@ -16,46 +31,72 @@ from conda_store_hub.web.wire import show_environment
 _UNASKED_SIZE = 1000
 
 
+class EnvironmentFilters(Query):
+    """Which environments are meant."""
+
+    unsupported: ClassVar[tuple[str, ...]] = ("packages", "artifact", "jwt")
+
+    namespace: Text | None = Field(None, description="Only those of this namespace.")
+    name: Text | None = Field(None, description="Only those of this name.")
+    search: Text | None = Field(None, description="Only those with this text in their name or namespace.")
+    status: Status | None = Field(None, description="Only those whose latest build is in this state.")
+
+
+class EnvironmentsQuery(EnvironmentFilters, PagedQuery):
+    """Which environments, and which page of them."""
+
+
+class CursorQuery(EnvironmentFilters):
+    """Which environments, and from where on."""
+
+    cursor: str | None = Field(None, description="What the last page gave as its `cursor`.")
+    limit: Size = Field(MAX_SIZE, description=f"How many entries a page has; more than {MAX_SIZE} means {MAX_SIZE}.")
+
+
 class EnvironmentsHandler(ApiHandler):
     """`GET /api/v1/environment/`."""
 
+    @Operation(answer=schemas.Page[schemas.Environment], query=EnvironmentsQuery)
     async def get(self) -> None:
-        """List the environments that who asks may see; `sort_by` and `order` are tolerated."""
-        arguments.refuse_filters(self, "packages", "artifact", "jwt")
-        which = arguments.read_page(self, size=_UNASKED_SIZE if not self.get_query_argument("page", "") else 100)
+        """List the environments that who asks may see, by namespace and name.
+
+        Without `page` and `size`, the first thousand. `sort_by` and `order` are tolerated and do nothing.
+        """
+        query = self.read_query(EnvironmentsQuery)
+        size = query.size if query.model_fields_set & {"page", "size"} else _UNASKED_SIZE
         rows, count = await self.services.db.read(
             environments.list_environments,
             self.identity,
-            page=which.page,
-            size=which.size,
-            namespace=arguments.find_text(self, "namespace"),
-            name=arguments.find_text(self, "name"),
-            search=arguments.find_text(self, "search"),
-            status=arguments.find_status(self),
+            page=query.page,
+            size=size,
+            namespace=query.namespace,
+            name=query.name,
+            search=query.search,
+            status=query.status,
         )
-        self.write_model(schemas.Page[schemas.Environment](data=rows, page=which.page, size=which.size, count=count))
+        self.write_model(schemas.Page[schemas.Environment](data=rows, page=query.page, size=size, count=count))
 
 
 class EnvironmentsByCursorHandler(ApiHandler):
     """`GET /api/v2/environment/`: conda-store's only v2 route."""
 
+    @Operation(answer=schemas.CursorPage[schemas.Environment], query=CursorQuery)
     async def get(self) -> None:
-        """List from where the last page ended; the end is an empty page."""
-        arguments.refuse_filters(self, "packages", "artifact", "jwt")
-        after = arguments.find_cursor(self)
-        limit = arguments.find_integer(self, "limit") or arguments.MAX_SIZE
+        """List the environments that who asks may see, from where the last page ended; the end is an empty page."""
+        query = self.read_query(CursorQuery)
+        after = read_cursor(query.cursor) if query.cursor else None
         rows, count = await self.services.db.read(
             environments.list_after,
             self.identity,
             after=after,
-            size=min(limit, arguments.MAX_SIZE),
-            namespace=arguments.find_text(self, "namespace"),
-            name=arguments.find_text(self, "name"),
-            search=arguments.find_text(self, "search"),
-            status=arguments.find_status(self),
+            size=query.limit,
+            namespace=query.namespace,
+            name=query.name,
+            search=query.search,
+            status=query.status,
         )
         last = rows[-1] if rows else None
-        cursor = arguments.make_cursor(last.id, last.namespace.name, last.name) if last else None
+        cursor = make_cursor(last.id, last.namespace.name, last.name) if last else None
         self.write_model(
             schemas.CursorPage[schemas.Environment](data=rows, cursor=cursor, count=None if after else count)
         )
@@ -64,6 +105,7 @@ class EnvironmentsByCursorHandler(ApiHandler):
 class EnvironmentHandler(ApiHandler):
     """`/api/v1/environment/NAMESPACE/NAME/`."""
 
+    @Operation(answer=schemas.Answer[schemas.Environment], needs=Permission.ENVIRONMENT_READ)
     async def get(self, namespace: str, name: str) -> None:
         """Return one environment with its active build."""
         where = arguments.read_names(namespace, name)
@@ -72,6 +114,12 @@ class EnvironmentHandler(ApiHandler):
         )
         self.write_model(schemas.Answer[schemas.Environment](data=show_environment(found)))
 
+    @Operation(
+        answer=schemas.Answer[None],
+        body=schemas.ActivateBuild,
+        needs=Permission.ENVIRONMENT_UPDATE,
+        errors=(ConflictError,),
+    )
     async def put(self, namespace: str, name: str) -> None:
         """Activate a build, or change the description."""
         where = arguments.read_names(namespace, name)
@@ -87,8 +135,23 @@ class EnvironmentHandler(ApiHandler):
 class SpecificationHandler(ApiHandler):
     """`POST /api/v1/specification/`."""
 
+    @Operation(
+        answer=schemas.Answer[schemas.BuildId],
+        body=schemas.SubmitSpecification,
+        errors=(
+            InvalidSpecificationError,
+            SpecificationTooLargeError,
+            InvalidNameError,
+            PolicyRefusedError,
+            NotFoundError,
+            ConflictError,
+        ),
+    )
     async def post(self) -> None:
-        """Queue a build of a specification."""
+        """Queue a build of a specification; makes the environment if it is new.
+
+        Needs environment:create in the namespace.
+        """
         request = self.read_body(schemas.SubmitSpecification)
         rules = self.services.rules
         prepared = await asyncio.to_thread(builds.prepare, request, rules)

@@ -6,13 +6,25 @@ import asyncio
 import time
 from contextlib import ExitStack
 
+from pydantic import Field
+
 from conda_store_hub.core import schemas
 from conda_store_hub.services import kernels
 from conda_store_hub.services.changes import ALL_KERNELS
-from conda_store_hub.web.arguments import find_seconds, find_text
 from conda_store_hub.web.base import ApiHandler
+from conda_store_hub.web.operations import Operation
+from conda_store_hub.web.query import Query, Text
 
 LONGEST_SECONDS = 50.0
+
+
+class KernelsQuery(Query):
+    """Whether to wait, and for what."""
+
+    since: Text | None = Field(None, description="The etag of a list: answer when the list is another one.")
+    wait: float = Field(
+        LONGEST_SECONDS, ge=0, description=f"Seconds to wait for that; more than {LONGEST_SECONDS:g} means as many."
+    )
 
 
 class KernelsHandler(ApiHandler):
@@ -21,11 +33,15 @@ class KernelsHandler(ApiHandler):
     left = False
     news: asyncio.Event | None = None
 
+    @Operation(answer=schemas.Answer[schemas.KernelList], query=KernelsQuery, statuses=(200, 304))
     async def get(self) -> None:
-        """Answer when the list is no longer `since`, or with 304 when nothing changed for `wait` seconds."""
-        since = find_text(self, "since")
-        wait = find_seconds(self, "wait", most=LONGEST_SECONDS)
-        listing = await self._next(since, time.monotonic() + (LONGEST_SECONDS if wait is None else wait))
+        """List the kernels that who asks may start.
+
+        With `since`, answers when the list is no longer that one, or with 304 when nothing changed for `wait` seconds.
+        """
+        query = self.read_query(KernelsQuery)
+        since = query.since
+        listing = await self._next(since, time.monotonic() + min(query.wait, LONGEST_SECONDS))
         if listing is None:
             self.set_status(304)
             self.set_header("ETag", f'"{since}"')

@@ -5,16 +5,15 @@ from __future__ import annotations
 from conda_store_hub import __version__
 from conda_store_hub.core import schemas
 from conda_store_hub.services import namespaces, users
-from conda_store_hub.web.arguments import read_page
 from conda_store_hub.web.base import ApiHandler
+from conda_store_hub.web.operations import Operation
+from conda_store_hub.web.query import PagedQuery
 
 
 class VersionHandler(ApiHandler):
-    """`GET /api/v1/`: for everybody; clients ask it to see whether the service is there."""
+    """`GET /api/v1/`: clients ask it to see whether the service is there."""
 
-    async def prepare(self) -> None:
-        """Ask nobody."""
-
+    @Operation(answer=schemas.Answer[schemas.Version], public=True)
     def get(self) -> None:
         """Tell the version."""
         self.write_model(schemas.Answer[schemas.Version](data=schemas.Version(version=__version__)))
@@ -23,8 +22,7 @@ class VersionHandler(ApiHandler):
 class PermissionHandler(ApiHandler):
     """`GET /api/v1/permission/`."""
 
-    anonymous_allowed = True
-
+    @Operation(answer=schemas.Answer[schemas.PermissionSummary], anonymous=True)
     async def get(self) -> None:
         """Tell who asks what they may do."""
         summary = await self.services.db.read(users.summarise, self.identity)
@@ -34,12 +32,13 @@ class PermissionHandler(ApiHandler):
 class NamespacesHandler(ApiHandler):
     """`GET /api/v1/namespace/`."""
 
+    @Operation(answer=schemas.Page[schemas.Namespace], query=PagedQuery)
     async def get(self) -> None:
         """List the namespaces that who asks may see."""
-        which = read_page(self)
+        query = self.read_query(PagedQuery)
         rows, count = await self.services.db.read(
-            namespaces.list_namespaces, self.identity, page=which.page, size=which.size
+            namespaces.list_namespaces, self.identity, page=query.page, size=query.size
         )
         self.write_model(
-            schemas.Page[schemas.NamespaceSummary](data=rows, page=which.page, size=which.size, count=count)
+            schemas.Page[schemas.NamespaceSummary](data=rows, page=query.page, size=query.size, count=count)
         )

@@ -24,6 +24,8 @@ from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.storage.base import ArtifactStore
 from conda_store_hub.web.failures import as_error, say_what_is_wrong
+from conda_store_hub.web.operations import JSON, Operation, Route, find_operation, list_methods
+from conda_store_hub.web.query import Query, read_query
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,11 +33,12 @@ if TYPE_CHECKING:
     from conda_store_hub.web.auth import HubAuthenticator
 
 M = TypeVar("M", bound=BaseModel)
+Q = TypeVar("Q", bound=Query)
 
 MAX_BODY = 1_500_000
 _RETRY_SECONDS = 5
 SERVER_FAULT = 500
-_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
+_ALLOWED = {"GET": ("GET", "HEAD")}
 
 
 @dataclass(kw_only=True)
@@ -74,6 +77,11 @@ class BaseHandler(RequestHandler):
         """The path that everything stands under; it ends with a slash."""
         return cast("str", self.settings["prefix"])
 
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Every route of the API."""
+        return cast("tuple[Route, ...]", self.settings["routes"])
+
     def set_default_headers(self) -> None:
         """Send what keeps browsers from guessing, framing and keeping."""
         self.clear_header("Server")
@@ -97,6 +105,10 @@ class BaseHandler(RequestHandler):
         if not readiness.ready:
             raise UnavailableError(readiness.message or "The service is starting; try again in a moment.")
 
+    def read_query(self, model: type[Q]) -> Q:
+        """Return what the query asks for; raise InvalidRequestError in words when it makes no sense."""
+        return read_query(model, self)
+
     @property
     def log(self) -> logging.Logger:
         """Where the service writes what its administrators should know."""
@@ -106,6 +118,11 @@ class BaseHandler(RequestHandler):
         """Find out who sent this, and remember it; `fresh`: by the Hub's word of now."""
         self.identity = await self.services.auth.identify(self, self.services.db, fresh=fresh)
         return self.identity
+
+    @property
+    def has_session_cookie(self) -> bool:
+        """Whether a browser that was logged in sent this, whatever its cookie is worth now."""
+        return self.get_cookie(self.services.auth.environment.cookie_name) is not None
 
     async def welcome(self) -> None:
         """See to it that who asks has their namespaces; the database has to be ready."""
@@ -148,34 +165,42 @@ class BaseHandler(RequestHandler):
         raise NotImplementedError
 
     def _allowed(self) -> list[str]:
-        own = [
-            name for name in _METHODS if getattr(type(self), name.lower()) is not getattr(RequestHandler, name.lower())
-        ]
-        return [name for name in own if name != "HEAD" or "GET" in own]
+        return [name for method in list_methods(type(self)) for name in _ALLOWED.get(method, (method,))]
 
 
 class ApiHandler(BaseHandler):
     """A handler of the API: JSON in, JSON out, never a redirect."""
 
-    anonymous_allowed = False
+    @property
+    def operation(self) -> Operation:
+        """What the method that is asked for declares of itself."""
+        found = find_operation(type(self), self.request.method or "")
+        if found is None:
+            raise MethodNotAllowedError
+        return found
 
     async def prepare(self) -> None:
-        """Let nobody pass who is not known."""
+        """Let nobody pass who is not known, unless this is for everybody."""
+        operation = self.operation
+        if operation.public:
+            return
         self.require_ready()
-        identity = await self.identify()
-        if not identity.authenticated and not await self._may_stay_anonymous():
-            raise NotAuthenticatedError(await self._how_to_log_in())
+        identity = await self.identify(fresh=operation.asks_anew)
+        if not identity.authenticated and (not self._is_for_everybody(operation) or self._tried_to_log_in()):
+            raise NotAuthenticatedError(self._how_to_log_in())
         await self.welcome()
 
-    async def _may_stay_anonymous(self) -> bool:
-        """Tell whether this is for everybody, and no token or cookie was tried that is worth nothing."""
-        tried = "Authorization" in self.request.headers or await self.services.auth.hub.has_session_cookie(self)
-        return self.anonymous_allowed and not tried
+    def _is_for_everybody(self, operation: Operation) -> bool:
+        return operation.anonymous or (operation.shareable and self.services.auth.allow_anonymous)
 
-    async def _how_to_log_in(self) -> str | None:
+    def _tried_to_log_in(self) -> bool:
+        """Tell whether there is a token or a cookie, which is worth nothing when nobody is known by it."""
+        return "Authorization" in self.request.headers or self.has_session_cookie
+
+    def _how_to_log_in(self) -> str | None:
         if "Authorization" in self.request.headers:
             return "This token is not known here: it may have expired or been revoked, or its end may be missing."
-        if await self.services.auth.hub.has_session_cookie(self):
+        if self.has_session_cookie:
             return (
                 "The session has ended, or the request lacks its X-XSRFToken header (the value of the cookie `_xsrf`);"
                 " load the page again."
@@ -184,7 +209,7 @@ class ApiHandler(BaseHandler):
 
     def write_model(self, model: BaseModel) -> None:
         """Answer with a value of the wire."""
-        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Type", JSON)
         self.finish(model.model_dump_json())
 
     def read_body(self, model: type[M]) -> M:
@@ -196,7 +221,7 @@ class ApiHandler(BaseHandler):
 
     def describe_error(self, error: CondaStoreHubError) -> str:
         """Return the one shape of errors."""
-        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Type", JSON)
         return schemas.ErrorAnswer(
             message=error.public_message, code=error.code, line=error.line, column=error.column
         ).model_dump_json()

@@ -7,9 +7,10 @@ import asyncio
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import CondaStoreHubError, NotAuthenticatedError
 from conda_store_hub.services import builds, namespaces
-from conda_store_hub.web import arguments, contexts
+from conda_store_hub.web import contexts
 from conda_store_hub.web.base import SERVER_FAULT
 from conda_store_hub.web.page import PageHandler
+from conda_store_hub.web.query import Number, Query, Text
 
 _EXAMPLE = """\
 name: my-environment
@@ -20,6 +21,13 @@ dependencies:
   - ipykernel
   - pandas
 """
+
+
+class CreateQuery(Query):
+    """What the form begins with."""
+
+    build: Number | None = None
+    namespace: Text | None = None
 
 
 class CreateHandler(PageHandler):
@@ -42,13 +50,13 @@ class CreateHandler(PageHandler):
 
     async def get(self) -> None:
         """Show the form: with an example, or with what another build was made of."""
-        build = arguments.find_integer(self, "build")
-        if build is None:
+        query = self.read_query(CreateQuery)
+        if query.build is None:
             channels = "\n".join(f"  - {channel}" for channel in self.services.rules.default_channels)
             example = _EXAMPLE.format(channels=channels)
-            await self._show_form(example, arguments.find_text(self, "namespace") or "", None)
+            await self._show_form(example, query.namespace or "", None)
             return
-        found = await self.services.db.read(builds.get_build, self.identity, build, data=self.services.data)
+        found = await self.services.db.read(builds.get_build, self.identity, query.build, data=self.services.data)
         await self._show_form(found.specification.text, found.namespace, None)
 
     async def post(self) -> None:

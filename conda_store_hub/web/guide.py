@@ -26,6 +26,8 @@ _PLACES = (Path(__file__).parent / "guide", Path(__file__).parents[2] / "docs" /
 _FIRST = "index"
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
+_LINK = re.compile(r"([a-z0-9-]+)(?:\.md|/)(#.*)?")
+_REFERENCE = GuideEntry(name="api", title="REST API")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,9 +62,9 @@ def _make_markdown(address: str) -> MarkdownIt:
     def open_link(
         renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
     ) -> str:
-        """Turn a link between files into one between pages."""
+        """Turn a link to another file, or to another page as `api/`, into one that leads there from every page."""
         target = str(tokens[index].attrGet("href"))
-        page = re.fullmatch(r"([a-z0-9-]+)\.md(#.*)?", target)
+        page = _LINK.fullmatch(target)
         if page:
             name = "" if page[1] == _FIRST else f"{page[1]}/"
             tokens[index].attrSet("href", f"{address}{name}{page[2] or ''}")
@@ -80,25 +82,34 @@ def _make_markdown(address: str) -> MarkdownIt:
     return markdown
 
 
-class GuideHandler(PageHandler):
-    """`/docs/` and `/docs/NAME/`; for everybody who can reach the Hub, also before the service is ready."""
+class DocumentationHandler(PageHandler):
+    """A page of the documentation; for everybody who can reach the Hub, also before the service is ready."""
 
     async def prepare(self) -> None:
-        """Show who is logged in if that can be known; the guide is no secret."""
+        """Show who is logged in if that can be known; the documentation is no secret."""
         with contextlib.suppress(CondaStoreHubError):
             await self.identify()
 
+    def load_pages(self) -> dict[str, GuidePage]:
+        """Return the pages of the guide by name."""
+        return load_guide(f"{self.prefix}docs/")
+
+    def list_entries(self) -> tuple[GuideEntry, ...]:
+        """Return the table of contents: the guide, and the reference of the API."""
+        pages = self.load_pages().values()
+        return (*(GuideEntry(name=page.name, title=page.title) for page in pages), _REFERENCE)
+
+
+class GuideHandler(DocumentationHandler):
+    """`/docs/` and `/docs/NAME/`."""
+
     async def get(self, name: str | None = None) -> None:
         """Show a page of the guide."""
-        pages = load_guide(f"{self.prefix}docs/")
-        page = pages.get(name or _FIRST)
+        page = self.load_pages().get(name or _FIRST)
         if page is None or (name and not _NAME.fullmatch(name)):
             raise NotFoundError("The guide has no such page.")
         self.show(
             GuideContext(
-                layout=self.lay_out(page.title, "docs"),
-                entries=tuple(GuideEntry(name=entry.name, title=entry.title) for entry in pages.values()),
-                name=page.name,
-                html=page.html,
+                layout=self.lay_out(page.title, "docs"), entries=self.list_entries(), name=page.name, html=page.html
             )
         )

@@ -5,16 +5,15 @@ from __future__ import annotations
 from conda_store_hub import __version__
 from conda_store_hub.core import schemas
 from conda_store_hub.web.base import ApiHandler
+from conda_store_hub.web.operations import Operation
 
 
 class HealthHandler(ApiHandler):
     """`GET /health`: 200 when the service can be used, 503 while it starts; the same body for both."""
 
-    async def prepare(self) -> None:
-        """Ask nobody."""
-
+    @Operation(answer=schemas.Health, public=True, statuses=(200, 503))
     def get(self) -> None:
-        """Tell."""
+        """Tell whether the service can be used: 200 when it can, 503 while it starts."""
         readiness = self.services.readiness
         if not readiness.ready:
             self.set_status(503)

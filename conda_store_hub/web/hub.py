@@ -75,6 +75,11 @@ class HubEnvironment:
             client_ca=variables.get("JUPYTERHUB_SSL_CLIENT_CA", ""),
         )
 
+    @property
+    def cookie_name(self) -> str:
+        """The cookie of a session, as the Hub's library names it."""
+        return f"__Host-{self.client_id}" if self.cookie_host_prefix else self.client_id
+
     def hub_page(self, path: str) -> str:
         """Return the address of a page of the Hub, as a browser must ask for it."""
         return f"{self.host}{self.base_url}hub/{path}"
@@ -221,10 +226,6 @@ class Hub:
         from conda_store_hub.web.oauth import make_login_url
 
         return make_login_url(oauth, handler)
-
-    async def has_session_cookie(self, handler: RequestHandler) -> bool:
-        """Tell whether a browser that was logged in sent this, whatever its cookie is worth now."""
-        return handler.get_cookie((await self.get_oauth()).cookie_name) is not None
 
     async def close(self) -> None:
         """Close the connections to the Hub."""

@@ -13,9 +13,9 @@ from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.services import builds, environments, rights, users
 from conda_store_hub.web import arguments, contexts
-from conda_store_hub.web.arguments import PageOf
 from conda_store_hub.web.base import BaseHandler
 from conda_store_hub.web.page import PageHandler
+from conda_store_hub.web.query import PagedQuery, Size, Text
 
 _LOG_BYTES = 256_000  # of the end of a log, in the page itself
 _MOST_PACKAGES = 2000
@@ -23,15 +23,20 @@ _BUILDS = 25
 _BUSY = frozenset({BuildStatus.QUEUED, BuildStatus.BUILDING})
 
 
+class HomeQuery(PagedQuery):
+    """Which environments are shown."""
+
+    search: Text | None = None
+
+
 class HomeHandler(PageHandler):
     """`/`: the environments, by namespace."""
 
     async def get(self) -> None:
         """Show a page of them."""
-        which = arguments.read_page(self)
-        search = arguments.find_text(self, "search")
+        query = self.read_query(HomeQuery)
         rows, count = await self.services.db.read(
-            environments.list_environments, self.identity, page=which.page, size=which.size, search=search
+            environments.list_environments, self.identity, page=query.page, size=query.size, search=query.search
         )
         groups = groupby(rows, key=lambda row: row.namespace)
         self.show(
@@ -41,8 +46,8 @@ class HomeHandler(PageHandler):
                     contexts.NamespaceGroup(namespace=namespace, environments=tuple(group))
                     for namespace, group in groups
                 ),
-                pager=contexts.Pager(page=which.page, size=which.size, count=count),
-                search=search or "",
+                pager=contexts.Pager(page=query.page, size=query.size, count=count),
+                search=query.search or "",
                 busy=any(row.latest_status in _BUSY for row in rows),
             )
         )
@@ -57,10 +62,10 @@ class _EnvironmentView:
 
 
 def _read_environment(
-    session: Session, identity: Identity, where: tuple[str, str], which: PageOf, data: DataDirectory
+    session: Session, identity: Identity, where: tuple[str, str], query: PagedQuery, data: DataDirectory
 ) -> _EnvironmentView:
     environment = environments.get_environment(session, identity, *where, data=data)
-    rows, count = builds.list_builds(session, identity, page=which.page, size=which.size, environment_id=environment.id)
+    rows, count = builds.list_builds(session, identity, page=query.page, size=query.size, environment_id=environment.id)
     return _EnvironmentView(
         environment=environment,
         builds=rows,
@@ -69,21 +74,27 @@ def _read_environment(
     )
 
 
+class HistoryQuery(PagedQuery):
+    """Which of an environment's builds are shown."""
+
+    size: Size = _BUILDS
+
+
 class EnvironmentHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/`."""
 
     async def get(self, namespace: str, name: str) -> None:
         """Show the environment and its builds."""
         where = arguments.read_names(namespace, name)
-        which = arguments.read_page(self, size=_BUILDS)
-        view = await self.services.db.read(_read_environment, self.identity, where, which, self.services.data)
+        query = self.read_query(HistoryQuery)
+        view = await self.services.db.read(_read_environment, self.identity, where, query, self.services.data)
         active = view.environment.current_build
         self.show(
             contexts.EnvironmentContext(
                 layout=self.lay_out(f"{namespace}/{view.environment.name}"),
                 environment=view.environment,
                 builds=tuple(view.builds),
-                pager=contexts.Pager(page=which.page, size=which.size, count=view.count),
+                pager=contexts.Pager(page=query.page, size=query.size, count=view.count),
                 downloads=contexts.list_downloads(active, self.prefix) if active else (),
                 may_update=view.may_update,
                 busy=view.environment.latest_status in _BUSY,

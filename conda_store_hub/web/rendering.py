@@ -12,6 +12,7 @@ from conda_store_hub.web import files
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
     from conda_store_hub.web.contexts import Context
 
@@ -66,6 +67,7 @@ def _environment() -> Environment:
         "phase": _PHASES.__getitem__,
         "size": show_size,
         "span": show_seconds,
+        "prose": show_prose,
     }
     names: dict[str, Any] = {
         "static": files.url,
@@ -76,6 +78,14 @@ def _environment() -> Environment:
     environment.filters.update(filters)
     environment.globals.update(names)
     return environment
+
+
+def show_prose(text: str) -> Markup:
+    """Return a text as HTML, with what stands between backticks as code."""
+    from markupsafe import Markup, escape  # jinja2's
+
+    pieces = enumerate(text.split("`"))
+    return Markup().join(Markup("<code>{}</code>").format(piece) if at % 2 else escape(piece) for at, piece in pieces)
 
 
 def show_size(size: int) -> str:

@@ -11,9 +11,9 @@ from tornado.httputil import HTTPServerRequest
 from tornado.routing import Router
 from tornado.web import Application, RequestHandler
 
-from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.web import (
     api_builds,
+    api_description,
     api_environments,
     api_kernels,
     api_namespaces,
@@ -22,9 +22,11 @@ from conda_store_hub.web import (
     guide,
     oversize,
     pages,
+    reference,
 )
 from conda_store_hub.web.base import MAX_BODY, ApiNotFoundHandler, BaseHandler, Services
 from conda_store_hub.web.health import HealthHandler
+from conda_store_hub.web.operations import Route
 from conda_store_hub.web.page import PageNotFoundHandler
 
 
@@ -37,12 +39,31 @@ class Rule:
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-_ARTIFACTS = {
-    "yaml": ArtifactType.YAML,
-    "lockfile": ArtifactType.LOCKFILE,
-    r"conda-lock\.ya?ml": ArtifactType.LOCKFILE,
-    "archive": ArtifactType.CONDA_PACK,
-}
+_BUILD = "api/v1/build/{build_id}/"
+
+ROUTES = (
+    Route("health", HealthHandler),
+    Route("api/v1/", api_namespaces.VersionHandler),
+    Route("api/v1/openapi.json", api_description.DescriptionHandler),
+    Route("api/v1/permission/", api_namespaces.PermissionHandler),
+    Route("api/v1/namespace/", api_namespaces.NamespacesHandler),
+    Route("api/v1/environment/", api_environments.EnvironmentsHandler),
+    Route("api/v2/environment/", api_environments.EnvironmentsByCursorHandler),
+    Route("api/v1/environment/{namespace}/{name}/", api_environments.EnvironmentHandler),
+    Route("api/v1/specification/", api_environments.SpecificationHandler),
+    Route("api/v1/build/", api_builds.BuildsHandler),
+    Route(_BUILD, api_builds.BuildHandler),
+    Route(f"{_BUILD}packages/", api_builds.PackagesHandler),
+    Route(f"{_BUILD}logs/", api_builds.LogHandler),
+    Route(f"{_BUILD}cancel/", api_builds.CancelHandler),
+    Route(f"{_BUILD}yaml/", api_builds.YamlHandler),
+    Route(f"{_BUILD}lockfile/", api_builds.LockfileHandler),
+    Route(f"{_BUILD}conda-lock.yml", api_builds.LockfileHandler, name="conda_lock_yml"),
+    Route(f"{_BUILD}conda-lock.yaml", api_builds.LockfileHandler, name="conda_lock_yaml"),
+    Route(f"{_BUILD}archive/", api_builds.ArchiveHandler),
+    Route("api/v1/kernels/", api_kernels.KernelsHandler),
+)
+"""The API: what is served, and what openapi.json and the page /docs/api/ say of it."""
 
 
 def make_application(services: Services, *, prefix: str, cookie_secret: bytes) -> Application:
@@ -56,36 +77,13 @@ def make_application(services: Services, *, prefix: str, cookie_secret: bytes) -
         log_function=log_request,
         services=services,
         prefix=prefix,
+        routes=ROUTES,
     )
-    rules = [*_api_rules(), *_page_rules(application, services)]
+    api_rules = [Rule(route.pattern, route.handler) for route in ROUTES]
+    rules = [*api_rules, Rule("api(?:/.*)?", ApiNotFoundHandler), *_page_rules(application, services)]
     anchored = [(re.escape(prefix) + rule.pattern, rule.target, rule.arguments) for rule in rules]
     application.add_handlers(".*", [*anchored, (re.escape(prefix.rstrip("/")) or "/", pages.SlashHandler, {})])
     return application
-
-
-def _api_rules() -> list[Rule]:
-    v1, build, environment = "api/v1", r"api/v1/build/([^/]+)", r"api/v1/environment/([^/]+)/([^/]+)"
-    return [
-        Rule("health/?", HealthHandler),
-        Rule(f"{v1}/?", api_namespaces.VersionHandler),
-        Rule(f"{v1}/permission/?", api_namespaces.PermissionHandler),
-        Rule(f"{v1}/namespace/?", api_namespaces.NamespacesHandler),
-        Rule(f"{v1}/environment/?", api_environments.EnvironmentsHandler),
-        Rule("api/v2/environment/?", api_environments.EnvironmentsByCursorHandler),
-        Rule(f"{environment}/?", api_environments.EnvironmentHandler),
-        Rule(f"{v1}/specification/?", api_environments.SpecificationHandler),
-        Rule(f"{v1}/build/?", api_builds.BuildsHandler),
-        Rule(f"{build}/?", api_builds.BuildHandler),
-        Rule(f"{build}/packages/?", api_builds.PackagesHandler),
-        Rule(f"{build}/logs/?", api_builds.LogHandler),
-        Rule(f"{build}/cancel/?", api_builds.CancelHandler),
-        *(
-            Rule(f"{build}/{path}/?", api_builds.ArtifactHandler, {"artifact": kind})
-            for path, kind in _ARTIFACTS.items()
-        ),
-        Rule(f"{v1}/kernels/?", api_kernels.KernelsHandler),
-        Rule("api(?:/.*)?", ApiNotFoundHandler),
-    ]
 
 
 def _page_rules(application: Application, services: Services) -> list[Rule]:
@@ -97,6 +95,7 @@ def _page_rules(application: Application, services: Services) -> list[Rule]:
         Rule("create/?", forms.CreateHandler),
         Rule(r"environment/([^/]+)/([^/]+)/?", pages.EnvironmentHandler),
         Rule(r"build/([^/]+)/?", pages.BuildHandler),
+        Rule("docs/api/?", reference.ReferenceHandler),
         Rule(r"docs(?:/([^/]*))?/?", guide.GuideHandler),
         Rule("static/hub/(.*)", files.HubFileHandler, {"path": str(files.HUB_FILES)}),
         Rule("static/(.*)", files.FileHandler, {"path": str(files.FILES)}),

@@ -91,6 +91,7 @@ def everything(service: RunningService) -> list[str]:
         "user/",
         "docs/",
         "docs/builds/",
+        "docs/api/",
     ]
 
 

@@ -145,6 +145,7 @@ def test_every_page_fits_the_window(service: RunningService, chromium: Browser, 
         "user/",
         "docs/",
         "docs/command-line/",
+        "docs/api/",
         "no",
     ]
     with chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme) as context:  # type: ignore[arg-type]

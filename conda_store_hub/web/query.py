@@ -1,0 +1,85 @@
+"""What a request asks for in its query, as a value: bad ones are refused in words.
+
+Values may end with a slash: conda-store's released client appends one to the whole address, query and all.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from conda_store_hub.core.errors import InvalidRequestError
+from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.web.words import say_refusal
+
+if TYPE_CHECKING:
+    from tornado.web import RequestHandler
+
+MAX_SIZE = 100
+MAX_NUMBER = 10**18
+_MAX_PAGE = 1_000_000_000
+_MAX_TEXT = 200
+
+
+def _cap(size: int) -> int:
+    return min(size, MAX_SIZE)
+
+
+def _raise_case(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
+
+
+Text = Annotated[str, Field(max_length=_MAX_TEXT)]
+Number = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
+Size = Annotated[int, Field(ge=1), AfterValidator(_cap)]
+Status = Annotated[BuildStatus, BeforeValidator(_raise_case)]
+
+
+class Query(BaseModel):
+    """What one operation takes in its query; an empty value is an absent one, and what is not named is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    unsupported: ClassVar[tuple[str, ...]] = ()
+    """Filters of conda-store's that are not there yet: a list that is not filtered would look as if it were."""
+
+
+class PagedQuery(Query):
+    """Which page of a list."""
+
+    page: int = Field(1, ge=1, le=_MAX_PAGE, description="Which page, counting from 1.")
+    size: Size = Field(MAX_SIZE, description=f"How many entries a page has; more than {MAX_SIZE} means {MAX_SIZE}.")
+
+
+Q = TypeVar("Q", bound=Query)
+
+
+def read_query(model: type[Q], handler: RequestHandler) -> Q:
+    """Return what a request asks for; raise InvalidRequestError in words for the first value that makes no sense."""
+    for name in model.unsupported:
+        if handler.get_query_argument(name, ""):
+            raise InvalidRequestError(f"Lists cannot be filtered by `{name}` yet.")
+    values = {name: handler.get_query_argument(name, "").removesuffix("/") for name in model.model_fields}
+    try:
+        return model.model_validate({name: text for name, text in values.items() if text})
+    except ValidationError as exc:
+        name = str(exc.errors(include_url=False, include_context=False)[0]["loc"][0])
+        raise InvalidRequestError(say_refusal(name, list_schemas(model)[name], values[name])) from exc
+
+
+@functools.cache
+def list_schemas(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    """Return the JSON schema of each field as a text in an address can have it: without references and null."""
+    whole = model.model_json_schema()
+    definitions = whole.get("$defs", {})
+    return {name: _flatten(schema, definitions) for name, schema in whole.get("properties", {}).items()}
+
+
+def _flatten(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    inner: list[dict[str, Any]] = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
+    only = inner[0] if len(inner) == 1 else {"anyOf": inner}
+    found = definitions[str(only["$ref"]).rpartition("/")[2]] if "$ref" in only else only
+    kept = {key: value for key, value in schema.items() if key in ("default", "description") and value is not None}
+    return {key: value for key, value in (found | kept).items() if key != "title"}

@@ -1,0 +1,167 @@
+"""The API's documentation as a page, made from the route table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from conda_store_hub.web.contexts import Context, GuideEntry
+from conda_store_hub.web.guide import DocumentationHandler
+from conda_store_hub.web.openapi import list_parameters, make_schemas
+from conda_store_hub.web.words import say_kind
+
+if TYPE_CHECKING:
+    from conda_store_hub.web.operations import Operation, Route
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldView:
+    """A parameter, or a field of a value; `place` is where a parameter stands."""
+
+    name: str
+    kind: str
+    text: str
+    required: bool
+    place: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValueView:
+    """A value of the wire; one without fields is of one `kind`. `anchor` is where the page describes it."""
+
+    name: str
+    anchor: str
+    text: str
+    kind: str
+    fields: tuple[FieldView, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaultView:
+    """What can go wrong: a status, and the code in the body."""
+
+    status: int
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OperationView:
+    """A method of an address; `answer` and `body` are None where there is no JSON."""
+
+    method: str
+    address: str
+    operation: Operation
+    who: str
+    statuses: tuple[str, ...]
+    parameters: tuple[FieldView, ...]
+    body: ValueView | None
+    answer: ValueView | None
+    faults: tuple[FaultView, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResourceView:
+    """The operations of a resource."""
+
+    name: str
+    operations: tuple[OperationView, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferenceContext(Context):
+    """The whole API; a part of the guide."""
+
+    template: ClassVar[str] = "reference.html"
+    entries: tuple[GuideEntry, ...]
+    name: str
+    resources: tuple[ResourceView, ...]
+    values: tuple[ValueView, ...]
+    description: str
+    """The address of openapi.json."""
+
+
+class ReferenceHandler(DocumentationHandler):
+    """`/docs/api/`."""
+
+    def get(self) -> None:
+        """Show every route."""
+        values = list_values(self.routes)
+        self.show(
+            ReferenceContext(
+                layout=self.lay_out("REST API", "docs"),
+                entries=self.list_entries(),
+                name="api",
+                resources=list_resources(self.routes, values),
+                values=tuple(values.values()),
+                description=f"{self.prefix}api/v1/openapi.json",
+            )
+        )
+
+
+def list_values(routes: tuple[Route, ...]) -> dict[str, ValueView]:
+    """Return every value that is sent or taken, by name."""
+    _, schemas = make_schemas(routes)
+    views = (_show_value(name, schema) for name, schema in schemas.items())
+    return {view.name: view for view in views}
+
+
+def _show_value(name: str, schema: dict[str, Any]) -> ValueView:
+    required = schema.get("required", ())
+    fields = schema.get("properties", {})
+    return ValueView(
+        name=schema.get("title", name),
+        anchor=name,
+        text=schema.get("description", ""),
+        kind="" if fields else say_kind(schema),
+        fields=tuple(_show_field(key, field, required=key in required) for key, field in fields.items()),
+    )
+
+
+def _show_field(name: str, schema: dict[str, Any], *, required: bool, place: str = "") -> FieldView:
+    text = schema.get("description", "")
+    return FieldView(name=name, kind=say_kind(schema), text=text, required=required, place=place)
+
+
+def list_resources(routes: tuple[Route, ...], values: dict[str, ValueView]) -> tuple[ResourceView, ...]:
+    """Return all that can be asked, by resource."""
+    views = [
+        (route.tag, _show_operation(route, method, operation, values))
+        for route in sorted(routes, key=lambda route: route.tag)
+        for method, operation in route.operations
+    ]
+    return tuple(
+        ResourceView(name=tag, operations=tuple(view for _, view in same))
+        for tag, same in groupby(views, key=lambda view: view[0])
+    )
+
+
+def _show_operation(route: Route, method: str, operation: Operation, values: dict[str, ValueView]) -> OperationView:
+    return OperationView(
+        method=method,
+        address=route.template,
+        operation=operation,
+        who=_say_who_may(operation),
+        statuses=tuple(f"{status} {HTTPStatus(status).phrase}" for status in operation.statuses),
+        parameters=tuple(_show_parameter(parameter) for parameter in list_parameters(route, operation)),
+        body=values[operation.body.__name__] if operation.body else None,
+        answer=values[operation.answer.__name__] if operation.answer else None,
+        faults=tuple(
+            FaultView(status=status, code=kind.code, text=kind.__doc__ or "")
+            for status, kinds in route.list_errors(method).items()
+            for kind in kinds
+        ),
+    )
+
+
+def _show_parameter(parameter: dict[str, Any]) -> FieldView:
+    schema = parameter["schema"] | {"description": parameter.get("description", "")}
+    return _show_field(parameter["name"], schema, required=parameter["required"], place=parameter["in"])
+
+
+def _say_who_may(operation: Operation) -> str:
+    if operation.public or operation.anonymous:
+        return "Everybody."
+    return f"Who has `{operation.needs}` there." if operation.needs else "Everybody who is logged in."

@@ -1,0 +1,84 @@
+"""Every operation of the API, asked for what its description allows and for what it does not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from requests import Response
+from schemathesis.checks import load_all_checks
+from schemathesis.specs.openapi import checks as of_openapi
+
+from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.web.openapi import describe
+from conda_store_hub.web.routes import ROUTES
+from tests.support import make
+from tests.support.service import PREFIX, RunningService, service
+
+__all__ = ["service"]
+
+load_all_checks()
+SCHEMA = schemathesis.openapi.from_dict(
+    describe(ROUTES, prefix=PREFIX, cookie="session"),
+    config=schemathesis.Config.from_dict({"phases": {"coverage": {"unexpected-methods": []}}}),
+)
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    of_openapi.status_code_conformance,
+    of_openapi.content_type_conformance,
+    of_openapi.response_headers_conformance,
+    of_openapi.response_schema_conformance,
+]
+#: Words of a traceback, of SQL, and of paths on this machine.
+INSIDES = re.compile(r"(?i:traceback|sqlalchemy|sqlite|site-packages)|File \"|\.py\b|/tmp/|SELECT |INSERT |UPDATE ")
+
+
+def show_no_insides(_: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case) -> None:
+    """Let no error tell how the service is made."""
+    if response.status_code >= 400:
+        assert not INSIDES.search(response.text), response.text
+
+
+@pytest.fixture
+def known(service: RunningService) -> dict[str, object]:
+    """What would be found or taken, by the names of the parts of paths and of fields in bodies."""
+    build = service.completed("ml")
+    service.log(build, "solving\n")
+    for kind in (ArtifactType.YAML, ArtifactType.LOCKFILE, ArtifactType.CONDA_PACK):
+        service.store(build, kind, b"name: ml\n")
+    service.submit("other")
+    return {"build_id": build, "namespace": "alice", "name": "ml", "specification": make.text("new")}
+
+
+@SCHEMA.parametrize()
+@settings(
+    max_examples=20,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_an_operation_answers_as_it_is_described(
+    case: schemathesis.Case, service: RunningService, known: dict[str, object]
+) -> None:
+    ask(case, service)
+    for given in (case.path_parameters, case.body):
+        if isinstance(given, dict):
+            given.update({key: value for key, value in known.items() if key in given})
+    ask(case, service)
+
+
+def ask(case: schemathesis.Case, service: RunningService) -> Response:
+    """Ask as alice, and for nothing that is answered only after a while."""
+    headers = {"Authorization": "Bearer alice-token", "Accept": "text/plain"}
+    if isinstance(case.query, dict) and "wait" in case.query:
+        case.query["wait"] = "0"
+    return case.call_and_validate(
+        base_url=service.url.rstrip("/"),
+        headers=headers,
+        checks=CHECKS,
+        additional_checks=[show_no_insides],
+        timeout=20,
+    )
