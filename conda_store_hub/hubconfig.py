@@ -87,7 +87,8 @@ def configure(
     if command is None or command:
         data = Path(data_dir or DATA_NAME).absolute()
         spec["command"] = list(command or _command(_config_file(config)))
-        spec["environment"] = _environment(data, user) | dict(service_environment or {})
+        scoped = {"CONDA_STORE_HUB_SCOPES": "1"} if _has_role_scopes(custom, name) else {}
+        spec["environment"] = _environment(data, user) | scoped | dict(service_environment or {})
         if user:
             _require_account(user)
             spec["user"] = user
@@ -270,6 +271,11 @@ def _custom_scopes(c: Any, name: str) -> list[str]:
     """List the scopes that the site has defined for this service: `custom:NAME:…`."""
     defined = hubsettings.list_keys(c.JupyterHub.get("custom_scopes"))
     return sorted(scope for scope in defined if scope.startswith(f"custom:{name}:"))
+
+
+def _has_role_scopes(custom: Iterable[str], name: str) -> bool:
+    """Tell whether the site's scopes say what people may do: then they count, and no rule beside them."""
+    return any(scope.startswith(f"custom:{name}:environments:") for scope in custom)
 
 
 def _add_service(c: Any, spec: dict[str, Any], address: SplitResult) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    RootModel,
+    model_validator,
+)
 
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.permissions import Permission, Role, SubjectKind
@@ -139,6 +148,12 @@ class ChangeNamespace(Wire):
     metadata: dict[str, Json] | None = None
     role_mappings: dict[str, list[str]] | None = None
     """conda-store's first way to share; refused, with the address of the members."""
+
+
+class Notes(RootModel[dict[str, Json]]):
+    """`PUT /api/v1/namespace/{ns}/metadata`: anything, as an object."""
+
+    model_config = ConfigDict(frozen=True)
 
 
 class RestoreNamespace(Wire):

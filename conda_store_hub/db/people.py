@@ -40,6 +40,11 @@ def select_grants(namespace_id: int, environment_id: int | None) -> Select[Grant
     return _grants(namespace_id, environment_id).order_by(Grant.id)
 
 
+def list_grants(session: Session, namespace_id: int, environment_id: int | None, limit: int) -> Sequence[Grant]:
+    """Return the first grants on a namespace, or on an environment of it."""
+    return session.scalars(select_grants(namespace_id, environment_id).limit(limit)).all()
+
+
 def count_grants(session: Session, namespace_id: int, environment_id: int | None) -> int:
     """Count the grants on a namespace, or on an environment of it."""
     inner = _grants(namespace_id, environment_id).with_only_columns(Grant.id).subquery()

@@ -24,7 +24,7 @@ from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.core.spec import Entry, Specification
 from conda_store_hub.db import claims, queries, records, tables
 from conda_store_hub.db.session import announce
-from conda_store_hub.services import audit, rights, views
+from conda_store_hub.services import audit, rights, tokens, views
 from conda_store_hub.services.changes import QUEUE, build_topic
 from conda_store_hub.services.rules import BuildRules
 
@@ -284,6 +284,12 @@ def read_log(session: Session, identity: Identity, build_id: int, offset: int) -
     """
     require(session, identity, build_id, Permission.ENVIRONMENT_READ)
     return peek_log(session, build_id, offset)
+
+
+def follow_log(session: Session, identity: Identity, build_id: int, offset: int) -> LogSlice:
+    """Do what `read_log` does, for somebody who stays: what they came with may have ended since."""
+    tokens.require_live(session, identity)
+    return read_log(session, identity, build_id, offset)
 
 
 def peek_log(session: Session, build_id: int, offset: int) -> LogSlice:

@@ -16,7 +16,7 @@ from conda_store_hub.core.errors import (
     NotFoundError,
     PolicyRefusedError,
 )
-from conda_store_hub.core.names import NamespaceKind
+from conda_store_hub.core.names import NamespaceKind, shorten
 from conda_store_hub.core.permissions import Identity, Permission, Role, SubjectKind, group_subject, user_subject
 from conda_store_hub.db import people, queries
 from conda_store_hub.db.session import announce
@@ -149,6 +149,41 @@ def remove(session: Session, identity: Identity, place: Place, grant_id: int) ->
     people.remove_grant(session, grant_id)
     words = " ".join(part for part in (shown.subject, shown.name) if part)
     _tell(session, identity, rows, AuditAction.GRANT_REMOVE, row, f"{row.role} of {words}")
+
+
+# conda-store's own way to say it: a role for those whose namespace another one is.
+
+
+def read_mapping(
+    session: Session, identity: Identity, place: Place, other_namespace: str, role: Role
+) -> schemas.GrantRole:
+    """Return what it means to give a role to a namespace; one of a user or a group stands for them."""
+    _require(session, identity, place, Permission.MEMBERS_UPDATE)
+    other = queries.find_namespace(session, other_namespace)
+    kinds = {NamespaceKind.USER: SubjectKind.USER, NamespaceKind.GROUP: SubjectKind.GROUP}
+    if other is None or other.kind not in kinds or other.sealed_at is not None:
+        raise NotFoundError(f"There is no user or group whose namespace “{shorten(other_namespace)}” is.")
+    return schemas.GrantRole(subject=kinds[other.kind], name=other.hub_name, role=role)
+
+
+def list_mappings(
+    session: Session, identity: Identity, place: Place, other_namespace: str | None = None
+) -> list[schemas.RoleMappingView]:
+    """Return the roles of users and groups that have a namespace, or of those of one namespace."""
+    rows = _require(session, identity, place, Permission.MEMBERS_READ)
+    kinds = {SubjectKind.USER: NamespaceKind.USER, SubjectKind.GROUP: NamespaceKind.GROUP}
+    found: list[schemas.RoleMappingView] = []
+    for row in people.list_grants(session, *rows.key, MOST_GRANTS):
+        member = views.member(row)
+        kind = kinds.get(member.subject)
+        other = queries.find_hub_namespace(session, kind, member.name) if kind and member.name else None
+        if other is not None and other_namespace in (None, other.name):
+            found.append(
+                schemas.RoleMappingView(
+                    id=row.id, namespace=rows.namespace.name, other_namespace=other.name, role=row.role
+                )
+            )
+    return found
 
 
 def _tell(session: Session, identity: Identity, rows: _Rows, action: AuditAction, row: Grant, words: str) -> None:

@@ -15,8 +15,8 @@ from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import Kernel
 from conda_store_hub.db import people, queries
 from conda_store_hub.db.tables import Build
-from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic, rights_topic
-from conda_store_hub.services.tokens import token_topic
+from conda_store_hub.services import tokens
+from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic
 
 _MOST_NAMESPACES = 1000
 
@@ -31,6 +31,7 @@ class KernelAnswer:
 
 def list_kernels(session: Session, identity: Identity, *, data: DataDirectory) -> KernelAnswer:
     """Return the kernels of every active build that `identity` may see, one a kernel spec in its prefix."""
+    tokens.require_live(session, identity)
     kernels = [
         view
         for namespace, environment, build in queries.kernel_rows(session, identity, datetime.now(UTC))
@@ -47,13 +48,7 @@ def _topics(session: Session, identity: Identity) -> tuple[str, ...]:
     visible = queries.first_namespaces(session, identity, _MOST_NAMESPACES, Permission.ENVIRONMENT_READ, now)
     shared = people.granted_environments(session, identity, now, _MOST_NAMESPACES)
     places = {row.id for row in visible} | {row.namespace_id for row in shared}
-    return (*map(kernels_topic, sorted(places)), *rights_topics(identity))
-
-
-def rights_topics(identity: Identity) -> list[str]:
-    """Return the topics whose announcement may change what somebody may do."""
-    token = [] if identity.token_id is None else [token_topic(identity.token_id)]
-    return [rights_topic(subject) for subject in (*identity.subjects, *token)]
+    return (*map(kernels_topic, sorted(places)), *tokens.rights_topics(identity))
 
 
 def _views(namespace: str, environment: str, build: Build, data: DataDirectory) -> list[schemas.KernelView]:

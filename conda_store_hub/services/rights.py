@@ -65,9 +65,7 @@ def may(
     return role is not None and permission in PERMISSIONS[role]
 
 
-def may_on_environment(
-    session: Session, identity: Identity, permission: Permission, namespace: str, name: str
-) -> bool:
+def may_on_environment(session: Session, identity: Identity, permission: Permission, namespace: str, name: str) -> bool:
     """Tell whether `identity` has `permission` on an environment; pages offer only what can be done."""
     row = queries.find_environment(session, namespace, name)
     return row is not None and may(session, identity, permission, row.namespace, row)

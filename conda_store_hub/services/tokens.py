@@ -91,6 +91,12 @@ def require_live(session: Session, identity: Identity) -> None:
         raise NotAuthenticatedError("The token has expired or was revoked.")
 
 
+def rights_topics(identity: Identity) -> list[str]:
+    """Return the topics whose announcement may change what somebody may do."""
+    token = [] if identity.token_id is None else [token_topic(identity.token_id)]
+    return [rights_topic(subject) for subject in (*identity.subjects, *token)]
+
+
 # Making
 
 
@@ -115,7 +121,7 @@ def make(session: Session, identity: Identity, request: schemas.MakeToken, *, pe
     )
     session.add(row)
     session.flush()
-    _record(session, identity, AuditAction.TOKEN_CREATE, row)
+    _record(session, identity, AuditAction.TOKEN_CREATE, row, identity.name or "")
     return schemas.NewToken(token=text, id=row.id)
 
 
@@ -210,7 +216,7 @@ def revoke(session: Session, identity: Identity, token_id: int) -> None:
     if row is None or row.revoked_at is not None or not (mine or identity.administers_all):
         raise rights.hidden(identity, f"You have no token {token_id}.")
     row.revoked_at = datetime.now(UTC)
-    _record(session, identity, AuditAction.TOKEN_REVOKE, row)
+    _record(session, identity, AuditAction.TOKEN_REVOKE, row, row.user.name)
     announce(session, rights_topic(token_topic(row.id)))
     announce(session, ALL_KERNELS)
 
@@ -220,6 +226,6 @@ def token_topic(token_id: int) -> str:
     return f"token:{token_id}"
 
 
-def _record(session: Session, identity: Identity, action: AuditAction, row: Token) -> None:
-    own = queries.find_hub_namespace(session, NamespaceKind.USER, row.user.name)
-    audit.record(session, identity, action, namespace=own, detail=f"{row.id} “{shorten(row.label)}” of {row.user.name}")
+def _record(session: Session, identity: Identity, action: AuditAction, row: Token, owner: str) -> None:
+    own = queries.find_hub_namespace(session, NamespaceKind.USER, owner)
+    audit.record(session, identity, action, namespace=own, detail=f"{row.id} “{shorten(row.label)}” of {owner}")

@@ -47,7 +47,7 @@ class LogQuery(Query):
 class BuildsHandler(ApiHandler):
     """`GET /api/v1/build/`."""
 
-    @Operation(answer=schemas.Page[schemas.BuildSummary], query=BuildsQuery)
+    @Operation(answer=schemas.Page[schemas.BuildSummary], query=BuildsQuery, shareable=True)
     async def get(self) -> None:
         """List the builds that who asks may see, the newest first."""
         query = self.read_query(BuildsQuery)

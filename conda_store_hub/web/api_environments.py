@@ -56,7 +56,7 @@ class CursorQuery(EnvironmentFilters):
 class EnvironmentsHandler(ApiHandler):
     """`GET /api/v1/environment/`."""
 
-    @Operation(answer=schemas.Page[schemas.Environment], query=EnvironmentsQuery)
+    @Operation(answer=schemas.Page[schemas.Environment], query=EnvironmentsQuery, shareable=True)
     async def get(self) -> None:
         """List the environments that who asks may see, by namespace and name.
 
@@ -80,7 +80,7 @@ class EnvironmentsHandler(ApiHandler):
 class EnvironmentsByCursorHandler(ApiHandler):
     """`GET /api/v2/environment/`: conda-store's only v2 route."""
 
-    @Operation(answer=schemas.CursorPage[schemas.Environment], query=CursorQuery)
+    @Operation(answer=schemas.CursorPage[schemas.Environment], query=CursorQuery, shareable=True)
     async def get(self) -> None:
         """List the environments that who asks may see, from where the last page ended; the end is an empty page."""
         query = self.read_query(CursorQuery)

@@ -67,6 +67,7 @@ class KernelsHandler(ApiHandler):
         Which topics matter is known only from the read, so everything is watched while it runs.
         """
         changes = self.services.changes
+        await self.stay()
         with changes.watch(ALL_KERNELS) as anything:
             answer = await self.services.db.read(kernels.list_kernels, self.identity, data=self.services.data)
             self.news = watches.enter_context(changes.watch(*answer.topics))

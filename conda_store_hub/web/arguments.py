@@ -23,6 +23,8 @@ _ID = re.compile(r"[0-9]{1,18}")
 # What a part of a path in braces can be: `{build_id}` in the route table is this everywhere.
 PARTS: dict[str, Any] = {
     "build_id": Annotated[int, Field(ge=0, lt=10**18, description="The number of a build.")],
+    "member_id": Annotated[int, Field(ge=0, lt=10**18, description="The number of a member.")],
+    "token_id": Annotated[int, Field(ge=0, lt=10**18, description="The number of a token.")],
     "namespace": Annotated[
         str,
         Field(max_length=MAX_NAMESPACE, pattern=f"^{NAMESPACE_PATTERN}$", description="The name of a namespace."),
@@ -35,10 +37,32 @@ PARTS: dict[str, Any] = {
 
 
 def read_id(text: str) -> int:
-    """Return a build's id from a path."""
+    """Return a build's number from a path."""
+    return _read_number(text, "build")
+
+
+def read_member(text: str) -> int:
+    """Return a member's number from a path."""
+    return _read_number(text, "member")
+
+
+def read_token(text: str) -> int:
+    """Return a token's number from a path."""
+    return _read_number(text, "token")
+
+
+def _read_number(text: str, what: str) -> int:
     if not _ID.fullmatch(text):
-        raise NotFoundError(f"There is no build “{shorten(text)}”.")
+        raise NotFoundError(f"There is no {what} “{shorten(text)}”.")
     return int(text)
+
+
+def read_namespace(namespace: str) -> str:
+    """Return a namespace's name from a path."""
+    try:
+        return check_namespace_name(namespace)
+    except InvalidNameError as exc:
+        raise NotFoundError(f"There is no namespace “{shorten(namespace)}”, or you may not see it.") from exc
 
 
 def read_names(namespace: str, environment: str) -> tuple[str, str]:

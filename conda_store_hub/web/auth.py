@@ -34,7 +34,7 @@ class HubAuthenticator(LoggingConfigurable):
     """Recognises who asks: through the Hub's OAuth for browsers, through its tokens and ours for programs."""
 
     cache_max_age = Int(
-        60,
+        55,
         min=1,
         help="""Seconds for which the Hub's answer about a token or a user is kept: as long may a revoked one still
         read. Before something is deleted, shared or administered the Hub is always asked.""",
@@ -72,16 +72,18 @@ class HubAuthenticator(LoggingConfigurable):
         self._touching: set[asyncio.Task[None]] = set()
         self._meeting = asyncio.Lock()
 
-    async def identify(self, handler: RequestHandler, db: Database, *, fresh: bool = False) -> Identity:
+    async def identify(
+        self, handler: RequestHandler, db: Database, *, fresh: bool = False, again: bool = False
+    ) -> Identity:
         """Return who sent a request; ANONYMOUS if nobody who is known, or a cookie without its XSRF token.
 
-        `fresh`: what the Hub said a moment ago does not count. Raises ForbiddenError for who may not use this service,
-        HubUnavailableError when the Hub does not answer.
+        `fresh`: what the Hub said a moment ago does not count. `again`: nor what was found out for this request.
+        Raises ForbiddenError for who may not use this service, HubUnavailableError when the Hub does not answer.
         """
         token = _find_token(handler)
         found = None if token is None else await self._find_own(token, db, fresh=fresh)
         if found is None and (token is None or not token.startswith(tokens.PREFIX)):
-            found = await self._find_hub_user(handler, fresh=fresh)
+            found = await self._find_hub_user(handler, fresh=fresh, again=again)
         source = handler.request.remote_ip or ""
         return replace(found or ANONYMOUS, anyone=self.allow_anonymous, source=source)
 
@@ -131,8 +133,8 @@ class HubAuthenticator(LoggingConfigurable):
 
     # Users and services of the Hub
 
-    async def _find_hub_user(self, handler: RequestHandler, *, fresh: bool) -> Identity | None:
-        user = await self.hub.find_user(handler, fresh=fresh)
+    async def _find_hub_user(self, handler: RequestHandler, *, fresh: bool, again: bool) -> Identity | None:
+        user = await self.hub.find_user(handler, fresh=fresh, again=again)
         if user is None:
             return None
         if not self.hub.lets_in(user):
@@ -180,6 +182,11 @@ class HubAuthenticator(LoggingConfigurable):
                 _make_room(self._known)
                 self._known[identity] = time.monotonic()
         return identity
+
+    async def find_user_id(self, db: Database, name: str) -> int | None:
+        """Return this service's number of the user whom the Hub calls `name`; None if it has none of that name."""
+        person = await self.hub.find_person(name, fresh=True)
+        return None if person is None else await db.write(users.meet, person.name, person.created)
 
     async def _meet(self, db: Database, name: str, credential: str) -> int:
         known = self._met.get((credential, name))

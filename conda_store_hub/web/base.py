@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -37,6 +38,7 @@ Q = TypeVar("Q", bound=Query)
 
 MAX_BODY = 1_500_000
 _RETRY_SECONDS = 5
+_STAY_SECONDS = 1.0
 SERVER_FAULT = 500
 _ALLOWED = {"GET": ("GET", "HEAD")}
 
@@ -66,6 +68,7 @@ class BaseHandler(RequestHandler):
     """A handler; how it says that something went wrong is its kind's."""
 
     identity: Identity = ANONYMOUS
+    _identified = 0.0
 
     @property
     def services(self) -> Services:
@@ -114,15 +117,28 @@ class BaseHandler(RequestHandler):
         """Where the service writes what its administrators should know."""
         return self.services.auth.log
 
-    async def identify(self, *, fresh: bool = False) -> Identity:
-        """Find out who sent this, and remember it; `fresh`: by the Hub's word of now."""
-        self.identity = await self.services.auth.identify(self, self.services.db, fresh=fresh)
+    async def identify(self, *, fresh: bool = False, again: bool = False) -> Identity:
+        """Find out who sent this, and remember it; `fresh`: by the Hub's word of now, `again`: once more."""
+        self.identity = await self.services.auth.identify(self, self.services.db, fresh=fresh, again=again)
+        self._identified = time.monotonic()
         return self.identity
 
     @property
     def has_session_cookie(self) -> bool:
         """Whether a browser that was logged in sent this, whatever its cookie is worth now."""
         return self.get_cookie(self.services.auth.environment.cookie_name) is not None
+
+    async def stay(self) -> None:
+        """Find out once more who asks, on behalf of somebody who stays connected, at most once a second.
+
+        Raises NotAuthenticatedError when nobody is known any more by what they came with.
+        """
+        if time.monotonic() - self._identified < _STAY_SECONDS:
+            return
+        before, after = self.identity, await self.identify(again=True)
+        if before.authenticated and not after.authenticated:
+            raise NotAuthenticatedError
+        await self.welcome()
 
     async def welcome(self) -> None:
         """See to it that who asks has their namespaces; the database has to be ready."""
@@ -191,7 +207,7 @@ class ApiHandler(BaseHandler):
         await self.welcome()
 
     def _is_for_everybody(self, operation: Operation) -> bool:
-        return operation.anonymous or (operation.shareable and self.services.auth.allow_anonymous)
+        return operation.anonymous or (operation.is_shareable and self.services.auth.allow_anonymous)
 
     def _tried_to_log_in(self) -> bool:
         """Tell whether there is a token or a cookie, which is worth nothing when nobody is known by it."""

@@ -16,6 +16,7 @@ from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError
 from conda_store_hub.services import builds, changes
 from conda_store_hub.services.builds import LogSlice
 from conda_store_hub.services.changes import build_topic
+from conda_store_hub.services.tokens import rights_topics
 from conda_store_hub.web.base import BaseHandler
 
 _QUIET_SECONDS = 25.0  # after which a comment says that the line is alive
@@ -76,7 +77,8 @@ class LiveLog:
         """Send the log from byte `offset` on, and what else happens, until its end."""
         services = self._handler.services
         # Watched before it is read, so that nothing is missed between the two.
-        with services.changes.watch(build_topic(self._build_id)) as self._news:
+        topics = (build_topic(self._build_id), *rights_topics(self._handler.identity))
+        with services.changes.watch(*topics) as self._news:
             part = await services.db.read(builds.read_log, self._handler.identity, self._build_id, offset)
             self._begin()
             with contextlib.suppress(StreamClosedError):
@@ -129,7 +131,10 @@ class LiveLog:
             return None
         self._news.clear()
         try:
-            return await self._handler.services.db.read(builds.peek_log, self._build_id, offset)
+            await self._handler.stay()
+            return await self._handler.services.db.read(
+                builds.follow_log, self._handler.identity, self._build_id, offset
+            )
         except CondaStoreHubError as exc:
             self._handler.log.warning("a live log broke off: %s", exc.detail or exc.message)
             return None

@@ -151,13 +151,17 @@ class Hub:
                 self._oauth = make_oauth(self.environment, self._cache_seconds)
         return self._oauth
 
-    async def find_user(self, handler: RequestHandler, *, fresh: bool) -> HubUser | None:
+    async def find_user(self, handler: RequestHandler, *, fresh: bool, again: bool) -> HubUser | None:
         """Return who sent a request; None if nobody the Hub knows, or a cookie without its XSRF token.
 
-        `fresh`: the Hub is asked even if it answered about this token a moment ago.
+        `fresh`: the Hub is asked even if it answered about this token a moment ago. `again`: what the library remembers
+        of this request does not count.
         """
         oauth = await self.get_oauth()
-        from conda_store_hub.web.oauth import FAILURES, asked_anew
+        from conda_store_hub.web.oauth import FAILURES, asked_anew, forget_user
+
+        if again:
+            forget_user(handler)
 
         try:
             with asked_anew(wanted=fresh):

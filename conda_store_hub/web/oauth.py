@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # What asking the Hub can end in; a time-out is an OSError, an answer that is not what it should be a ValueError.
 FAILURES: tuple[type[Exception], ...] = (HTTPError, aiohttp.ClientError, OSError, ValueError)
 _REFUSED_SECONDS = 5
+_REMEMBERED = "_cached_hub_user"  # the attribute by which the library asks once a request
 
 
 _anew: ContextVar[bool] = ContextVar("_anew", default=False)
@@ -35,6 +36,12 @@ def asked_anew(*, wanted: bool) -> Generator[None]:
         yield
     finally:
         _anew.reset(before)
+
+
+def forget_user(handler: RequestHandler) -> None:
+    """Have the library look again who sent a request."""
+    if hasattr(handler, _REMEMBERED):
+        delattr(handler, _REMEMBERED)
 
 
 class _Answers(_ExpiringDict):

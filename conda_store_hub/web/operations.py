@@ -68,6 +68,11 @@ class Operation:
     description: str = ""
 
     @property
+    def is_shareable(self) -> bool:
+        """Whether who is not logged in may be shown what was shared with everybody, where the site allows that."""
+        return self.shareable or (self.needs is not None and self.needs in PERMISSIONS[Role.VIEWER])
+
+    @property
     def asks_anew(self) -> bool:
         """Whether the Hub's word of a moment ago is not enough: for what takes more than a developer it never is."""
         return self.fresh or (self.needs is not None and self.needs not in PERMISSIONS[Role.DEVELOPER])

@@ -12,11 +12,14 @@ from tornado.routing import Router
 from tornado.web import Application, RequestHandler
 
 from conda_store_hub.web import (
+    api_audit,
     api_builds,
     api_description,
     api_environments,
     api_kernels,
+    api_members,
     api_namespaces,
+    api_tokens,
     files,
     forms,
     guide,
@@ -39,6 +42,8 @@ class Rule:
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
+_NAMESPACE = "api/v1/namespace/{namespace}/"
+_ENVIRONMENT = "api/v1/environment/{namespace}/{name}/"
 _BUILD = "api/v1/build/{build_id}/"
 
 ROUTES = (
@@ -46,10 +51,23 @@ ROUTES = (
     Route("api/v1/", api_namespaces.VersionHandler),
     Route("api/v1/openapi.json", api_description.DescriptionHandler),
     Route("api/v1/permission/", api_namespaces.PermissionHandler),
+    Route("api/v1/usage/", api_namespaces.UsageHandler),
+    Route("api/v1/token/", api_tokens.TokensHandler),
+    Route("api/v1/token/{token_id}/", api_tokens.TokenHandler),
+    Route("api/v1/audit/", api_audit.AuditHandler),
     Route("api/v1/namespace/", api_namespaces.NamespacesHandler),
+    Route(_NAMESPACE, api_namespaces.NamespaceHandler),
+    Route(f"{_NAMESPACE}metadata", api_namespaces.MetadataHandler),
+    Route(f"{_NAMESPACE}restore/", api_namespaces.RestoreHandler),
+    Route(f"{_NAMESPACE}member/", api_members.NamespaceMembersHandler),
+    Route(f"{_NAMESPACE}member/{{member_id}}/", api_members.NamespaceMemberHandler),
+    Route(f"{_NAMESPACE}roles", api_members.RolesHandler),
+    Route(f"{_NAMESPACE}role", api_members.RoleHandler),
     Route("api/v1/environment/", api_environments.EnvironmentsHandler),
     Route("api/v2/environment/", api_environments.EnvironmentsByCursorHandler),
-    Route("api/v1/environment/{namespace}/{name}/", api_environments.EnvironmentHandler),
+    Route(_ENVIRONMENT, api_environments.EnvironmentHandler),
+    Route(f"{_ENVIRONMENT}member/", api_members.EnvironmentMembersHandler),
+    Route(f"{_ENVIRONMENT}member/{{member_id}}/", api_members.EnvironmentMemberHandler),
     Route("api/v1/specification/", api_environments.SpecificationHandler),
     Route("api/v1/build/", api_builds.BuildsHandler),
     Route(_BUILD, api_builds.BuildHandler),
