@@ -177,10 +177,15 @@ class SubmitSpecification(Wire):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     specification: str
+    """An `environment.yaml` as text, at most 1 MB."""
     namespace: str | None = None
+    """Where the environment is or will be; without it, in the namespace of who asks."""
     is_lockfile: bool = False
+    """conda-store's; lockfiles cannot be submitted yet."""
     environment_name: str | None = None
+    """For a specification without `name:`; it must not have another one."""
     environment_description: str | None = None
+    """Instead of the specification's `description:`; at most 4000 characters."""
 
 
 class BuildId(Wire):
@@ -193,7 +198,9 @@ class ActivateBuild(Wire):
     """`PUT /api/v1/environment/{ns}/{name}/`."""
 
     build_id: int | None = None
+    """The build to make the active one: a completed one of this environment."""
     description: str | None = None
+    """A new description, at most 4000 characters."""
 
 
 class KernelView(Wire):

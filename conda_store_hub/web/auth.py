@@ -72,11 +72,6 @@ class HubEnvironment:
             client_ca=variables.get("JUPYTERHUB_SSL_CLIENT_CA", ""),
         )
 
-    @property
-    def cookie_name(self) -> str:
-        """The cookie of a session, as the Hub's library names it."""
-        return f"__Host-{self.client_id}" if self.cookie_host_prefix else self.client_id
-
     def hub_page(self, path: str) -> str:
         """Return the address of a page of the Hub, as a browser must ask for it."""
         return f"{self.host}{self.base_url}hub/{path}"
