@@ -35,6 +35,7 @@ from conda_store_hub.storage.base import LocalArtifactStore
 from conda_store_hub.storage.secrets import ensure_secret
 from conda_store_hub.web.auth import HubAuthenticator
 from conda_store_hub.web.base import Readiness, Services
+from conda_store_hub.web.predefined import AuthenticationBackend
 from conda_store_hub.web.routes import make_application
 
 CONFIG_FILE = "conda_store_hub_config.py"
@@ -46,7 +47,7 @@ class Command(Application):
     """A command that reads the service's configuration file."""
 
     version = __version__
-    classes = [CondaStore, HubAuthenticator, LocalExecutor]  # noqa: RUF012 - traitlets' way
+    classes = [CondaStore, HubAuthenticator, AuthenticationBackend, LocalExecutor]  # noqa: RUF012 - traitlets' way
     config_file = Unicode(CONFIG_FILE, help="The service's configuration file.").tag(config=True)
     aliases = {"config": "Command.config_file", "log-level": "Application.log_level"}  # noqa: RUF012
 
@@ -157,7 +158,7 @@ class Serve(Command):
         if isinstance(started, Janitor):
             await executor.stop()
             await started.stop()
-        await services.hub.close()
+        await services.auth.close()
         services.db.close()
         if isinstance(started, Exception):
             raise started
@@ -169,7 +170,7 @@ class Serve(Command):
             changes=changes,
             data=self.store.data,
             rules=self.store.build_rules(executor.find_refusal()),
-            hub=HubAuthenticator(parent=self),
+            auth=HubAuthenticator(parent=self, pepper=ensure_secret(self.store.data, "pepper")),
             readiness=Readiness(),
         )
 

@@ -129,6 +129,12 @@ class ConflictError(CondaStoreHubError):
     exit_code = 6
 
 
+class InUseError(ConflictError):
+    """Something here is in use."""
+
+    code = "in-use"
+
+
 class GoneError(CondaStoreHubError):
     """This was deleted."""
 

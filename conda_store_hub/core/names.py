@@ -27,6 +27,7 @@ _ENVIRONMENT = re.compile(ENVIRONMENT_PATTERN)
 _BUILD_KEY = re.compile(r"([0-9a-f]{64})-(\d{8})-(\d{6})-(\d{6})-(\d+)-(.+)")
 _RESERVED = frozenset({"default", "shared", "filesystem", "conda-store-dynamic"})
 _GROUP_PREFIX = "group."
+_MOST_NAMESAKES = 20
 
 
 class NamespaceKind(StrEnum):
@@ -65,21 +66,26 @@ def shorten(name: str) -> str:
 
 def namespace_name(kind: NamespaceKind, hub_name: str) -> str:
     """Return the name that a user's or group's namespace has when nothing stands in its way."""
+    return list_namespace_names(kind, hub_name)[0]
+
+
+def list_namespace_names(kind: NamespaceKind, hub_name: str) -> list[str]:
+    """Return the names that the namespace of a user or group may get, the best first.
+
+    `SLUG-xxxxxxxx` is for a Hub name that does not fit, is reserved, or is taken; the last ones are for when that is
+    taken too, by a namespace that was sealed.
+    """
     plain = _GROUP_PREFIX + hub_name if kind is NamespaceKind.GROUP else hub_name
     fits = len(plain) <= MAX_NAMESPACE and _NAMESPACE.fullmatch(plain) is not None
-    if not fits or (kind is NamespaceKind.USER and _is_reserved(plain)):
-        return fallback_namespace_name(kind, hub_name)
-    return plain
+    usable = fits and not (kind is NamespaceKind.USER and is_reserved(plain))
+    slug = "-".join(re.findall(r"[a-z0-9]+", hub_name.lower()))[:40].strip("-") or str(kind)
+    salts = ("", *(f"#{number}" for number in range(1, _MOST_NAMESAKES)))
+    digests = (hashlib.sha256(f"{kind}{hub_name}{salt}".encode()).hexdigest()[:8] for salt in salts)
+    return [*([plain] if usable else []), *(f"{slug}-{digest}" for digest in digests)]
 
 
-def fallback_namespace_name(kind: NamespaceKind, hub_name: str) -> str:
-    """Return `SLUG-xxxxxxxx` for a Hub name that does not fit, is reserved, or is taken."""
-    slug = "-".join(re.findall(r"[a-z0-9]+", hub_name.lower()))[:40].strip("-")
-    digest = hashlib.sha256(f"{kind}{hub_name}".encode()).hexdigest()[:8]
-    return f"{slug or kind}-{digest}"
-
-
-def _is_reserved(name: str) -> bool:
+def is_reserved(name: str) -> bool:
+    """Tell whether a name is for the service itself, or of the form that groups have."""
     return name in _RESERVED or name.startswith(_GROUP_PREFIX)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
+from conda_store_hub.core.audit import AuditAction
+from conda_store_hub.core.permissions import Permission, Role, SubjectKind
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
 
 T = TypeVar("T")
@@ -16,6 +18,26 @@ class Wire(BaseModel):
     """A frozen value of the wire."""
 
     model_config = ConfigDict(frozen=True)
+
+
+#: A value of JSON, however deep.
+Json = JsonValue
+
+
+def _require_zone(when: datetime) -> datetime:
+    """Take a time without a zone for UTC, as conda-store's clients mean it."""
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_require_zone)]
+
+
+def _editor_is_developer(role: object) -> object:
+    """Take conda-store's newer name of the role for the older one."""
+    return Role.DEVELOPER if role == "editor" else role
+
+
+RoleName = Annotated[Role, BeforeValidator(_editor_is_developer)]
 
 
 class Answer(Wire, Generic[T]):
@@ -74,6 +96,176 @@ class Namespace(Wire):
     name: str
     kind: str
     hub_name: str | None = None
+
+
+class Usage(Wire):
+    """What a namespace holds; the keys are conda-store's. `storage` is bytes that would be free if all of it went."""
+
+    num_environments: int
+    num_builds: int
+    storage: int
+
+
+class UsagePage(Answer[dict[str, Usage]]):
+    """`GET /api/v1/usage/`: by namespace, a page of namespaces at a time."""
+
+    page: int
+    size: int
+    count: int
+
+
+class NamespaceSummary(Namespace):
+    """A namespace in lists."""
+
+    environments: int
+    """How many environments it has."""
+
+
+class NamespaceDetails(Namespace):
+    """A namespace in full, and what who asks may do in it."""
+
+    metadata_: dict[str, Json]
+    created_on: datetime
+    sealed: bool
+    """Whether its owner's Hub name is somebody else's now: then it is the administrators' alone."""
+    role: Role | None
+    permissions: list[Permission]
+    usage: Usage
+
+
+class ChangeNamespace(Wire):
+    """`PUT /api/v1/namespace/{ns}/`."""
+
+    metadata: dict[str, Json] | None = None
+    role_mappings: dict[str, list[str]] | None = None
+    """conda-store's first way to share; refused, with the address of the members."""
+
+
+class RestoreNamespace(Wire):
+    """`PUT /api/v1/namespace/{ns}/restore/`; `name` where the old one is taken."""
+
+    name: str | None = None
+
+
+# Who may
+
+
+class Member(Wire):
+    """Who has a role on a namespace or an environment; `id` is None where that follows from whose it is."""
+
+    id: int | None = None
+    subject: SubjectKind
+    name: str | None = None
+    """The Hub's name of the user or the group."""
+    role: Role
+    expires_on: datetime | None = None
+    granted_by: str | None = None
+    created_on: datetime | None = None
+
+
+class GrantRole(Wire):
+    """`PUT …/member/`: give a role, or change it."""
+
+    subject: SubjectKind
+    name: str | None = Field(default=None, min_length=1, max_length=255)
+    """The Hub's name of the user or the group, to the letter."""
+    role: Role
+    expires_on: Moment | None = None
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Self:
+        if (self.name is None) is (self.subject in (SubjectKind.USER, SubjectKind.GROUP)):
+            raise ValueError("`name` belongs to the subjects `user` and `group`, and to no other")
+        return self
+
+
+class RoleMapping(Wire):
+    """conda-store's second way to share: a role for those whose namespace `other_namespace` is."""
+
+    other_namespace: str
+    role: RoleName
+
+
+class RoleMappingOf(Wire):
+    """Which of them is meant."""
+
+    other_namespace: str
+
+
+class RoleMappingView(Wire):
+    """One of them."""
+
+    id: int
+    namespace: str
+    other_namespace: str
+    role: Role
+
+
+class MakeToken(Wire):
+    """`POST /api/v1/token/`: conda-store's fields, and ours: a label, and namespaces with a role."""
+
+    label: str = Field(default="", max_length=100)
+    namespaces: list[str] | None = Field(default=None, max_length=100)
+    """What it is for; None is everything that its owner has."""
+    role: RoleName = Role.VIEWER
+    expiration: Moment | None = None
+    exp: Moment | None = None
+    """The same, as conda-store's released client says it."""
+    primary_namespace: str | None = None
+    role_bindings: dict[str, list[RoleName]] | None = Field(default=None, max_length=1000)
+    """`NAMESPACE/*` or `NAMESPACE/ENVIRONMENT`, each with its roles; instead of `namespaces` and `role`."""
+
+
+class NewToken(Wire):
+    """A token that was just made: its text is shown this once."""
+
+    token: str
+    id: int
+
+
+class TokenScope(Wire):
+    """What a token is limited to: `*/*`, `NAMESPACE/*` or `NAMESPACE/ENVIRONMENT`, and with which role at most."""
+
+    on: str
+    role: Role
+
+
+class TokenView(Wire):
+    """A token without its text; `hint` is how that ends."""
+
+    id: int
+    label: str
+    user: str
+    hint: str
+    scopes: list[TokenScope]
+    created_on: datetime
+    expires_on: datetime | None = None
+    last_used_on: datetime | None = None
+    last_used_from: str | None = None
+    expired: bool = False
+
+
+class AuditEntry(Wire):
+    """Who did what when, to what, from where."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: int
+    at: datetime
+    action: AuditAction
+    actor: str | None
+    via: str
+    source: str
+    namespace: str | None = None
+    environment: str | None = None
+    build_id: int | None = None
+    detail: str = ""
+
+
+class AuditPage(Answer[list[AuditEntry]]):
+    """A page of the audit trail, the newest first; ask again with `before` until `data` is empty."""
+
+    before: int | None = None
 
 
 class SpecificationView(Wire):

@@ -1,4 +1,4 @@
-"""The statements about namespaces, environments and builds, each with a name; who may see what."""
+"""The statements about namespaces, environments and builds, each with a name."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from typing import TypeVar
 from sqlalchemy import (
     CursorResult,
     Select,
-    and_,
+    case,
     func,
     literal,
     or_,
     select,
-    true,
     tuple_,
     update,
 )
 from sqlalchemy.orm import Session, contains_eager, selectinload
-from sqlalchemy.sql.elements import ColumnElement
 
 from conda_store_hub.core.names import NamespaceKind
-from conda_store_hub.core.permissions import Identity
+from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db.tables import (
     Build,
@@ -30,46 +28,72 @@ from conda_store_hub.db.tables import (
     Namespace,
     Specification,
 )
+from conda_store_hub.db.visibility import allows_in_namespace, allows_on_environment
 
 R = TypeVar("R")
 
 COUNT_LIMIT = 10_000
-
-# Who sees what: `core.permissions.role_in` as a condition; a test compares the two over a generated matrix.
-
-
-def visible_to(identity: Identity) -> ColumnElement[bool]:
-    """Return the condition on Namespace under which `identity` has any role in it."""
-    if not identity.authenticated:
-        return literal(value=False)
-    if identity.admin:
-        return true()
-    own = and_(Namespace.kind == NamespaceKind.USER, Namespace.hub_name == identity.name)
-    groups = and_(Namespace.kind == NamespaceKind.GROUP, Namespace.hub_name.in_(sorted(identity.groups)))
-    return or_(own, groups, Namespace.kind == NamespaceKind.SHARED)
-
+#: What the link on disk has to show; the partial index on links is made of the same words.
+_SHOWN_BUILD = case((Environment.deleted_at.is_(None), Environment.current_build_id))
 
 # Namespaces
 
 
 def find_namespace(session: Session, name: str) -> Namespace | None:
-    """Find a namespace by its exact name."""
-    return session.scalar(select(Namespace).where(Namespace.name == name))
+    """Find a namespace that was not deleted by its exact name."""
+    return session.scalar(select(Namespace).where(Namespace.name == name, Namespace.deleted_at.is_(None)))
+
+
+def find_deleted_namespace(session: Session, name: str, since: datetime) -> Namespace | None:
+    """Find the namespace of that name that was deleted last, and not before `since`."""
+    return session.scalar(
+        select(Namespace)
+        .where(Namespace.name == name, Namespace.deleted_at >= since)
+        .order_by(Namespace.deleted_at.desc())
+        .limit(1)
+    )
 
 
 def find_hub_namespace(session: Session, kind: NamespaceKind, hub_name: str) -> Namespace | None:
     """Find the open namespace of a Hub user or group."""
-    return session.scalar(select(Namespace).where(Namespace.kind == kind, Namespace.hub_name == hub_name))
+    return session.scalar(
+        select(Namespace).where(
+            Namespace.kind == kind,
+            Namespace.hub_name == hub_name,
+            Namespace.sealed_at.is_(None),
+            Namespace.deleted_at.is_(None),
+        )
+    )
 
 
-def select_namespaces(identity: Identity) -> Select[Namespace]:
-    """Select what `identity` may see, by name."""
-    return select(Namespace).where(visible_to(identity)).order_by(Namespace.name)
+def select_namespaces(identity: Identity, permission: Permission, now: datetime) -> Select[Namespace]:
+    """Select the namespaces in which `identity` has `permission`, by name."""
+    return select(Namespace).where(allows_in_namespace(identity, permission, now)).order_by(Namespace.name)
 
 
-def first_namespaces(session: Session, identity: Identity, limit: int) -> Sequence[Namespace]:
-    """Return the first of what `identity` may see, by name."""
-    return session.scalars(select_namespaces(identity).limit(limit)).all()
+def first_namespaces(
+    session: Session, identity: Identity, limit: int, permission: Permission, now: datetime
+) -> Sequence[Namespace]:
+    """Return the first namespaces in which `identity` has `permission`, by name."""
+    return session.scalars(select_namespaces(identity, permission, now).limit(limit)).all()
+
+
+def delete_environments(session: Session, namespace_id: int, now: datetime) -> None:
+    """Delete what a namespace has, at one moment that tells later what went with it."""
+    session.execute(
+        update(Environment)
+        .where(Environment.namespace_id == namespace_id, Environment.deleted_at.is_(None))
+        .values(deleted_at=now)
+    )
+
+
+def restore_environments(session: Session, namespace_id: int, deleted_at: datetime | None) -> None:
+    """Bring back what was deleted at that moment."""
+    session.execute(
+        update(Environment)
+        .where(Environment.namespace_id == namespace_id, Environment.deleted_at == deleted_at)
+        .values(deleted_at=None)
+    )
 
 
 # Environments
@@ -82,12 +106,18 @@ def find_environment(session: Session, namespace: str, name: str) -> Environment
         .join(Environment.namespace)
         .outerjoin(Environment.latest_build)
         .options(contains_eager(Environment.namespace), contains_eager(Environment.latest_build))
-        .where(Namespace.name == namespace, Environment.name_key == name.lower(), Environment.deleted_at.is_(None))
+        .where(
+            Namespace.name == namespace,
+            Namespace.deleted_at.is_(None),
+            Environment.name_key == name.lower(),
+            Environment.deleted_at.is_(None),
+        )
     )
 
 
 def select_environments(
     identity: Identity,
+    now: datetime,
     *,
     namespace: str | None = None,
     name: str | None = None,
@@ -104,7 +134,7 @@ def select_environments(
         .join(Environment.namespace)
         .outerjoin(Environment.latest_build)
         .options(contains_eager(Environment.namespace), contains_eager(Environment.latest_build))
-        .where(visible_to(identity), Environment.deleted_at.is_(None))
+        .where(allows_on_environment(identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None))
         .order_by(Namespace.name, Environment.name_key)
     )
     if namespace is not None:
@@ -127,15 +157,21 @@ def select_environments(
 
 
 def unlinked_environments(session: Session, after: int, limit: int) -> Sequence[Environment]:
-    """Return environments above the id `after` whose link on disk does not show their active build yet."""
+    """Return environments above the id `after` whose link on disk does not show their active build, or none, yet."""
     return session.scalars(
         select(Environment)
         .join(Environment.namespace)
         .options(contains_eager(Environment.namespace), selectinload(Environment.current_build))
-        .where(Environment.id > after, Environment.linked_build_id.is_distinct_from(Environment.current_build_id))
+        .where(Environment.id > after, Environment.linked_build_id.is_distinct_from(_SHOWN_BUILD))
         .order_by(Environment.id)
         .limit(limit)
     ).all()
+
+
+def prefix_names(session: Session, build_ids: Sequence[int]) -> dict[int, str | None]:
+    """Return the names of the prefixes of some builds."""
+    rows = session.execute(select(Build.id, Build.prefix_name).where(Build.id.in_(build_ids)))
+    return {build_id: prefix_name for build_id, prefix_name in rows}  # noqa: C416 - a row is no pair to the checker
 
 
 def set_linked(session: Session, environment_id: int, build_id: int | None) -> None:
@@ -183,6 +219,7 @@ def find_build(session: Session, build_id: int, *, full: bool = False) -> Build 
 
 def select_builds(
     identity: Identity,
+    now: datetime,
     *,
     environment_id: int | None = None,
     namespace: str | None = None,
@@ -199,7 +236,7 @@ def select_builds(
             contains_eager(Build.environment).contains_eager(Environment.namespace),
             selectinload(Build.specification),
         )
-        .where(visible_to(identity), Environment.deleted_at.is_(None))
+        .where(allows_on_environment(identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None))
         .order_by(Build.id if ascending else Build.id.desc())
     )
     if environment_id is not None:
@@ -224,13 +261,13 @@ def find_specification(session: Session, text_sha256: str) -> Specification | No
 # Kernels
 
 
-def kernel_rows(session: Session, identity: Identity) -> Sequence[tuple[str, str, Build]]:
+def kernel_rows(session: Session, identity: Identity, now: datetime) -> Sequence[tuple[str, str, Build]]:
     """Return namespace, environment and active build of what `identity` may see and compute in."""
     statement = (
         select(Namespace.name, Environment.name, Build)
         .join(Environment, Environment.namespace_id == Namespace.id)
         .join(Build, Environment.current_build_id == Build.id)
-        .where(visible_to(identity), Environment.deleted_at.is_(None))
+        .where(allows_on_environment(identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None))
         .order_by(Namespace.name, Environment.name_key)
     )
     return [(namespace, name, build) for namespace, name, build in session.execute(statement)]

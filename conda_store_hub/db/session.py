@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -17,7 +18,7 @@ from conda_store_hub.core.errors import ConfigurationError, StorageFullError, Un
 P = ParamSpec("P")
 R = TypeVar("R")
 
-HEAD = "0001"  # the newest revision under migrations/versions; a test compares
+HEAD = "0002"  # the newest revision under migrations/versions; a test compares
 
 _READERS = 4
 _BUSY_SECONDS = 10
@@ -71,7 +72,7 @@ class Database:
 
     def upgrade(self) -> None:
         """Bring the schema to this version's, in one transaction; raise when the database is from the future."""
-        with _translated(), self._engine.begin() as connection:
+        with _translated(), self._engine.connect() as connection, _unchecked(connection), connection.begin():
             if _revision(connection) != HEAD:
                 _upgrade(connection)
 
@@ -80,6 +81,23 @@ class Database:
         self._readers.shutdown()
         self._writers.shutdown()
         self._engine.dispose()
+
+
+@contextlib.contextmanager
+def _unchecked(connection: Connection) -> Generator[None]:
+    """Let a migration make a table anew under others that refer to it; outside of a transaction, or it has no effect.
+
+    As in SQLite's "Making Other Kinds Of Table Schema Changes".
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
 
 
 def _revision(connection: Connection) -> str | None:
@@ -105,6 +123,8 @@ def _upgrade(connection: Connection) -> None:
         )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if connection.dialect.name == "sqlite" and connection.execute(text("PRAGMA foreign_key_check")).first():
+        raise ConfigurationError("The upgraded database refers to what is not there; nothing was changed.")
 
 
 def _make_engine(url: str) -> Engine:

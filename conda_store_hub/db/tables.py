@@ -26,7 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.names import NamespaceKind
+from conda_store_hub.core.permissions import Role
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
 
 
@@ -79,34 +81,81 @@ class Base(DeclarativeBase):
         ArtifactType: _words(ArtifactType),
         ArtifactState: _words(ArtifactState),
         Phase: _words(Phase),
+        Role: _words(Role),
+        AuditAction: _words(AuditAction),
     }
 
 
 # Ids are never used again: AUTOINCREMENT on SQLite, sequences elsewhere.
 _KEEP_IDS = {"sqlite_autoincrement": True}
+_OPEN = "hub_name IS NOT NULL AND sealed_at IS NULL AND deleted_at IS NULL"
+#: The build that the link on disk has to show.
+_SHOWN = "CASE WHEN deleted_at IS NULL THEN current_build_id END"
 _STATUSES = ", ".join(f"'{status}'" for status in BuildStatus)
 
 
+class HubUser(Base):
+    """A person as the Hub knows them.
+
+    A name that the Hub gave to somebody new gets a new row: `replaced_at` is set on the old one, and what refers to it
+    is nobody's any more. `hub_created` is None until the Hub has told it.
+    """
+
+    __tablename__ = "hub_user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    hub_created: Mapped[datetime | None]
+    first_seen_at: Mapped[datetime]
+    replaced_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(
+            "uq_hub_user_name",
+            "name",
+            unique=True,
+            sqlite_where=text("replaced_at IS NULL"),
+            postgresql_where=text("replaced_at IS NULL"),
+        ),
+        _KEEP_IDS,
+    )
+
+
 class Namespace(Base):
-    """Who owns environments. Rights follow `kind` and `hub_name`, never `name`."""
+    """Who owns environments. Rights follow `kind` and `hub_name`, never `name`.
+
+    A sealed one belonged to somebody whose Hub name is somebody else's now. One that was deleted keeps its row and
+    its environments until the undo period is over, and its name is free.
+    """
 
     __tablename__ = "namespace"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(63), unique=True)
+    name: Mapped[str] = mapped_column(String(63))
     kind: Mapped[NamespaceKind]
     hub_name: Mapped[str | None] = mapped_column(Text)
+    about: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime]
+    sealed_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
 
     __table_args__ = (
+        Index(
+            "uq_namespace_name",
+            "name",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
         Index(
             "uq_namespace_hub",
             "kind",
             "hub_name",
             unique=True,
-            sqlite_where=text("hub_name IS NOT NULL"),
-            postgresql_where=text("hub_name IS NOT NULL"),
+            sqlite_where=text(_OPEN),
+            postgresql_where=text(_OPEN),
         ),
+        Index("ix_namespace_kind", "kind", "name"),
         _KEEP_IDS,
     )
 
@@ -116,7 +165,7 @@ class Environment(Base):
 
     A finished build activates itself only if its id is above `activation_seq`: the id of the last build that did,
     or the id of the newest build there was when somebody activated one by hand. `linked_build_id` is what the link
-    on disk shows: it follows `current_build_id`.
+    on disk shows: it follows `current_build_id`, and is None once the environment is deleted.
     """
 
     __tablename__ = "environment"
@@ -150,8 +199,8 @@ class Environment(Base):
         Index(
             "ix_environment_link",
             "id",
-            sqlite_where=text("linked_build_id IS NOT current_build_id"),
-            postgresql_where=text("linked_build_id IS DISTINCT FROM current_build_id"),
+            sqlite_where=text(f"linked_build_id IS NOT {_SHOWN}"),
+            postgresql_where=text(f"linked_build_id IS DISTINCT FROM {_SHOWN}"),
         ),
         Index("ix_environment_current_build_id", "current_build_id"),
         _KEEP_IDS,
@@ -304,3 +353,111 @@ class BuildPackage(Base):
 
     build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
     package_id: Mapped[int] = mapped_column(ForeignKey("package.id", ondelete="RESTRICT"), primary_key=True, index=True)
+
+
+# Who may do what, beyond what follows from whose a namespace is.
+
+
+class Grant(Base):
+    """A role that a subject has on a namespace, or on one environment of it; see `core.permissions.Subject`."""
+
+    __tablename__ = "role_grant"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    namespace_id: Mapped[int] = mapped_column(ForeignKey("namespace.id", ondelete="CASCADE"))
+    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="CASCADE"))
+    subject: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("hub_user.id", ondelete="CASCADE"))
+    role: Mapped[Role]
+    expires_at: Mapped[datetime | None]
+    granted_by: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+    user: Mapped[HubUser | None] = relationship(lazy="raise")
+
+    __table_args__ = (
+        Index(
+            "uq_role_grant_namespace",
+            "namespace_id",
+            "subject",
+            unique=True,
+            sqlite_where=text("environment_id IS NULL"),
+            postgresql_where=text("environment_id IS NULL"),
+        ),
+        Index(
+            "uq_role_grant_environment",
+            "environment_id",
+            "subject",
+            unique=True,
+            sqlite_where=text("environment_id IS NOT NULL"),
+            postgresql_where=text("environment_id IS NOT NULL"),
+        ),
+        Index("ix_role_grant_subject", "subject"),
+        Index("ix_role_grant_user_id", "user_id"),
+        _KEEP_IDS,
+    )
+
+
+class Token(Base):
+    """A token that a user made; only a digest of it is kept. `scopes` is what the Hub's scopes gave its maker then."""
+
+    __tablename__ = "token"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("hub_user.id", ondelete="CASCADE"), index=True)
+    label: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    hint: Mapped[str] = mapped_column(String(8))
+    scopes: Mapped[list[Any] | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    last_used_from: Mapped[str | None] = mapped_column(Text)
+    revoked_at: Mapped[datetime | None]
+
+    user: Mapped[HubUser] = relationship(lazy="raise")
+    limits: Mapped[list[TokenLimit]] = relationship(order_by="TokenLimit.id", lazy="raise")
+
+    __table_args__ = (_KEEP_IDS,)
+
+
+class TokenLimit(Base):
+    """What a token narrows its owner's rights to; without a namespace, all that they have."""
+
+    __tablename__ = "token_limit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_id: Mapped[int] = mapped_column(ForeignKey("token.id", ondelete="CASCADE"), index=True)
+    namespace_id: Mapped[int | None] = mapped_column(ForeignKey("namespace.id", ondelete="CASCADE"))
+    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="CASCADE"))
+    role: Mapped[Role]
+
+    namespace: Mapped[Namespace | None] = relationship(lazy="raise")
+    environment: Mapped[Environment | None] = relationship(lazy="raise")
+
+    __table_args__ = (_KEEP_IDS,)
+
+
+class AuditEntry(Base):
+    """Who did what when, to what, from where. Names and numbers, and no reference: it outlives what it describes."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    action: Mapped[AuditAction]
+    actor: Mapped[str | None] = mapped_column(Text)
+    via: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+    namespace_id: Mapped[int | None] = mapped_column(Integer)
+    namespace: Mapped[str | None] = mapped_column(Text)
+    environment: Mapped[str | None] = mapped_column(Text)
+    build_id: Mapped[int | None] = mapped_column(Integer)
+    detail: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (
+        Index("ix_audit_namespace", "namespace_id", "id"),
+        Index("ix_audit_actor", "actor", "id"),
+        Index("ix_audit_action", "action", "id"),
+        _KEEP_IDS,
+    )

@@ -37,8 +37,14 @@ class Links:
 
     async def _swap(self, link: Link) -> None:
         try:
-            await asyncio.to_thread(prefixes.swap_link, self._data, link.namespace, link.environment, link.prefix_name)
+            await asyncio.to_thread(self._change, link)
         except OSError as exc:
             self._log.error("the link of %s/%s cannot be made: %s", link.namespace, link.environment, exc.strerror)
         else:
             await self._db.write(work.record_link, link)
+
+    def _change(self, link: Link) -> None:
+        if link.prefix_name is None:
+            prefixes.remove_link(self._data, link.namespace, link.environment, link.shown)
+        else:
+            prefixes.swap_link(self._data, link.namespace, link.environment, link.prefix_name)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import matchspec, schemas, spec
+from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import (
     ConflictError,
     InvalidRequestError,
@@ -18,12 +19,12 @@ from conda_store_hub.core.errors import (
     PolicyRefusedError,
 )
 from conda_store_hub.core.names import BuildKey, DataDirectory, check_description, check_environment_name, shorten
-from conda_store_hub.core.permissions import Identity, Permission, is_allowed
+from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.core.spec import Entry, Specification
 from conda_store_hub.db import claims, queries, records, tables
 from conda_store_hub.db.session import announce
-from conda_store_hub.services import namespaces, views
+from conda_store_hub.services import audit, rights, views
 from conda_store_hub.services.changes import QUEUE, build_topic
 from conda_store_hub.services.rules import BuildRules
 
@@ -102,10 +103,8 @@ def submit(
     session: Session, identity: Identity, namespace: str | None, prepared: PreparedSpecification, rules: BuildRules
 ) -> int:
     """Queue a build of `prepared` and return its id; makes the environment if it is new."""
-    target = namespace or namespaces.own_namespace(session, identity) or ""
-    owner = namespaces.require(session, identity, target, Permission.ENVIRONMENT_CREATE)
     now = datetime.now(UTC)
-    environment = _ensure_environment(session, owner, prepared, now)
+    environment = _ensure_environment(session, identity, namespace, prepared, now)
     specification = _ensure_specification(session, prepared, now)
     build = tables.Build(
         environment_id=environment.id,
@@ -125,33 +124,50 @@ def submit(
     )
     environment.latest_build_id = build.id
     environment.updated_at = now
+    audit.record(
+        session,
+        identity,
+        AuditAction.BUILD_SUBMIT,
+        namespace=environment.namespace,
+        environment=environment,
+        build_id=build.id,
+    )
     announce(session, QUEUE)
     return build.id
 
 
 def _ensure_environment(
-    session: Session, owner: tables.Namespace, prepared: PreparedSpecification, now: datetime
+    session: Session, identity: Identity, namespace: str | None, prepared: PreparedSpecification, now: datetime
 ) -> tables.Environment:
-    row = queries.find_environment(session, owner.name, prepared.name)
-    if row is None:
-        row = tables.Environment(
-            namespace_id=owner.id,
-            name=prepared.name,
-            name_key=prepared.name.lower(),
-            description=prepared.description,
-            created_at=now,
-            updated_at=now,
-        )
-        session.add(row)
-        session.flush()
-    elif row.name != prepared.name:
+    """Return the environment of that name if `identity` may change it, or make it if they may make one."""
+    target = namespace or rights.find_own_namespace(session, identity) or ""
+    row = queries.find_environment(session, target, prepared.name)
+    if row is not None and rights.may(session, identity, Permission.ENVIRONMENT_UPDATE, row.namespace, row):
+        _describe_anew(row, prepared)
+        return row
+    owner = rights.require_namespace(session, identity, target, Permission.ENVIRONMENT_CREATE)
+    made = tables.Environment(
+        namespace=owner,
+        name=prepared.name,
+        name_key=prepared.name.lower(),
+        description=prepared.description,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(made)
+    session.flush()
+    audit.record(session, identity, AuditAction.ENVIRONMENT_CREATE, namespace=owner, environment=made)
+    return made
+
+
+def _describe_anew(row: tables.Environment, prepared: PreparedSpecification) -> None:
+    if row.name != prepared.name:
         raise ConflictError(
-            f"There is an environment “{shorten(row.name)}” in “{shorten(owner.name)}”;"
+            f"There is an environment “{shorten(row.name)}” in “{shorten(row.namespace.name)}”;"
             f" “{shorten(prepared.name)}” differs only in case."
         )
-    elif prepared.description:
+    if prepared.description:
         row.description = prepared.description
-    return row
 
 
 def _ensure_specification(session: Session, prepared: PreparedSpecification, now: datetime) -> tables.Specification:
@@ -191,14 +207,10 @@ def require(
 ) -> tables.Build:
     """Return a build on whose environment `identity` has `permission`."""
     row = queries.find_build(session, build_id, full=full)
-    namespace = row.environment.namespace if row else None
-    if (
-        row is None
-        or namespace is None
-        or not is_allowed(identity, Permission.ENVIRONMENT_READ, namespace.kind, namespace.hub_name)
-    ):
-        raise NotFoundError(f"There is no build {build_id}, or you may not see it.")
-    namespaces.require(session, identity, namespace.name, permission)
+    words = f"There is no build {build_id}, or you may not see it."
+    if row is None or row.environment.deleted_at is not None:
+        raise rights.hidden(identity, words)
+    rights.require_row(session, identity, row.environment, permission, words)
     return row
 
 
@@ -225,6 +237,7 @@ def list_builds(
     """Return a page of builds that `identity` may see, the newest first, and the count."""
     statement = queries.select_builds(
         identity,
+        datetime.now(UTC),
         environment_id=environment_id,
         namespace=namespace,
         name=name,
@@ -305,15 +318,28 @@ def _start_of_character(text: bytes, at: int) -> int:
 def cancel(session: Session, identity: Identity, build_id: int) -> None:
     """Ask for the end of a build: a queued one ends now, a running one when its runner sees it."""
     row = require(session, identity, build_id, Permission.BUILD_CANCEL)
+    if row.status not in (BuildStatus.QUEUED, BuildStatus.BUILDING):
+        raise ConflictError(f"Build {build_id} is {row.status}: there is nothing to cancel.")
+    end(session, identity, row)
+    audit.record(
+        session,
+        identity,
+        AuditAction.BUILD_CANCEL,
+        namespace=row.environment.namespace,
+        environment=row.environment,
+        build_id=row.id,
+    )
+
+
+def end(session: Session, identity: Identity, row: tables.Build) -> None:
+    """End a build that is queued, or have its runner end it."""
     if row.status is BuildStatus.QUEUED:
         row.status = BuildStatus.CANCELED
         row.status_info = f"Cancelled by {identity.name} while it was queued."
         row.ended_on = datetime.now(UTC)
         row.log_complete = True
-    elif row.status is BuildStatus.BUILDING:
+    else:
         row.cancel_requested = True
         row.status_info = f"Cancelled by {identity.name}."
-    else:
-        raise ConflictError(f"Build {build_id} is {row.status}: there is nothing to cancel.")
-    announce(session, build_topic(build_id))
+    announce(session, build_topic(row.id))
     announce(session, QUEUE)

@@ -22,6 +22,11 @@ def kernels_topic(namespace_id: int) -> str:
     return f"kernels:{namespace_id}"
 
 
+def rights_topic(subject: str) -> str:
+    """Return the topic of what a subject of grants may do."""
+    return f"rights:{subject}"
+
+
 class Changes:
     """The announcements of one process; bound to the event loop that made it."""
 

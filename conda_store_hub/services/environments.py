@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
+from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, NotFoundError
 from conda_store_hub.core.names import DataDirectory, check_description, shorten
 from conda_store_hub.core.permissions import Identity, Permission
@@ -14,17 +15,8 @@ from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Environment
-from conda_store_hub.services import builds, namespaces, views
+from conda_store_hub.services import audit, builds, rights, views
 from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic
-
-
-def require(session: Session, identity: Identity, namespace: str, name: str, permission: Permission) -> Environment:
-    """Return an environment on which `identity` has `permission`."""
-    namespaces.require(session, identity, namespace, permission)
-    row = queries.find_environment(session, namespace, name)
-    if row is None:
-        raise NotFoundError(f"There is no environment “{shorten(namespace)}/{shorten(name)}”, or you may not see it.")
-    return row
 
 
 def list_environments(
@@ -39,7 +31,9 @@ def list_environments(
     status: BuildStatus | None = None,
 ) -> tuple[list[schemas.Environment], int]:
     """Return a page of what `identity` may see, by namespace and name, and the count."""
-    statement = queries.select_environments(identity, namespace=namespace, name=name, search=search, status=status)
+    statement = queries.select_environments(
+        identity, datetime.now(UTC), namespace=namespace, name=name, search=search, status=status
+    )
     rows, count = queries.page_of(session, statement, page=page, size=size)
     return [views.environment(row) for row in rows], count
 
@@ -57,7 +51,7 @@ def list_after(
 ) -> tuple[list[schemas.Environment], int]:
     """Return what follows the namespace and environment `after`, and how many that is with those on this page."""
     statement = queries.select_environments(
-        identity, namespace=namespace, name=name, search=search, status=status, after=after
+        identity, datetime.now(UTC), namespace=namespace, name=name, search=search, status=status, after=after
     )
     rows, count = queries.page_of(session, statement, page=1, size=size)
     return [views.environment(row) for row in rows], count
@@ -67,7 +61,7 @@ def get_environment(
     session: Session, identity: Identity, namespace: str, name: str, *, data: DataDirectory
 ) -> schemas.Environment:
     """Return one environment with its active build."""
-    row = require(session, identity, namespace, name, Permission.ENVIRONMENT_READ)
+    row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_READ)
     current = row.current_build_id
     build = builds.get_build(session, identity, current, data=data) if current else None
     return views.environment(row, build)
@@ -81,12 +75,18 @@ def update(
     change: schemas.ActivateBuild,
 ) -> None:
     """Activate a finished build of the environment, or change its description."""
-    row = require(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
+    row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
     if change.description is not None:
         row.description = check_description(change.description)
         row.updated_at = datetime.now(UTC)
+        _record(session, identity, AuditAction.ENVIRONMENT_UPDATE, row, None)
     if change.build_id is not None:
         _activate(session, row, change.build_id)
+        _record(session, identity, AuditAction.ENVIRONMENT_ACTIVATE, row, change.build_id)
+
+
+def _record(session: Session, identity: Identity, action: AuditAction, row: Environment, build_id: int | None) -> None:
+    audit.record(session, identity, action, namespace=row.namespace, environment=row, build_id=build_id)
 
 
 def _activate(session: Session, row: Environment, build_id: int) -> None:

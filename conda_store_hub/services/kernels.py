@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.names import DataDirectory, KernelName
-from conda_store_hub.core.permissions import Identity
+from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import Kernel
-from conda_store_hub.db import queries
+from conda_store_hub.db import people, queries
 from conda_store_hub.db.tables import Build
-from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic
+from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic, rights_topic
+from conda_store_hub.services.tokens import token_topic
 
 _MOST_NAMESPACES = 1000
 
@@ -31,7 +33,7 @@ def list_kernels(session: Session, identity: Identity, *, data: DataDirectory) -
     """Return the kernels of every active build that `identity` may see, one a kernel spec in its prefix."""
     kernels = [
         view
-        for namespace, environment, build in queries.kernel_rows(session, identity)
+        for namespace, environment, build in queries.kernel_rows(session, identity, datetime.now(UTC))
         for view in _views(namespace, environment, build, data)
     ]
     digest = hashlib.sha256(repr([view.model_dump() for view in kernels]).encode()).hexdigest()[:32]
@@ -41,8 +43,17 @@ def list_kernels(session: Session, identity: Identity, *, data: DataDirectory) -
 def _topics(session: Session, identity: Identity) -> tuple[str, ...]:
     if identity.admin:
         return (ALL_KERNELS,)
-    visible = queries.first_namespaces(session, identity, _MOST_NAMESPACES)
-    return tuple(kernels_topic(row.id) for row in visible)
+    now = datetime.now(UTC)
+    visible = queries.first_namespaces(session, identity, _MOST_NAMESPACES, Permission.ENVIRONMENT_READ, now)
+    shared = people.granted_environments(session, identity, now, _MOST_NAMESPACES)
+    places = {row.id for row in visible} | {row.namespace_id for row in shared}
+    return (*map(kernels_topic, sorted(places)), *rights_topics(identity))
+
+
+def rights_topics(identity: Identity) -> list[str]:
+    """Return the topics whose announcement may change what somebody may do."""
+    token = [] if identity.token_id is None else [token_topic(identity.token_id)]
+    return [rights_topic(subject) for subject in (*identity.subjects, *token)]
 
 
 def _views(namespace: str, environment: str, build: Build, data: DataDirectory) -> list[schemas.KernelView]:

@@ -1,101 +1,139 @@
-"""Namespaces: who has which, and what one may do in them."""
+"""Namespaces: create, describe, list, change, delete and restore."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
-from conda_store_hub.core.errors import ConflictError, ForbiddenError, NotAuthenticatedError, NotFoundError
-from conda_store_hub.core.names import NamespaceKind, fallback_namespace_name, namespace_name, shorten
-from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission, role_in
-from conda_store_hub.db import queries
+from conda_store_hub.core.audit import AuditAction
+from conda_store_hub.core.errors import ConflictError, InUseError, InvalidNameError, InvalidRequestError
+from conda_store_hub.core.names import NamespaceKind, check_namespace_name, is_reserved, shorten
+from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission
+from conda_store_hub.db import queries, usage
+from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Namespace
-from conda_store_hub.services import views
+from conda_store_hub.services import audit, builds, rights, views
+from conda_store_hub.services.changes import ALL_KERNELS
 
+UNDO = timedelta(days=7)
+MOST_ABOUT = 10_000
 _MOST_SHOWN = 500
+_MOST_ENDED = 1_000
 
 
-def ensure_for(session: Session, identity: Identity) -> None:
-    """Make the namespaces that `identity` has by its Hub name and groups; idempotent."""
-    if identity.name is not None:
-        _ensure(session, NamespaceKind.USER, identity.name)
-    for group in sorted(identity.groups):
-        _ensure(session, NamespaceKind.GROUP, group)
-
-
-def _ensure(session: Session, kind: NamespaceKind, hub_name: str) -> None:
-    if queries.find_hub_namespace(session, kind, hub_name) is not None:
-        return
-    names = (namespace_name(kind, hub_name), fallback_namespace_name(kind, hub_name))
-    free = next((name for name in names if queries.find_namespace(session, name) is None), None)
-    if free is None:
-        raise ConflictError(f"There is no free name for the namespace of the {kind} “{shorten(hub_name)}”.")
-    session.add(Namespace(name=free, kind=kind, hub_name=hub_name, created_at=datetime.now(UTC)))
+def create(session: Session, identity: Identity, name: str) -> schemas.Namespace:
+    """Make a shared namespace; only who administers all may."""
+    rights.require_service(identity, Permission.NAMESPACE_CREATE)
+    check_namespace_name(name)
+    if is_reserved(name):
+        raise InvalidNameError(f"“{name}” is a name that the service keeps for itself; choose another.")
+    _require_free(session, name)
+    row = Namespace(name=name, kind=NamespaceKind.SHARED, about={}, created_at=datetime.now(UTC))
+    session.add(row)
     session.flush()
+    audit.record(session, identity, AuditAction.NAMESPACE_CREATE, namespace=row)
+    announce(session, ALL_KERNELS)
+    return views.namespace(row)
 
 
-def require(session: Session, identity: Identity, name: str, permission: Permission) -> Namespace:
-    """Return a namespace in which `identity` has `permission`.
-
-    A namespace one may not read is not found, so that its name stays private.
-    """
-    row = queries.find_namespace(session, name)
-    role = None if row is None else role_in(identity, row.kind, row.hub_name)
-    if row is None or role is None:
-        raise _hidden(identity, f"There is no namespace “{shorten(name)}”, or you may not see it.")
-    if permission not in PERMISSIONS[role]:
-        raise ForbiddenError(f"You may read “{shorten(name)}”, but {permission} needs more than the role {role}.")
-    return row
+def _require_free(session: Session, name: str) -> None:
+    if queries.find_namespace(session, name) is not None:
+        raise ConflictError(f"There is a namespace “{shorten(name)}” already; choose another name.")
 
 
-def may(session: Session, identity: Identity, name: str, permission: Permission) -> bool:
-    """Tell whether `identity` has `permission` in a namespace; pages offer only what can be done."""
-    row = queries.find_namespace(session, name)
-    return row is not None and _may(identity, row, permission)
+def describe(session: Session, identity: Identity, name: str) -> schemas.NamespaceDetails:
+    """Return a namespace with what it holds, and what `identity` may do in it."""
+    row = rights.require_namespace(session, identity, name, Permission.NAMESPACE_READ)
+    role = rights.find_role(session, identity, row)
+    held = usage.usage_of(session, [row.id])[row.id]
+    return schemas.NamespaceDetails(
+        **dict(views.namespace(row)),
+        metadata_=row.about,
+        created_on=row.created_at,
+        sealed=row.sealed_at is not None,
+        role=role,
+        permissions=sorted(PERMISSIONS[role]) if role else [],
+        usage=views.usage(held),
+    )
 
 
-def _hidden(identity: Identity, message: str) -> NotFoundError | NotAuthenticatedError:
-    return NotFoundError(message) if identity.authenticated else NotAuthenticatedError()
+def change(session: Session, identity: Identity, name: str, about: dict[str, schemas.Json]) -> None:
+    """Replace what is noted about a namespace."""
+    row = rights.require_namespace(session, identity, name, Permission.NAMESPACE_UPDATE)
+    if len(json.dumps(about)) > MOST_ABOUT:
+        raise InvalidRequestError(f"What is noted about a namespace has at most {MOST_ABOUT} characters as JSON.")
+    row.about = dict(about)
+    audit.record(session, identity, AuditAction.NAMESPACE_UPDATE, namespace=row)
 
 
 def list_namespaces(
     session: Session, identity: Identity, *, page: int, size: int
-) -> tuple[list[schemas.Namespace], int]:
-    """Return a page of the namespaces that `identity` may see, and their count."""
-    rows, count = queries.page_of(session, queries.select_namespaces(identity), page=page, size=size)
-    return [views.namespace(row) for row in rows], count
+) -> tuple[list[schemas.NamespaceSummary], int]:
+    """Return a page of the namespaces that `identity` may see with how many environments each has, and their count."""
+    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ, datetime.now(UTC))
+    rows, count = queries.page_of(session, statement, page=page, size=size)
+    living = usage.count_environments(session, [row.id for row in rows])
+    return [views.namespace_summary(row, living.get(row.id, 0)) for row in rows], count
 
 
-def own_namespace(session: Session, identity: Identity) -> str | None:
-    """Return the name of the user's own namespace."""
-    if identity.name is None:
-        return None
-    row = queries.find_hub_namespace(session, NamespaceKind.USER, identity.name)
-    return row.name if row else None
+def list_usage(session: Session, identity: Identity, *, page: int, size: int) -> tuple[dict[str, schemas.Usage], int]:
+    """Return what the namespaces of a page hold, by name, and how many namespaces there are to see."""
+    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ, datetime.now(UTC))
+    rows, count = queries.page_of(session, statement, page=page, size=size)
+    held = usage.usage_of(session, [row.id for row in rows])
+    return {row.name: views.usage(held[row.id]) for row in rows}, count
 
 
 def list_writable(session: Session, identity: Identity) -> list[schemas.Namespace]:
     """Return the namespaces in which `identity` may create environments, its own first."""
-    rows = queries.first_namespaces(session, identity, _MOST_SHOWN)
-    may = [row for row in rows if _may(identity, row, Permission.ENVIRONMENT_CREATE)]
-    may.sort(key=lambda row: (row.hub_name != identity.name or row.kind is not NamespaceKind.USER, row.name))
-    return [views.namespace(row) for row in may]
+    own = rights.find_own_namespace(session, identity)
+    rows = queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.ENVIRONMENT_CREATE, datetime.now(UTC))
+    return [views.namespace(row) for row in sorted(rows, key=lambda row: (row.name != own, row.name))]
 
 
-def _may(identity: Identity, row: Namespace, permission: Permission) -> bool:
-    role = role_in(identity, row.kind, row.hub_name)
-    return role is not None and permission in PERMISSIONS[role]
+def delete(session: Session, identity: Identity, name: str, *, force: bool) -> schemas.Usage:
+    """Delete a namespace with all that is in it, and return what that was; for UNDO it can be brought back.
+
+    Refused while something in it is being built, unless forced; then that is cancelled.
+    """
+    row = rights.require_namespace(session, identity, name, Permission.NAMESPACE_DELETE)
+    busy = usage.busy_builds(session, row.id, _MOST_ENDED)
+    if busy and not force:
+        raise InUseError(f"“{shorten(name)}” has {len(busy)} builds queued or running: cancel them, or use force.")
+    held = usage.usage_of(session, [row.id])[row.id]
+    for build in busy:
+        builds.end(session, identity, build)
+    now = datetime.now(UTC)
+    row.deleted_at = now
+    queries.delete_environments(session, row.id, now)
+    words = f"{held.environments} environments, {held.builds} builds"
+    audit.record(session, identity, AuditAction.NAMESPACE_DELETE, namespace=row, detail=words)
+    announce(session, ALL_KERNELS)
+    return views.usage(held)
 
 
-def summarise(session: Session, identity: Identity) -> schemas.PermissionSummary:
-    """Say what `identity` may do, in conda-store's shape: keys hold exactly one `/`."""
-    rows = queries.first_namespaces(session, identity, _MOST_SHOWN)
-    roles = {f"{row.name}/*": role_in(identity, row.kind, row.hub_name) for row in rows}
-    return schemas.PermissionSummary(
-        authenticated=identity.authenticated,
-        primary_namespace=own_namespace(session, identity) or "default",
-        entity_permissions={key: sorted(PERMISSIONS[role]) for key, role in roles.items() if role is not None},
-        entity_roles={key: [role] for key, role in roles.items() if role is not None},
-    )
+def restore(session: Session, identity: Identity, name: str, new_name: str | None) -> schemas.Namespace:
+    """Bring back the namespace of that name which was deleted last, under another name if that one is taken."""
+    row = queries.find_deleted_namespace(session, name, datetime.now(UTC) - UNDO)
+    role = None if row is None else rights.find_role(session, identity, row)
+    if row is None or role is None or Permission.NAMESPACE_DELETE not in PERMISSIONS[role]:
+        raise rights.hidden(identity, f"There is no namespace “{shorten(name)}” that you could bring back.")
+    _require_free(session, check_namespace_name(new_name or name))
+    _require_no_successor(session, row)
+    queries.restore_environments(session, row.id, row.deleted_at)
+    row.deleted_at = None
+    row.name = new_name or name
+    session.flush()
+    audit.record(session, identity, AuditAction.NAMESPACE_RESTORE, namespace=row, detail=f"was “{name}”")
+    announce(session, ALL_KERNELS)
+    return views.namespace(row)
+
+
+def _require_no_successor(session: Session, row: Namespace) -> None:
+    """Raise while the user or the group has another namespace since: each has one."""
+    successor = queries.find_hub_namespace(session, row.kind, row.hub_name) if row.hub_name is not None else None
+    if successor is not None and row.sealed_at is None:
+        raise ConflictError(f"The {row.kind} has a new namespace since, “{successor.name}”; delete that one first.")

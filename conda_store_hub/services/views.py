@@ -2,14 +2,75 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from conda_store_hub.core import schemas
+from conda_store_hub.core.permissions import SubjectKind
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db.tables import Artifact, Build, Environment, Namespace, Package, Specification
+from conda_store_hub.db.tables import (
+    Artifact,
+    Build,
+    Environment,
+    Grant,
+    Namespace,
+    Package,
+    Specification,
+    Token,
+    TokenLimit,
+)
+from conda_store_hub.db.usage import Usage
 
 
 def namespace(row: Namespace) -> schemas.Namespace:
     """Show a namespace."""
     return schemas.Namespace(id=row.id, name=row.name, kind=row.kind, hub_name=row.hub_name)
+
+
+def namespace_summary(row: Namespace, environments: int) -> schemas.NamespaceSummary:
+    """Show a namespace in a list."""
+    return schemas.NamespaceSummary(**dict(namespace(row)), environments=environments)
+
+
+def usage(held: Usage) -> schemas.Usage:
+    """Show what a namespace holds."""
+    return schemas.Usage(num_environments=held.environments, num_builds=held.builds, storage=held.storage)
+
+
+def member(row: Grant) -> schemas.Member:
+    """Show a grant; its user is loaded. One to somebody whose name is another's now names nobody."""
+    kind = SubjectKind(row.subject.partition(":")[0])
+    user = row.user.name if row.user is not None and row.user.replaced_at is None else None
+    return schemas.Member(
+        id=row.id,
+        subject=kind,
+        name=row.subject.partition(":")[2] if kind is SubjectKind.GROUP else user,
+        role=row.role,
+        expires_on=row.expires_at,
+        granted_by=row.granted_by,
+        created_on=row.created_at,
+    )
+
+
+def token(row: Token) -> schemas.TokenView:
+    """Show a token; its user, its limits and their names are loaded."""
+    return schemas.TokenView(
+        id=row.id,
+        label=row.label,
+        user=row.user.name,
+        hint=row.hint,
+        scopes=[schemas.TokenScope(on=_scope_name(limit), role=limit.role) for limit in row.limits],
+        created_on=row.created_at,
+        expires_on=row.expires_at,
+        last_used_on=row.last_used_at,
+        last_used_from=row.last_used_from,
+        expired=row.expires_at is not None and row.expires_at <= datetime.now(UTC),
+    )
+
+
+def _scope_name(limit: TokenLimit) -> str:
+    if limit.namespace is None:
+        return "*/*"
+    return f"{limit.namespace.name}/{limit.environment.name if limit.environment else '*'}"
 
 
 def environment(row: Environment, current_build: schemas.Build | None = None) -> schemas.Environment:

@@ -26,7 +26,7 @@ from conda_store_hub.core.protocol import (
 )
 from conda_store_hub.db import claims, queries, records
 from conda_store_hub.db.session import announce
-from conda_store_hub.db.tables import Artifact, Build
+from conda_store_hub.db.tables import Artifact, Build, Environment
 from conda_store_hub.services import environments
 from conda_store_hub.services.changes import QUEUE, build_topic
 
@@ -71,13 +71,18 @@ class Usable(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Link:
-    """A link on disk that must show the prefix of a build; None when nothing is active."""
+    """A link on disk that must show the prefix of a build; None when nothing is active, or nothing is left.
+
+    `shown` is the prefix that it shows now, as far as is known: who removes a link removes that one, and not what
+    another environment has put under the same name since.
+    """
 
     environment_id: int
     build_id: int | None
     namespace: str
     environment: str
     prefix_name: str | None
+    shown: str | None
 
 
 def claim(session: Session, worker: str) -> Claim | None:
@@ -272,16 +277,21 @@ def give_back(session: Session, ticket: Ticket) -> None:
 
 def links_to_swap(session: Session, after: int, limit: int) -> list[Link]:
     """Return the links on disk, of environments above the id `after`, that do not show the active build yet."""
-    return [
-        Link(
-            environment_id=row.id,
-            build_id=row.current_build_id,
-            namespace=row.namespace.name,
-            environment=row.name,
-            prefix_name=row.current_build.prefix_name if row.current_build else None,
-        )
-        for row in queries.unlinked_environments(session, after, limit)
-    ]
+    rows = queries.unlinked_environments(session, after, limit)
+    shown = queries.prefix_names(session, [row.linked_build_id for row in rows if row.linked_build_id is not None])
+    return [_link(row, shown.get(row.linked_build_id or 0)) for row in rows]
+
+
+def _link(row: Environment, shown: str | None) -> Link:
+    build = row.current_build if row.deleted_at is None else None
+    return Link(
+        environment_id=row.id,
+        build_id=build.id if build else None,
+        namespace=row.namespace.name,
+        environment=row.name,
+        prefix_name=build.prefix_name if build else None,
+        shown=shown,
+    )
 
 
 def record_link(session: Session, link: Link) -> None:

@@ -53,12 +53,16 @@ def _check_hard_links(data: DataDirectory) -> None:
         link.unlink(missing_ok=True)
 
 
-def swap_link(data: DataDirectory, namespace: str, environment: str, prefix_name: str | None) -> None:
-    """Make the environment's link show a prefix, or remove it; a reader sees the old or the new, never none."""
+def remove_link(data: DataDirectory, namespace: str, environment: str, prefix_name: str | None) -> None:
+    """Remove the environment's link if it shows that prefix."""
     link = data.link(namespace, environment)
-    if prefix_name is None:
-        link.unlink(missing_ok=True)
-        return
+    if prefix_name is not None and link.is_symlink() and link.readlink() == data.prefix(prefix_name):
+        link.unlink()
+
+
+def swap_link(data: DataDirectory, namespace: str, environment: str, prefix_name: str) -> None:
+    """Make the environment's link show a prefix; a reader sees the old or the new, never none."""
+    link = data.link(namespace, environment)
     if not link.parent.exists():
         link.parent.mkdir()
         link.parent.chmod(stat.S_IMODE(data.links.stat().st_mode))

@@ -14,7 +14,7 @@ class DescriptionHandler(ApiHandler):
     @Operation(public=True, statuses=(200, 304))
     def get(self) -> None:
         """Describe the API as OpenAPI 3.1: this document."""
-        description = write_description(self.routes, self.prefix, self._name_session_cookie())
+        description = write_description(self.routes, self.prefix, self.services.auth.environment.cookie_name)
         self.set_header("ETag", description.etag)
         self.set_header("Cache-Control", "no-cache")
         if downloads.matches(self.request.headers.get("If-None-Match", ""), description.etag):
@@ -23,8 +23,3 @@ class DescriptionHandler(ApiHandler):
             return
         self.set_header("Content-Type", JSON)
         self.finish(description.body)
-
-    def _name_session_cookie(self) -> str:
-        """Return what the Hub's library names it; the library itself is too slow to be loaded for that."""
-        environment = self.services.hub.environment
-        return f"__Host-{environment.client_id}" if environment.cookie_host_prefix else environment.client_id

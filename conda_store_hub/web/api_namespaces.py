@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conda_store_hub import __version__
 from conda_store_hub.core import schemas
-from conda_store_hub.services import namespaces
+from conda_store_hub.services import namespaces, users
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import PagedQuery
@@ -25,7 +25,7 @@ class PermissionHandler(ApiHandler):
     @Operation(answer=schemas.Answer[schemas.PermissionSummary], anonymous=True)
     async def get(self) -> None:
         """Tell who asks what they may do."""
-        summary = await self.services.db.read(namespaces.summarise, self.identity)
+        summary = await self.services.db.read(users.summarise, self.identity)
         self.write_model(schemas.Answer[schemas.PermissionSummary](data=summary))
 
 
@@ -39,4 +39,6 @@ class NamespacesHandler(ApiHandler):
         rows, count = await self.services.db.read(
             namespaces.list_namespaces, self.identity, page=query.page, size=query.size
         )
-        self.write_model(schemas.Page[schemas.Namespace](data=rows, page=query.page, size=query.size, count=count))
+        self.write_model(
+            schemas.Page[schemas.NamespaceSummary](data=rows, page=query.page, size=query.size, count=count)
+        )

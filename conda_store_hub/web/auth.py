@@ -1,195 +1,236 @@
-"""Who asks: the Hub's answer about a token or a session, as an Identity."""
+"""Who asks: a session or a token of the Hub, a token of ours, or one of the configuration, as an Identity."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import base64
+import binascii
 import os
-import threading
+import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from tornado.web import RequestHandler
-from traitlets import Int
+from traitlets import Bool, Int, default
 from traitlets.config import LoggingConfigurable
 
-from conda_store_hub.core.errors import ConfigurationError, ForbiddenError, HubUnavailableError
-from conda_store_hub.core.permissions import ANONYMOUS, Identity
+from conda_store_hub.core.errors import CondaStoreHubError, ForbiddenError, UnavailableError
+from conda_store_hub.core.permissions import ANONYMOUS, Claim, Identity, IdentityKind, Role, read_scopes
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import namespaces
+from conda_store_hub.services import tokens, users
+from conda_store_hub.services.tokens import TokenOwner
+from conda_store_hub.web.hub import Hub, HubEnvironment, HubUser
+from conda_store_hub.web.predefined import AuthenticationBackend
 
-if TYPE_CHECKING:
-    from conda_store_hub.web.oauth import HubOAuth
-
+SESSION = "session"
 _MOST_KNOWN = 10_000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HubEnvironment:
-    """What a Hub tells a service that it starts (JupyterHub, "Launching a Hub-Managed Service")."""
-
-    api_url: str
-    api_token: str
-    client_id: str
-    callback_url: str
-    access_scopes: frozenset[str]
-    prefix: str
-    base_url: str
-    host: str
-    cookie_options: dict[str, Any]
-    cookie_host_prefix: bool
-    keyfile: str
-    certfile: str
-    client_ca: str
-
-    @classmethod
-    def read(cls, variables: Mapping[str, str]) -> HubEnvironment:
-        """Read JUPYTERHUB_*; raise ConfigurationError when no Hub can be asked."""
-        for name in ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL"):
-            if not variables.get(name):
-                raise ConfigurationError(
-                    f"{name} is not set. JupyterHub sets it for the services that it starts;"
-                    " for one that is started elsewhere, set it by hand."
-                )
-        service = variables.get("JUPYTERHUB_SERVICE_NAME") or "conda-store-hub"
-        prefix = variables.get("JUPYTERHUB_SERVICE_PREFIX") or "/"
-        scopes = variables.get("JUPYTERHUB_OAUTH_ACCESS_SCOPES")
-        return cls(
-            api_url=variables["JUPYTERHUB_API_URL"],
-            api_token=variables["JUPYTERHUB_API_TOKEN"],
-            client_id=variables.get("JUPYTERHUB_CLIENT_ID") or f"service-{service}",
-            callback_url=variables.get("JUPYTERHUB_OAUTH_CALLBACK_URL") or f"{prefix}oauth_callback",
-            access_scopes=frozenset(json.loads(scopes) if scopes else [f"access:services!service={service}"]),
-            prefix=prefix,
-            base_url=variables.get("JUPYTERHUB_BASE_URL") or "/",
-            host=variables.get("JUPYTERHUB_HOST") or "",
-            cookie_options=json.loads(variables.get("JUPYTERHUB_COOKIE_OPTIONS") or "{}"),
-            cookie_host_prefix=variables.get("JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED", "").lower() in {"1", "true"},
-            keyfile=variables.get("JUPYTERHUB_SSL_KEYFILE", ""),
-            certfile=variables.get("JUPYTERHUB_SSL_CERTFILE", ""),
-            client_ca=variables.get("JUPYTERHUB_SSL_CLIENT_CA", ""),
-        )
-
-    def hub_page(self, path: str) -> str:
-        """Return the address of a page of the Hub, as a browser must ask for it."""
-        return f"{self.host}{self.base_url}hub/{path}"
-
-
-class HubUser(BaseModel):
-    """As much as we need of what `GET /hub/api/user` answers, and whether its scopes let one in here."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    kind: str = "user"
-    admin: bool = False
-    groups: list[str] = []
-    scopes: list[str] = []
-    scopes_suffice: bool = False
+_TOUCH_SECONDS = 60.0
+_SCHEME = re.compile(r"(bearer|token|basic)[ \t]+(\S+)[ \t]*", re.IGNORECASE)
 
 
 class HubAuthenticator(LoggingConfigurable):
-    """Recognises who asks, through the Hub's OAuth for browsers and its tokens for programs.
-
-    The Hub's own library is loaded at the first question, in a thread: it takes as long as all the rest of the start.
-    """
+    """Recognises who asks: through the Hub's OAuth for browsers, through its tokens and ours for programs."""
 
     cache_max_age = Int(
-        60, min=1, help="Seconds for which the Hub's answer about a token is kept: as long may a revoked one still do."
+        60,
+        min=1,
+        help="""Seconds for which the Hub's answer about a token or a user is kept: as long may a revoked one still
+        read. Before something is deleted, shared or administered the Hub is always asked.""",
     ).tag(config=True)
 
     hub_seconds = Int(20, min=1, help="Seconds that the Hub may take to answer.").tag(config=True)
 
-    def __init__(self, environment: Mapping[str, str] | None = None, **values: Any) -> None:
+    allow_anonymous = Bool(
+        default_value=False,
+        help="Whether what was shared with everybody is shown to people who are not logged in.",
+    ).tag(config=True)
+
+    use_scopes = Bool(
+        help="""Whether the Hub's custom scopes `custom:NAME:environments:{read,write,admin}` say what people may do in
+        the namespaces of users and groups, instead of the rule that everybody has their own and their groups'.
+        `configure` turns it on where the Hub's configuration defines such scopes.""",
+    ).tag(config=True)
+
+    @default("use_scopes")
+    def _default_use_scopes(self) -> bool:
+        return os.environ.get("CONDA_STORE_HUB_SCOPES") == "1"
+
+    def __init__(self, environment: Mapping[str, str] | None = None, *, pepper: bytes = b"", **values: Any) -> None:
+        """Read what the Hub told; `pepper` is the secret under which tokens of ours are digested."""
         super().__init__(**values)
         self.environment = HubEnvironment.read(os.environ if environment is None else environment)
-        self._oauth: HubOAuth | None = None
-        self._loading = threading.Lock()
+        self.pepper = pepper
+        self.hub = Hub(
+            self.environment, cache_seconds=self.cache_max_age, answer_seconds=self.hub_seconds, log=self.log
+        )
+        self.backend = AuthenticationBackend(parent=self.parent)
+        self._met: dict[tuple[str, str], int] = {}
+        self._known: dict[Identity, float] = {}
+        self._touched: dict[int, float] = {}
+        self._touching: set[asyncio.Task[None]] = set()
         self._meeting = asyncio.Lock()
-        self._known: dict[Identity, None] = {}
 
-    async def get_oauth(self) -> HubOAuth:
-        """Return the Hub's OAuth, loaded when it is first needed."""
-        return self._oauth or await asyncio.to_thread(self.load_oauth)
+    async def identify(self, handler: RequestHandler, db: Database, *, fresh: bool = False) -> Identity:
+        """Return who sent a request; ANONYMOUS if nobody who is known, or a cookie without its XSRF token.
 
-    def load_oauth(self) -> HubOAuth:
-        """Do what `get_oauth` does, in the calling thread."""
-        from conda_store_hub.web.oauth import make_oauth  # 0.4 s
-
-        with self._loading:
-            if self._oauth is None:
-                self._oauth = make_oauth(self.environment, self.cache_max_age)
-        return self._oauth
-
-    async def identify(self, handler: RequestHandler) -> Identity:
-        """Return who sent a request; ANONYMOUS if nobody the Hub knows, or a cookie without its XSRF token.
-
-        Raises ForbiddenError for who may not use this service, HubUnavailableError when the Hub does not answer.
+        `fresh`: what the Hub said a moment ago does not count. Raises ForbiddenError for who may not use this service,
+        HubUnavailableError when the Hub does not answer.
         """
-        oauth = await self.get_oauth()
-        user = await self._ask(oauth, handler)
+        token = _find_token(handler)
+        found = None if token is None else await self._find_own(token, db, fresh=fresh)
+        if found is None and (token is None or not token.startswith(tokens.PREFIX)):
+            found = await self._find_hub_user(handler, fresh=fresh)
+        source = handler.request.remote_ip or ""
+        return replace(found or ANONYMOUS, anyone=self.allow_anonymous, source=source)
+
+    # Tokens of ours
+
+    async def _find_own(self, token: str, db: Database, *, fresh: bool) -> Identity | None:
+        predefined = self.backend.find(token)
+        if predefined is not None or not token.startswith(tokens.PREFIX):
+            return predefined
+        owner = await db.read(tokens.find_owner, tokens.make_digest(token, self.pepper))
+        return None if owner is None else await self._speak_for(owner, fresh=fresh)
+
+    async def _speak_for(self, owner: TokenOwner, *, fresh: bool) -> Identity | None:
+        """Return the owner of a token as the Hub knows them now, with what the token leaves of their rights."""
+        person = await self.hub.find_person(owner.name, fresh=fresh)
+        if person is None or (owner.hub_created is not None and person.created not in (None, owner.hub_created)):
+            return None
+        groups = frozenset(person.groups)
+        return Identity(
+            name=owner.name,
+            user_id=owner.user_id,
+            groups=groups,
+            admin=person.admin,
+            scopes=_still(owner.scopes or (), groups) if self.use_scopes else None,
+            limit=owner.limit,
+            expires=owner.expires,
+            token_id=owner.token_id,
+            via=f"token {owner.token_id}",
+        )
+
+    def note_use(self, db: Database, identity: Identity) -> None:
+        """Write down, at most once a minute and without holding anybody up, that a token of ours was used."""
+        now = time.monotonic()
+        if identity.token_id is None or now - self._touched.get(identity.token_id, -_TOUCH_SECONDS) < _TOUCH_SECONDS:
+            return
+        _make_room(self._touched)
+        self._touched[identity.token_id] = now
+        task = asyncio.create_task(self._touch(db, identity.token_id, identity.source))
+        self._touching.add(task)
+        task.add_done_callback(self._touching.discard)
+
+    async def _touch(self, db: Database, token_id: int, source: str) -> None:
+        try:
+            await db.write(tokens.touch, token_id, source)
+        except CondaStoreHubError as exc:
+            self.log.warning("the use of token %d was not written down: %s", token_id, exc.detail or exc.message)
+
+    # Users and services of the Hub
+
+    async def _find_hub_user(self, handler: RequestHandler, *, fresh: bool) -> Identity | None:
+        user = await self.hub.find_user(handler, fresh=fresh)
         if user is None:
-            return ANONYMOUS
-        if not user.scopes_suffice:
+            return None
+        if not self.hub.lets_in(user):
+            wanted = max(self.environment.access_scopes, key=len)
             raise ForbiddenError(
                 "You may not use this service: your Hub's administrator has not let you, or your token lacks the scope"
-                f" {max(oauth.access_scopes, key=len)}."
+                f" {wanted}."
             )
-        return self._identity(user)
+        return self._as_user(user, handler) if user.kind == "user" else self._as_service(user)
 
-    async def _ask(self, oauth: HubOAuth, handler: RequestHandler) -> HubUser | None:
-        from conda_store_hub.web.oauth import FAILURES
+    def _as_user(self, user: HubUser, handler: RequestHandler) -> Identity:
+        scopes = read_scopes(self.environment.service, user.scopes) if self.use_scopes else None
+        return Identity(
+            name=user.name,
+            user_id=self._met.get((user.token_digest, user.name)),
+            groups=frozenset(user.groups),
+            admin=user.admin or Claim(role=Role.ADMIN) in (scopes or ()),
+            scopes=scopes,
+            credential=user.token_digest,
+            via="Hub token" if "Authorization" in handler.request.headers else SESSION,
+        )
 
-        try:
-            async with asyncio.timeout(self.hub_seconds):
-                model = cast("dict[str, Any] | None", await oauth.get_user(handler, sync=False))
-            if model is None:
-                return None
-            user = HubUser.model_validate(model)
-            suffice = not oauth.access_scopes or oauth.check_scopes(oauth.access_scopes, {"scopes": user.scopes})
-            return user.model_copy(update={"scopes_suffice": bool(suffice)})
-        except FAILURES as exc:
-            self.log.warning("the Hub could not be asked who sends a request: %s", exc)
-            raise HubUnavailableError from exc
-
-    def _identity(self, user: HubUser) -> Identity:
-        if user.kind == "user":
-            return Identity(name=user.name, groups=frozenset(user.groups), admin=user.admin)
-        if not user.admin:
+    def _as_service(self, user: HubUser) -> Identity:
+        """Return a service of the Hub: nobody's name, so it has no namespace, and only what scopes give it."""
+        held = read_scopes(self.environment.service, user.scopes) if self.use_scopes else ()
+        admin = user.admin or Claim(role=Role.ADMIN) in held
+        if not admin and not held:
             raise ForbiddenError("This is a token of a service of the Hub; use one of a user.")
-        identity = Identity(name=f"service:{user.name}", admin=True)
-        self._remember(identity)  # a service is nobody's name: it gets no namespace
+        name = f"service {user.name}"
+        return Identity(name=name, kind=IdentityKind.SERVICE, admin=admin, bindings=held, via="Hub token")
+
+    async def welcome(self, db: Database, identity: Identity) -> Identity:
+        """Return a user with this service's number of them, once their namespaces are there.
+
+        Each token of the Hub is looked into once: one that goes on to be good goes on to be the same person's, and
+        one that is new may be of somebody to whom the Hub has given a former user's name.
+        """
+        if not identity.is_user or identity.name is None or not identity.authenticated:
+            return identity
+        async with self._meeting:
+            if identity.user_id is None:
+                identity = replace(identity, user_id=await self._meet(db, identity.name, identity.credential))
+            if time.monotonic() - self._known.get(identity, -self.cache_max_age) >= self.cache_max_age:
+                await db.write(users.ensure_namespaces, identity)
+                _make_room(self._known)
+                self._known[identity] = time.monotonic()
         return identity
 
-    async def welcome(self, db: Database, identity: Identity) -> None:
-        """Make the namespaces that somebody has by their Hub name and groups, at the first contact with each."""
-        if not identity.authenticated or identity in self._known:
-            return
-        async with self._meeting:
-            if identity not in self._known:
-                await db.write(namespaces.ensure_for, identity)
-                self._remember(identity)
+    async def _meet(self, db: Database, name: str, credential: str) -> int:
+        known = self._met.get((credential, name))
+        if known is not None:
+            return known
+        created = None
+        try:
+            person = await self.hub.find_person(name, fresh=True)
+            created = person.created if person else None
+        except UnavailableError as exc:
+            if exc.code != UnavailableError.code:
+                raise  # the Hub is away; where it only says no, a name that was given away cannot be noticed
+            self.log.warning("%s Until then a former user's namespace cannot be told from a new one's.", exc.message)
+        user_id = await db.write(users.meet, name, created)
+        _make_room(self._met)
+        self._met[credential, name] = user_id
+        return user_id
 
-    def _remember(self, identity: Identity) -> None:
-        if len(self._known) >= _MOST_KNOWN:
-            del self._known[next(iter(self._known))]
-        self._known[identity] = None
-
-    async def make_login_url(self, handler: RequestHandler) -> str:
-        """Return where a browser logs in; it comes back to where it was going. Sets a cookie."""
-        from conda_store_hub.web.oauth import make_login_url
-
-        return make_login_url(await self.get_oauth(), handler)
-
-    async def has_session_cookie(self, handler: RequestHandler) -> bool:
-        """Tell whether a browser that was logged in sent this, whatever its cookie is worth now."""
-        return handler.get_cookie((await self.get_oauth()).cookie_name) is not None
+    def forget_namespaces(self) -> None:
+        """Look again at everybody's next contact whether their namespaces are there: some were deleted."""
+        self._known.clear()
 
     async def close(self) -> None:
-        """Close the connections to the Hub."""
-        if self._oauth is not None:
-            from conda_store_hub.web.oauth import close_connections
+        """Wait for what is being written down, and close the connections to the Hub."""
+        await asyncio.gather(*self._touching)
+        await self.hub.close()
 
-            await close_connections()
+
+def _find_token(handler: RequestHandler) -> str | None:
+    """Return the token that a request came with, as Bearer, or as the password of Basic with any user name.
+
+    The Hub's library does not know Basic: a password becomes a token for it.
+    """
+    match = _SCHEME.fullmatch(handler.request.headers.get("Authorization", ""))
+    if match is None:
+        return None
+    if match[1].lower() != "basic":
+        return match[2]
+    try:
+        _, _, password = base64.b64decode(match[2], validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    handler.request.headers["Authorization"] = f"token {password}"
+    return password
+
+
+def _still(held: tuple[Claim, ...], groups: frozenset[str]) -> tuple[Claim, ...]:
+    """Return what a token's scopes still give: what is about a group only while its owner is in it."""
+    return tuple(claim for claim in held if claim.reach.kind != "group" or claim.reach.hub_name in groups)
+
+
+def _make_room(known: dict[Any, Any]) -> None:
+    if len(known) >= _MOST_KNOWN:
+        del known[next(iter(known))]

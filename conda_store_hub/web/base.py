@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -57,7 +58,7 @@ class Services:
     changes: Changes
     data: DataDirectory
     rules: BuildRules
-    hub: HubAuthenticator
+    auth: HubAuthenticator
     readiness: Readiness
 
 
@@ -108,10 +109,26 @@ class BaseHandler(RequestHandler):
         """Return what the query asks for; raise InvalidRequestError in words when it makes no sense."""
         return read_query(model, self)
 
-    async def identify(self) -> Identity:
-        """Ask the Hub who sent this, and remember it."""
-        self.identity = await self.services.hub.identify(self)
+    @property
+    def log(self) -> logging.Logger:
+        """Where the service writes what its administrators should know."""
+        return self.services.auth.log
+
+    async def identify(self, *, fresh: bool = False) -> Identity:
+        """Find out who sent this, and remember it; `fresh`: by the Hub's word of now."""
+        self.identity = await self.services.auth.identify(self, self.services.db, fresh=fresh)
         return self.identity
+
+    @property
+    def has_session_cookie(self) -> bool:
+        """Whether a browser that was logged in sent this, whatever its cookie is worth now."""
+        return self.get_cookie(self.services.auth.environment.cookie_name) is not None
+
+    async def welcome(self) -> None:
+        """See to it that who asks has their namespaces; the database has to be ready."""
+        services = self.services
+        self.identity = await services.auth.welcome(services.db, self.identity)
+        services.auth.note_use(services.db, self.identity)
 
     def log_exception(
         self,
@@ -122,9 +139,9 @@ class BaseHandler(RequestHandler):
         """Keep tracebacks for what nobody foresaw."""
         error = as_error(500, value)
         if type(error) is CondaStoreHubError and typ is not None and value is not None:
-            self.services.hub.log.error("%s failed", self.request.path, exc_info=(typ, value, tb))
+            self.log.error("%s failed", self.request.path, exc_info=(typ, value, tb))
         elif error.status >= SERVER_FAULT:
-            self.services.hub.log.warning("%s: %s", self.request.path, error.detail or error.message)
+            self.log.warning("%s: %s", self.request.path, error.detail or error.message)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with the status that the error stands for."""
@@ -168,19 +185,22 @@ class ApiHandler(BaseHandler):
         if operation.public:
             return
         self.require_ready()
-        identity = await self.identify()
-        if not identity.authenticated and (not operation.anonymous or await self._tried_to_log_in()):
-            raise NotAuthenticatedError(await self._how_to_log_in())
-        await self.services.hub.welcome(self.services.db, identity)
+        identity = await self.identify(fresh=operation.asks_anew)
+        if not identity.authenticated and (not self._is_for_everybody(operation) or self._tried_to_log_in()):
+            raise NotAuthenticatedError(self._how_to_log_in())
+        await self.welcome()
 
-    async def _tried_to_log_in(self) -> bool:
-        """Tell whether there is a token or a cookie, which is worth nothing when the Hub knows nobody by it."""
-        return "Authorization" in self.request.headers or await self.services.hub.has_session_cookie(self)
+    def _is_for_everybody(self, operation: Operation) -> bool:
+        return operation.anonymous or (operation.shareable and self.services.auth.allow_anonymous)
 
-    async def _how_to_log_in(self) -> str | None:
+    def _tried_to_log_in(self) -> bool:
+        """Tell whether there is a token or a cookie, which is worth nothing when nobody is known by it."""
+        return "Authorization" in self.request.headers or self.has_session_cookie
+
+    def _how_to_log_in(self) -> str | None:
         if "Authorization" in self.request.headers:
-            return "The Hub does not know this token; it may have expired."
-        if await self.services.hub.has_session_cookie(self):
+            return "This token is not known here: it may have expired or been revoked, or its end may be missing."
+        if self.has_session_cookie:
             return (
                 "The session has ended, or the request lacks its X-XSRFToken header (the value of the cookie `_xsrf`);"
                 " load the page again."

@@ -93,7 +93,7 @@ async def _stream(handler: BaseHandler, key: str, part: ByteRange) -> None:
     except CondaStoreHubError as exc:
         if not sent:
             raise
-        handler.services.hub.log.warning("an artifact broke off: %s", exc.detail or exc.message)
+        handler.log.warning("an artifact broke off: %s", exc.detail or exc.message)
         handler.detach().close()
 
 

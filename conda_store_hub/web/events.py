@@ -131,5 +131,5 @@ class LiveLog:
         try:
             return await self._handler.services.db.read(builds.peek_log, self._build_id, offset)
         except CondaStoreHubError as exc:
-            self._handler.services.hub.log.warning("a live log broke off: %s", exc.detail or exc.message)
+            self._handler.log.warning("a live log broke off: %s", exc.detail or exc.message)
             return None

@@ -66,7 +66,7 @@ class CreateHandler(PageHandler):
             build_id = await self._submit(text, namespace)
         except CondaStoreHubError as exc:
             if exc.status >= SERVER_FAULT:
-                self.services.hub.log.warning("a specification could not be taken: %s", exc.detail or exc.message)
+                self.log.warning("a specification could not be taken: %s", exc.detail or exc.message)
             self.set_status(exc.status)
             await self._show_form(text, namespace, exc)
             return

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from jupyterhub.httpclient import JupyterHubHTTPClient
+from jupyterhub.httpclient import JupyterHubHTTPClient, fetch
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, _ExpiringDict  # pyright: ignore[reportPrivateUsage]
+from jupyterhub.utils import make_ssl_context
 from tornado.httputil import url_concat
 from tornado.web import HTTPError, RequestHandler
 
 if TYPE_CHECKING:
-    from conda_store_hub.web.auth import HubEnvironment
+    from conda_store_hub.web.hub import HubEnvironment
 
 # What asking the Hub can end in; a time-out is an OSError, an answer that is not what it should be a ValueError.
 FAILURES: tuple[type[Exception], ...] = (HTTPError, aiohttp.ClientError, OSError, ValueError)
 _REFUSED_SECONDS = 5
 
 
-class _Answers(_ExpiringDict):
-    """The Hub's answers; a refusal is kept for a few seconds only: a token may be known a moment later."""
+_anew: ContextVar[bool] = ContextVar("_anew", default=False)
 
-    def __setitem__(self, key: str, value: object) -> None:
+
+@contextmanager
+def asked_anew(*, wanted: bool) -> Generator[None]:
+    """Have the Hub asked in this block, if `wanted`, even where it answered a moment ago."""
+    before = _anew.set(wanted)
+    try:
+        yield
+    finally:
+        _anew.reset(before)
+
+
+class _Answers(_ExpiringDict):
+    """The Hub's answers; a refusal is kept for a few seconds only: a token may be known a moment later.
+
+    Each says which token it is about, by the digest that ends the library's key for it.
+    """
+
+    def __getitem__(self, key: str) -> object:
+        if _anew.get():
+            raise KeyError(key)
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: str, value: dict[str, Any] | None) -> None:
+        if value is not None:
+            value["token_digest"] = key.rpartition(":")[2]
         super().__setitem__(key, value)
         if value is None:
             self.timestamps[key] -= max(0, self.max_age - _REFUSED_SECONDS)
@@ -62,6 +91,16 @@ def make_login_url(oauth: HubOAuth, handler: RequestHandler) -> str:
     state = oauth.set_state_cookie(handler, next_url=handler.request.uri, code_verifier=verifier)
     asked: dict[str, Any] = {"code_challenge": challenge, "code_challenge_method": method, "state": state}
     return url_concat(oauth.login_url, asked)
+
+
+async def fetch_json(oauth: HubOAuth, address: str) -> tuple[int, object]:
+    """Ask the Hub's API as the service itself; the status, and the body where it is JSON."""
+    options: dict[str, Any] = {"headers": {"Authorization": f"token {oauth.api_token}"}}
+    if oauth.certfile or oauth.keyfile:
+        options["ssl"] = make_ssl_context(oauth.keyfile, oauth.certfile, cafile=oauth.client_ca)
+    answer = await fetch(address, method="GET", raise_for_status=False, **options)
+    text = await answer.text()
+    return answer.status, json.loads(text) if answer.status == HTTPStatus.OK else None
 
 
 async def close_connections() -> None:

@@ -150,7 +150,7 @@ def _describe_who_may(operation: Operation) -> list[dict[str, list[str]]]:
         {"token": needs},
         {"password": needs},
         {"session": needs, "xsrf": needs},
-        *([{}] if operation.anonymous else []),
+        *([{}] if operation.anonymous or operation.shareable else []),
     ]
 
 

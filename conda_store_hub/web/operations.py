@@ -23,12 +23,12 @@ from conda_store_hub.core.errors import (
     StorageFullError,
     UnavailableError,
 )
+from conda_store_hub.core.permissions import PERMISSIONS, Permission, Role
 from conda_store_hub.web.arguments import PARTS
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from conda_store_hub.core.permissions import Permission
     from conda_store_hub.web.query import Query
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,7 +48,8 @@ class Operation:
 
     The summary is the first line of its docstring, the description what follows. `needs` is a permission on what
     the path names; None where one is only shown what one may see. `public`: who asks is not even asked for.
-    `anonymous`: who is not logged in may ask too. `fresh`: the Hub is asked anew. `statuses` are those of success;
+    `anonymous`: who is not logged in may ask too. `shareable`: they may where `allow_anonymous` is set, and are shown
+    what was shared with everybody. `fresh`: the Hub is asked anew. `statuses` are those of success;
     `errors` are those that do not follow from the rest.
     """
 
@@ -58,12 +59,18 @@ class Operation:
     needs: Permission | None = None
     public: bool = False
     anonymous: bool = False
+    shareable: bool = False
     fresh: bool = False
     media: tuple[str, ...] = (JSON,)
     statuses: tuple[int, ...] = (200,)
     errors: tuple[type[CondaStoreHubError], ...] = ()
     summary: str = ""
     description: str = ""
+
+    @property
+    def asks_anew(self) -> bool:
+        """Whether the Hub's word of a moment ago is not enough: for what takes more than a developer it never is."""
+        return self.fresh or (self.needs is not None and self.needs not in PERMISSIONS[Role.DEVELOPER])
 
     def __call__(self, method: F) -> F:
         """Declare this of a method."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conda_store_hub.core.errors import CondaStoreHubError, NotAuthenticatedError, NotFoundError, UnavailableError
 from conda_store_hub.web import files, rendering
+from conda_store_hub.web.auth import SESSION
 from conda_store_hub.web.base import BaseHandler
 from conda_store_hub.web.contexts import Context, ErrorContext, Layout
 
@@ -29,18 +30,18 @@ class PageHandler(BaseHandler):
             await self.ask_to_log_in()
             return
         self.require_ready()
-        await self.services.hub.welcome(self.services.db, identity)
+        await self.welcome()
 
     async def ask_to_log_in(self) -> None:
         """Send a browser that goes somewhere to the Hub; refuse a script, and a form that has waited too long."""
         going = self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
         if self.request.method not in ("GET", "HEAD") or not going:
             raise NotAuthenticatedError("You are no longer logged in, or this page was too old: load it again.")
-        self.redirect(await self.services.hub.make_login_url(self))
+        self.redirect(await self.services.auth.hub.make_login_url(self))
 
     def lay_out(self, title: str, here: str = "") -> Layout:
         """Return what stands around a page; `here` names its entry in the navigation."""
-        hub = self.services.hub.environment
+        hub = self.services.auth.environment
         known = self.identity.name or ""
         return Layout(
             title=title,
@@ -51,7 +52,7 @@ class PageHandler(BaseHandler):
             # The Hub's own logo, where our pages may load it.
             logo=files.url(self.prefix, "hub/images/jupyterhub-80.png") if hub.host else hub.hub_page("logo"),
             user=known,
-            xsrf=self.xsrf_token.decode() if known else "",
+            xsrf=self.xsrf_token.decode() if self.identity.via == SESSION else "",
         )
 
     def show(self, context: Context) -> None:

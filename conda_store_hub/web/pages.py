@@ -11,7 +11,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.services import builds, environments, namespaces
+from conda_store_hub.services import builds, environments, rights, users
 from conda_store_hub.web import arguments, contexts
 from conda_store_hub.web.base import BaseHandler
 from conda_store_hub.web.page import PageHandler
@@ -70,7 +70,7 @@ def _read_environment(
         environment=environment,
         builds=rows,
         count=count,
-        may_update=namespaces.may(session, identity, where[0], Permission.ENVIRONMENT_UPDATE),
+        may_update=rights.may_on_environment(session, identity, Permission.ENVIRONMENT_UPDATE, *where),
     )
 
 
@@ -120,13 +120,14 @@ class _BuildView:
 
 def _read_build(session: Session, identity: Identity, build_id: int, data: DataDirectory) -> _BuildView:
     build = builds.get_build(session, identity, build_id, data=data)
+    where = build.namespace, build.environment
     packages, _ = builds.list_packages(session, identity, build_id, page=1, size=_MOST_PACKAGES)
     return _BuildView(
         build=build,
         log=_read_end_of_log(session, build_id),
         packages=packages,
-        may_update=namespaces.may(session, identity, build.namespace, Permission.ENVIRONMENT_UPDATE),
-        may_cancel=namespaces.may(session, identity, build.namespace, Permission.BUILD_CANCEL),
+        may_update=rights.may_on_environment(session, identity, Permission.ENVIRONMENT_UPDATE, *where),
+        may_cancel=rights.may_on_environment(session, identity, Permission.BUILD_CANCEL, *where),
     )
 
 
@@ -182,7 +183,7 @@ class UserHandler(PageHandler):
 
     async def get(self) -> None:
         """Show who the Hub says one is, and what one may do."""
-        summary = await self.services.db.read(namespaces.summarise, self.identity)
+        summary = await self.services.db.read(users.summarise, self.identity)
         self.show(
             contexts.UserContext(
                 layout=self.lay_out("You", "user"),

@@ -173,4 +173,6 @@ def _show_parameter(parameter: dict[str, Any]) -> FieldView:
 def _say_who_may(operation: Operation) -> str:
     if operation.public or operation.anonymous:
         return "Everybody."
-    return f"Who has `{operation.needs}` there." if operation.needs else "Everybody who is logged in."
+    who = f"Who has `{operation.needs}` there." if operation.needs else "Everybody who is logged in."
+    shared = " Where the administrator allows it, others too, for what is shared with everybody."
+    return who + (shared if operation.shareable else "")

@@ -127,7 +127,7 @@ class CallbackRouter(Router):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """Find the Hub's handler."""
-        oauth = self._services.hub.load_oauth()
+        oauth = self._services.auth.hub.load_oauth()
         from conda_store_hub.web.oauth import CallbackHandler
 
         return self._application.get_handler_delegate(request, CallbackHandler, {"oauth": oauth})
@@ -147,7 +147,7 @@ def log_request(handler: RequestHandler) -> None:
     if not isinstance(handler, BaseHandler):
         return
     request, status = handler.request, handler.get_status()
-    log = handler.services.hub.log
+    log = handler.log
     quiet = status in (200, 304) and isinstance(handler, (HealthHandler, api_kernels.KernelsHandler))
     (log.debug if quiet else log.info)(
         "%d %s %s %s %.0f ms",

@@ -16,7 +16,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus, Phase
 from conda_store_hub.db.session import Database
 from conda_store_hub.demo.channel import serve_channel
-from conda_store_hub.services import builds, namespaces
+from conda_store_hub.services import builds, users
 from conda_store_hub.storage import prefixes
 from tests.support import make
 from tests.support.channel import sample_channel_dir
@@ -46,7 +46,7 @@ class Bench:
     def submit(self, *dependencies: str) -> int:
         """Submit as the API does, beside a running service: its executor finds what is queued at its next look."""
         rules = make.rules(self.alias)
-        self.db.write_sync(namespaces.ensure_for, ALICE)
+        self.db.write_sync(users.ensure_namespaces, ALICE)
         text = make.text("ml", *dependencies or SMALL).replace("- main", f"- {self.channel}")
         prepared = builds.prepare(schemas.SubmitSpecification(specification=text), rules)
         return self.db.write_sync(builds.submit, ALICE, None, prepared, rules)

@@ -71,7 +71,10 @@ SERVICE_SIDE = ("app.py", "settings.py", "core/*", "db/*", "storage/*", "service
 
 OWNERS: dict[str, tuple[str, ...]] = {
     "commit": ("db/session.py",),
-    "SQL": ("db/queries.py", "db/claims.py", "db/records.py", "db/tables.py", "db/session.py", "db/migrations/*"),
+    "SQL": (
+        *("db/queries.py", "db/claims.py", "db/records.py", "db/people.py", "db/visibility.py", "db/usage.py"),
+        *("db/tables.py", "db/session.py", "db/migrations/*"),
+    ),
     "process": (
         *("queue/process.py", "builder/child.py", "builder/compiler.py"),
         *("client/envs.py", "lab/provisioner.py", "demo/*"),

@@ -1,4 +1,4 @@
-"""As much of a Hub's API as the service asks: who a token is, and the OAuth of browsers."""
+"""As much of a Hub's API as the service asks: who a token is, who a user and a group is, the OAuth of browsers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,16 @@ def user(name: str, *groups: str, admin: bool = False, kind: str = "user", scope
 
 @dataclass
 class FakeHub:
-    """Its tokens, by what they are; `seconds` is how long it takes to answer, `status` what it fails with."""
+    """Its tokens, by what they are; `seconds` is how long it takes to answer, `status` what it fails with.
+
+    Users are those of the tokens and those in `created`, which says when each was made; groups are those of the users
+    and those in `groups`. `readable` is what the service's role lets it read.
+    """
 
     tokens: dict[str, Any] = field(default_factory=dict)
+    created: dict[str, str] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
+    readable: frozenset[str] = frozenset({"users", "groups"})
     seconds: float = 0.0
     status: int = 200
     api_token: str = "the service's own token"
@@ -43,6 +50,8 @@ class FakeHub:
         """Listen; on the running loop."""
         rules = [
             (r"/hub/api/user", _UserHandler, {"hub": self}),
+            (r"/hub/api/users/([^/]+)", _PersonHandler, {"hub": self}),
+            (r"/hub/api/groups/([^/]+)", _GroupHandler, {"hub": self}),
             (r"/hub/api/oauth2/authorize", _AuthorizeHandler, {"hub": self}),
             (r"/hub/api/oauth2/token", _TokenHandler, {"hub": self}),
         ]
@@ -50,6 +59,15 @@ class FakeHub:
         self.port = sockets[0].getsockname()[1]
         self._server = HTTPServer(web.Application(rules, log_function=lambda handler: None))
         self._server.add_sockets(sockets)
+
+    def person(self, name: str) -> dict[str, Any] | None:
+        """Return what `GET /hub/api/users/NAME` answers."""
+        models = [who for who in self.tokens.values() if who["name"] == name and who["kind"] == "user"]
+        if not models and name not in self.created:
+            return None
+        model = models[-1] if models else user(name)
+        created = self.created.get(name, "2026-01-02T03:04:05.678901Z")
+        return {key: model[key] for key in ("name", "kind", "admin", "groups")} | {"created": created}
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -75,6 +93,37 @@ class _UserHandler(_Handler):
         if found is None:
             self.set_status(403)
         self.finish(json.dumps(found or {"status": 403, "message": "Missing or invalid credentials."}))
+
+
+class _Readable(_Handler):
+    kind = ""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        own = self.request.headers.get("Authorization") == f"token {self.hub.api_token}"
+        if not self._finished and not (own and self.kind in self.hub.readable):
+            self.set_status(403)
+            self.finish(json.dumps({"status": 403, "message": f"requires any of [read:{self.kind}]"}))
+
+    def answer(self, found: Any) -> None:
+        if found is None:
+            self.set_status(404)
+        self.finish(json.dumps(found or {"status": 404, "message": None}))
+
+
+class _PersonHandler(_Readable):
+    kind = "users"
+
+    def get(self, name: str) -> None:
+        self.answer(self.hub.person(name))
+
+
+class _GroupHandler(_Readable):
+    kind = "groups"
+
+    def get(self, name: str) -> None:
+        known = self.hub.groups.union(*(who["groups"] for who in self.hub.tokens.values()))
+        self.answer({"kind": "group", "name": name, "users": [], "properties": {}} if name in known else None)
 
 
 class _AuthorizeHandler(_Handler):

@@ -6,7 +6,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel, Package, UsableEvent
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import builds, namespaces, work
+from conda_store_hub.services import builds, users, work
 from conda_store_hub.services.rules import BuildRules
 
 ALICE = Identity(name="alice", groups=frozenset({"physics"}))
@@ -37,7 +37,7 @@ def text(name: str = "ml", *dependencies: str) -> str:
 
 def submit(db: Database, identity: Identity = ALICE, *, yaml: str | None = None, namespace: str | None = None) -> int:
     """Submit a specification as `identity` and return the build's id."""
-    db.write_sync(namespaces.ensure_for, identity)
+    db.write_sync(users.ensure_namespaces, identity)
     prepared = builds.prepare(schemas.SubmitSpecification(specification=yaml or text()), rules())
     return db.write_sync(builds.submit, identity, namespace, prepared, rules())
 

@@ -189,7 +189,7 @@ async def _start(
         changes=changes,
         data=data,
         rules=rules,
-        hub=HubAuthenticator(environment, **authenticator),
+        auth=HubAuthenticator(environment, pepper=b"pepper", **authenticator),
         readiness=Readiness(ready=ready),
     )
     application = make_application(services, prefix=PREFIX, cookie_secret=b"0" * 32)
@@ -204,7 +204,7 @@ async def _start(
 async def _stop(running: RunningService, server: HTTPServer) -> None:
     server.stop()
     await server.close_all_connections()
-    await running.services.hub.close()
+    await running.services.auth.close()
     await running.hub.stop()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:

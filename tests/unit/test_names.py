@@ -46,7 +46,7 @@ def test_a_hub_name_that_does_not_fit_gets_a_name_of_its_own(raw: str) -> None:
 @given(st.text(min_size=1, max_size=100), st.sampled_from([NamespaceKind.USER, NamespaceKind.GROUP]))
 def test_every_hub_name_has_a_namespace_within_the_grammar(raw: str, kind: NamespaceKind) -> None:
     assert names.check_namespace_name(names.namespace_name(kind, raw))
-    assert names.check_namespace_name(names.fallback_namespace_name(kind, raw))
+    assert all(names.check_namespace_name(name) == name for name in names.list_namespace_names(kind, raw))
 
 
 def test_users_whose_names_differ_only_by_case_do_not_share_a_namespace() -> None:

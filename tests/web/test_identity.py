@@ -96,7 +96,7 @@ def test_the_hub_is_asked_once_for_many_requests(service: RunningService) -> Non
     with service.client("alice") as alice:
         for _ in range(5):
             alice.get("api/v1/namespace/")
-    assert service.hub.asked == ["/hub/api/user"]
+    assert service.hub.asked == ["/hub/api/user", "/hub/api/users/alice"]
 
 
 def test_a_browser_is_sent_to_the_hub_and_comes_back_where_it_was_going(service: RunningService) -> None:
@@ -203,7 +203,7 @@ def test_a_slow_hub_holds_up_nobody_else(service: RunningService) -> None:
 def test_the_log_names_who_asked_what_and_holds_no_secret(
     service: RunningService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", service.services.hub.log.name)
+    caplog.set_level("INFO", service.services.auth.log.name)
     with service.client("alice") as alice:
         alice.get("api/v1/namespace/?token=s3cret&_xsrf=s3cret", headers={"X-XSRFToken": "s3cret"})
     with service.client(headers={"Authorization": "token s3cret"}) as client:

@@ -122,7 +122,7 @@ def test_the_policy_lets_a_page_load_only_what_is_ours(service: RunningService) 
 
 def test_every_link_of_ours_leads_somewhere(service: RunningService) -> None:
     paths = everything(service)
-    hub = service.services.hub.environment.host
+    hub = service.services.auth.environment.host
     with service.client("alice", follow_redirects=True) as client:
         found = {link for path in paths for link in Page(client.get(path)).links}
         ours = {link for link in found if not link.startswith((hub, "#"))}

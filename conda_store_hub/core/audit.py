@@ -1,0 +1,24 @@
+"""What the audit trail knows: the kinds of deeds that are written down."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class AuditAction(StrEnum):
+    """A deed. The texts are stored and filtered by: add, never change."""
+
+    NAMESPACE_CREATE = "namespace.create"
+    NAMESPACE_UPDATE = "namespace.update"
+    NAMESPACE_DELETE = "namespace.delete"
+    NAMESPACE_RESTORE = "namespace.restore"
+    NAMESPACE_SEAL = "namespace.seal"
+    ENVIRONMENT_CREATE = "environment.create"
+    ENVIRONMENT_UPDATE = "environment.update"
+    ENVIRONMENT_ACTIVATE = "environment.activate"
+    BUILD_SUBMIT = "build.submit"
+    BUILD_CANCEL = "build.cancel"
+    GRANT_SET = "grant.set"
+    GRANT_REMOVE = "grant.remove"
+    TOKEN_CREATE = "token.create"  # noqa: S105 - no password
+    TOKEN_REVOKE = "token.revoke"  # noqa: S105 - no password

@@ -1,0 +1,156 @@
+"""The statements about people: whom the Hub calls what, what was granted to them, their tokens, what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Select, and_, delete, func, or_, select, update
+from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
+from sqlalchemy.sql.elements import ColumnElement
+
+from conda_store_hub.core.audit import AuditAction
+from conda_store_hub.core.permissions import Identity, Permission
+from conda_store_hub.db.tables import AuditEntry, Environment, Grant, HubUser, Namespace, Token, TokenLimit
+from conda_store_hub.db.visibility import allows_on_environment, granted_environment_ids
+
+# Users
+
+
+def find_user(session: Session, name: str) -> HubUser | None:
+    """Find the person whom the Hub calls `name` now."""
+    return session.scalar(select(HubUser).where(HubUser.name == name, HubUser.replaced_at.is_(None)))
+
+
+# Grants
+
+
+def find_grant(session: Session, namespace_id: int, environment_id: int | None, subject: str) -> Grant | None:
+    """Find what was granted to a subject on a namespace, or on an environment of it."""
+    return session.scalar(_grants(namespace_id, environment_id).where(Grant.subject == subject))
+
+
+def get_grant(session: Session, namespace_id: int, environment_id: int | None, grant_id: int) -> Grant | None:
+    """Find a grant on a namespace, or on an environment of it, by its number."""
+    return session.scalar(_grants(namespace_id, environment_id).where(Grant.id == grant_id))
+
+
+def select_grants(namespace_id: int, environment_id: int | None) -> Select[Grant]:
+    """Select the grants on a namespace, or on an environment of it, the oldest first."""
+    return _grants(namespace_id, environment_id).order_by(Grant.id)
+
+
+def count_grants(session: Session, namespace_id: int, environment_id: int | None) -> int:
+    """Count the grants on a namespace, or on an environment of it."""
+    inner = _grants(namespace_id, environment_id).with_only_columns(Grant.id).subquery()
+    return session.scalar(select(func.count()).select_from(inner)) or 0
+
+
+def _grants(namespace_id: int, environment_id: int | None) -> Select[Grant]:
+    statement = select(Grant).options(selectinload(Grant.user)).where(Grant.namespace_id == namespace_id)
+    level = Grant.environment_id.is_(None) if environment_id is None else Grant.environment_id == environment_id
+    return statement.where(level)
+
+
+def granted_environments(session: Session, identity: Identity, now: datetime, limit: int) -> Sequence[Environment]:
+    """Return environments that were granted to `identity` one by one, by namespace and name."""
+    return session.scalars(
+        select(Environment)
+        .join(Environment.namespace)
+        .options(contains_eager(Environment.namespace))
+        .where(
+            Environment.id.in_(granted_environment_ids(identity, Permission.ENVIRONMENT_READ, now)),
+            Environment.deleted_at.is_(None),
+            allows_on_environment(identity, Permission.ENVIRONMENT_READ, now),
+        )
+        .order_by(Namespace.name, Environment.name_key)
+        .limit(limit)
+    ).all()
+
+
+def remove_grant(session: Session, grant_id: int) -> None:
+    """Take a grant back."""
+    session.execute(delete(Grant).where(Grant.id == grant_id))
+
+
+# Tokens
+
+
+def find_token(session: Session, digest: str) -> Token | None:
+    """Find a token by its digest, with its owner and what it is limited to."""
+    return session.scalar(
+        select(Token).options(joinedload(Token.user), selectinload(Token.limits)).where(Token.digest == digest)
+    )
+
+
+def get_token(session: Session, token_id: int) -> Token | None:
+    """Find a token by its number, with its owner."""
+    return session.scalar(select(Token).options(joinedload(Token.user)).where(Token.id == token_id))
+
+
+def is_live(session: Session, token_id: int, now: datetime) -> bool:
+    """Tell whether a token is neither revoked nor expired."""
+    statement = select(Token.id).where(Token.id == token_id, _living(now))
+    return session.scalar(statement) is not None
+
+
+def select_tokens(user_id: int) -> Select[Token]:
+    """Select a user's tokens that are not revoked, the newest first, with the names of what they are limited to."""
+    limits = selectinload(Token.limits)
+    return (
+        select(Token)
+        .options(
+            joinedload(Token.user),
+            limits.joinedload(TokenLimit.namespace),
+            limits.joinedload(TokenLimit.environment),
+        )
+        .where(Token.user_id == user_id, Token.revoked_at.is_(None))
+        .order_by(Token.id.desc())
+    )
+
+
+def count_tokens(session: Session, user_id: int, now: datetime) -> int:
+    """Count the tokens of a user that work."""
+    return session.scalar(select(func.count(Token.id)).where(Token.user_id == user_id, _living(now))) or 0
+
+
+def touch_token(session: Session, token_id: int, now: datetime, source: str) -> None:
+    """Record that a token was used."""
+    session.execute(update(Token).where(Token.id == token_id).values(last_used_at=now, last_used_from=source))
+
+
+def revoke_tokens(session: Session, user_id: int, now: datetime) -> None:
+    """End all tokens of a user."""
+    session.execute(update(Token).where(Token.user_id == user_id, Token.revoked_at.is_(None)).values(revoked_at=now))
+
+
+def _living(now: datetime) -> ColumnElement[bool]:
+    return and_(Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > now))
+
+
+# The audit trail
+
+
+def audit_entries(
+    session: Session,
+    *,
+    namespace_id: int | None,
+    environment: str | None,
+    actor: str | None,
+    action: AuditAction | None,
+    before: int | None,
+    size: int,
+) -> Sequence[AuditEntry]:
+    """Return the newest entries below the number `before`."""
+    statement = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(size)
+    if namespace_id is not None:
+        statement = statement.where(AuditEntry.namespace_id == namespace_id)
+    if environment is not None:
+        statement = statement.where(AuditEntry.environment == environment)
+    if actor is not None:
+        statement = statement.where(AuditEntry.actor == actor)
+    if action is not None:
+        statement = statement.where(AuditEntry.action == action)
+    if before is not None:
+        statement = statement.where(AuditEntry.id < before)
+    return session.scalars(statement).all()

@@ -1,0 +1,132 @@
+"""What somebody may do with a row: roles worked out, and refusals that give nothing away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core.errors import ForbiddenError, NotAuthenticatedError, NotFoundError
+from conda_store_hub.core.names import NamespaceKind, shorten
+from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission, Role, Target, role_on
+from conda_store_hub.db import queries, visibility
+from conda_store_hub.db.tables import Environment, Namespace
+from conda_store_hub.db.visibility import GrantedRole
+
+
+def target_of(namespace: Namespace, environment: Environment | None = None) -> Target:
+    """Return a namespace, or an environment in it, as the table that decides takes it."""
+    return Target(
+        namespace_id=namespace.id,
+        namespace=namespace.name,
+        kind=namespace.kind,
+        hub_name=namespace.hub_name,
+        sealed=namespace.sealed_at is not None,
+        environment_id=environment.id if environment else None,
+        environment=environment.name_key if environment else None,
+    )
+
+
+def find_role(
+    session: Session, identity: Identity, namespace: Namespace, environment: Environment | None = None
+) -> Role | None:
+    """Return the role of `identity` in a namespace, or on an environment in it."""
+    return find_roles(session, identity, [(namespace, environment)])[0]
+
+
+def find_roles(
+    session: Session, identity: Identity, places: Sequence[tuple[Namespace, Environment | None]]
+) -> list[Role | None]:
+    """Return the role of `identity` in each namespace, or on each environment; one statement for all."""
+    numbers = sorted({namespace.id for namespace, _ in places})
+    granted = visibility.granted_roles(session, identity, numbers, datetime.now(UTC))
+    return [
+        role_on(identity, target_of(*place), [grant.role for grant in granted if _reaches(grant, *place)])
+        for place in places
+    ]
+
+
+def _reaches(grant: GrantedRole, namespace: Namespace, environment: Environment | None) -> bool:
+    if grant.namespace_id != namespace.id:
+        return False
+    return grant.environment_id is None or (environment is not None and grant.environment_id == environment.id)
+
+
+def may(
+    session: Session,
+    identity: Identity,
+    permission: Permission,
+    namespace: Namespace,
+    environment: Environment | None = None,
+) -> bool:
+    """Tell whether `identity` has `permission` there."""
+    role = find_role(session, identity, namespace, environment)
+    return role is not None and permission in PERMISSIONS[role]
+
+
+def may_on_environment(session: Session, identity: Identity, permission: Permission, namespace: str, name: str) -> bool:
+    """Tell whether `identity` has `permission` on an environment; pages offer only what can be done."""
+    row = queries.find_environment(session, namespace, name)
+    return row is not None and may(session, identity, permission, row.namespace, row)
+
+
+def require_namespace(session: Session, identity: Identity, name: str, permission: Permission) -> Namespace:
+    """Return a namespace in which `identity` has `permission`; one that they may not read is not found."""
+    row = queries.find_namespace(session, name)
+    role = None if row is None else find_role(session, identity, row)
+    if row is None or role is None:
+        raise hidden(identity, f"There is no namespace “{shorten(name)}”, or you may not see it.")
+    _require(identity, role, permission, shorten(name))
+    return row
+
+
+def require_environment(
+    session: Session, identity: Identity, namespace: str, name: str, permission: Permission
+) -> Environment:
+    """Return an environment on which `identity` has `permission`; one that they may not read is not found."""
+    row = queries.find_environment(session, namespace, name)
+    words = f"There is no environment “{shorten(namespace)}/{shorten(name)}”, or you may not see it."
+    if row is None:
+        raise hidden(identity, words)
+    return require_row(session, identity, row, permission, words)
+
+
+def require_row(
+    session: Session, identity: Identity, row: Environment, permission: Permission, words: str
+) -> Environment:
+    """Return an environment that was found if `identity` has `permission` on it; `words` are for who may not see it."""
+    role = find_role(session, identity, row.namespace, row)
+    if role is None:
+        raise hidden(identity, words)
+    _require(identity, role, permission, f"{shorten(row.namespace.name)}/{shorten(row.name)}")
+    return row
+
+
+def find_own_namespace(session: Session, identity: Identity) -> str | None:
+    """Return the name of the namespace that somebody works in when they name none."""
+    if not identity.is_user or identity.name is None:
+        return identity.primary
+    row = queries.find_hub_namespace(session, NamespaceKind.USER, identity.name)
+    return row.name if row else None
+
+
+def require_service(identity: Identity, permission: Permission) -> None:
+    """Raise unless `identity` administers the whole service, which `permission` needs."""
+    if not identity.authenticated:
+        raise NotAuthenticatedError
+    if not identity.administers_all:
+        raise ForbiddenError(f"This needs {permission}, which only administrators of the Hub have.")
+
+
+def hidden(identity: Identity, words: str) -> NotFoundError | NotAuthenticatedError:
+    """Return the answer to who may not know whether it is there: the same as if it were not."""
+    return NotFoundError(words) if identity.authenticated else NotAuthenticatedError()
+
+
+def _require(identity: Identity, role: Role, permission: Permission, what: str) -> None:
+    if permission in PERMISSIONS[role]:
+        return
+    if not identity.authenticated:
+        raise NotAuthenticatedError
+    raise ForbiddenError(f"You may read “{what}”, but {permission} needs more than the role {role}.")

@@ -1,0 +1,104 @@
+"""The people of the Hub as this service knows them, and what each of them has and may do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.audit import AuditAction
+from conda_store_hub.core.errors import ConflictError
+from conda_store_hub.core.names import NamespaceKind, list_namespace_names, shorten
+from conda_store_hub.core.permissions import PERMISSIONS, SERVICE_PERMISSIONS, Identity, Permission, Role
+from conda_store_hub.db import people, queries
+from conda_store_hub.db.session import announce
+from conda_store_hub.db.tables import HubUser, Namespace
+from conda_store_hub.services import audit, rights
+from conda_store_hub.services.changes import ALL_KERNELS
+
+_MOST_SHOWN = 500
+
+
+def meet(session: Session, name: str, created: datetime | None) -> int:
+    """Return this service's number of the person whom the Hub calls `name` now; idempotent.
+
+    `created`: when the Hub made that user, None where it does not tell. If another user of that name was known, the
+    name has been given to somebody new: what the former one had is sealed, and nothing of it is the newcomer's.
+    """
+    now = datetime.now(UTC)
+    row = people.find_user(session, name)
+    if row is not None and row.hub_created is None:
+        row.hub_created = created
+    if row is not None and created is not None and row.hub_created != created:
+        _seal(session, row, now)
+        row = None
+    if row is None:
+        row = HubUser(name=name, hub_created=created, first_seen_at=now)
+        session.add(row)
+        session.flush()
+    return row.id
+
+
+def _seal(session: Session, row: HubUser, now: datetime) -> None:
+    row.replaced_at = now
+    people.revoke_tokens(session, row.id, now)
+    namespace = queries.find_hub_namespace(session, NamespaceKind.USER, row.name)
+    if namespace is not None:
+        namespace.sealed_at = now
+        audit.record(
+            session,
+            audit.ITSELF,
+            AuditAction.NAMESPACE_SEAL,
+            namespace=namespace,
+            detail=f"The Hub has given the name “{shorten(row.name)}” to a new user.",
+        )
+        announce(session, ALL_KERNELS)
+    session.flush()
+
+
+def ensure_namespaces(session: Session, identity: Identity) -> None:
+    """Make the namespaces that a user has by Hub name and groups; idempotent."""
+    if identity.is_user and identity.name is not None:
+        _ensure(session, NamespaceKind.USER, identity.name)
+        for group in sorted(identity.groups):
+            _ensure(session, NamespaceKind.GROUP, group)
+
+
+def _ensure(session: Session, kind: NamespaceKind, hub_name: str) -> None:
+    if queries.find_hub_namespace(session, kind, hub_name) is not None:
+        return
+    names = list_namespace_names(kind, hub_name)
+    free = next((name for name in names if queries.find_namespace(session, name) is None), None)
+    if free is None:
+        raise ConflictError(f"There is no free name for the namespace of the {kind} “{shorten(hub_name)}”.")
+    session.add(Namespace(name=free, kind=kind, hub_name=hub_name, about={}, created_at=datetime.now(UTC)))
+    session.flush()
+
+
+def summarise(session: Session, identity: Identity) -> schemas.PermissionSummary:
+    """Say what `identity` may do, in conda-store's shape: keys hold exactly one `/`."""
+    roles = _list_roles(session, identity)
+    return schemas.PermissionSummary(
+        authenticated=identity.authenticated,
+        primary_namespace=rights.find_own_namespace(session, identity) or "default",
+        entity_permissions={key: _permissions(identity, role) for key, role in roles.items()},
+        entity_roles={key: [role] for key, role in roles.items()},
+        expiration=identity.expires,
+    )
+
+
+def _permissions(identity: Identity, role: Role) -> list[str]:
+    return sorted(PERMISSIONS[role] | (SERVICE_PERMISSIONS if identity.administers_all else set[Permission]()))
+
+
+def _list_roles(session: Session, identity: Identity) -> dict[str, Role]:
+    if identity.administers_all:
+        return {"*/*": Role.ADMIN}
+    now = datetime.now(UTC)
+    namespaces = queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.NAMESPACE_READ, now)
+    environments = people.granted_environments(session, identity, now, _MOST_SHOWN)
+    keys = [*(f"{row.name}/*" for row in namespaces), *(f"{row.namespace.name}/{row.name}" for row in environments)]
+    places = [*((row, None) for row in namespaces), *((row.namespace, row) for row in environments)]
+    roles = rights.find_roles(session, identity, places)
+    return {key: role for key, role in zip(keys, roles, strict=True) if role is not None}
