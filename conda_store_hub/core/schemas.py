@@ -227,9 +227,7 @@ class MakeToken(Wire):
     exp: Moment | None = None
     """The same, as conda-store's released client says it."""
     primary_namespace: str | None = None
-    role_bindings: dict[str, list[RoleName]] | None = Field(
-        default=None, max_length=1000
-    )
+    role_bindings: dict[str, list[RoleName]] | None = Field(default=None, max_length=1000)
     """`NAMESPACE/*` or `NAMESPACE/ENVIRONMENT`, each with its roles; instead of `namespaces` and `role`."""
 
 
@@ -386,10 +384,15 @@ class SubmitSpecification(Wire):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     specification: str
+    """An `environment.yaml` as text, at most 1 MB."""
     namespace: str | None = None
+    """Where the environment is or will be; without it, in the namespace of who asks."""
     is_lockfile: bool = False
+    """conda-store's; lockfiles cannot be submitted yet."""
     environment_name: str | None = None
+    """For a specification without `name:`; it must not have another one."""
     environment_description: str | None = None
+    """Instead of the specification's `description:`; at most 4000 characters."""
 
 
 class BuildId(Wire):
@@ -402,7 +405,9 @@ class ActivateBuild(Wire):
     """`PUT /api/v1/environment/{ns}/{name}/`."""
 
     build_id: int | None = None
+    """The build to make the active one: a completed one of this environment."""
     description: str | None = None
+    """A new description, at most 4000 characters."""
 
 
 class KernelView(Wire):

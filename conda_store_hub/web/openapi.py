@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from conda_store_hub import __version__
 from conda_store_hub.core.schemas import ErrorAnswer
 from conda_store_hub.web.arguments import PARTS
+from conda_store_hub.web.docstrings import DescribedSchema
 from conda_store_hub.web.operations import JSON
 from conda_store_hub.web.query import list_schemas
 
@@ -81,7 +82,9 @@ def make_schemas(routes: tuple[Route, ...]) -> tuple[References, dict[str, Any]]
                 models[operation.answer, "serialization"] = None
             if operation.body:
                 models[operation.body, "validation"] = None
-    references, definitions = models_json_schema(list(models), ref_template=_REFERENCE)
+    references, definitions = models_json_schema(
+        list(models), ref_template=_REFERENCE, schema_generator=DescribedSchema
+    )
     return references, definitions["$defs"]
 
 
@@ -92,6 +95,7 @@ def _describe_security(cookie: str) -> dict[str, Any]:
             "scheme": "bearer",
             "description": "A token of the Hub with the scope to access this service.",
         },
+        "password": {"type": "http", "scheme": "basic", "description": "A token as the password of any user name."},
         "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "A browser that is logged in."},
         "xsrf": {
             "type": "apiKey",
@@ -142,7 +146,12 @@ def _describe_who_may(operation: Operation) -> list[dict[str, list[str]]]:
     if operation.public:
         return []
     needs: list[str] = [operation.needs] if operation.needs else []
-    return [{"token": needs}, {"session": needs, "xsrf": needs}, *([{}] if operation.anonymous else [])]
+    return [
+        {"token": needs},
+        {"password": needs},
+        {"session": needs, "xsrf": needs},
+        *([{}] if operation.anonymous or operation.shareable else []),
+    ]
 
 
 def _describe_responses(route: Route, method: str, operation: Operation, references: References) -> dict[str, Any]:

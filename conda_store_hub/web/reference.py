@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import groupby
@@ -88,19 +89,19 @@ class ReferenceHandler(DocumentationHandler):
 
     def get(self) -> None:
         """Show every route."""
-        values = list_values(self.routes)
         self.show(
             ReferenceContext(
                 layout=self.lay_out("REST API", "docs"),
                 entries=self.list_entries(),
                 name="api",
-                resources=list_resources(self.routes, values),
-                values=tuple(values.values()),
+                resources=list_resources(self.routes),
+                values=tuple(list_values(self.routes).values()),
                 description=f"{self.prefix}api/v1/openapi.json",
             )
         )
 
 
+@functools.cache
 def list_values(routes: tuple[Route, ...]) -> dict[str, ValueView]:
     """Return every value that is sent or taken, by name."""
     _, schemas = make_schemas(routes)
@@ -120,13 +121,14 @@ def _show_value(name: str, schema: dict[str, Any]) -> ValueView:
     )
 
 
-def _show_field(name: str, schema: dict[str, Any], *, required: bool, place: str = "") -> FieldView:
-    text = schema.get("description", "")
-    return FieldView(name=name, kind=say_kind(schema), text=text, required=required, place=place)
+def _show_field(name: str, schema: dict[str, Any], *, required: bool) -> FieldView:
+    return FieldView(name=name, kind=say_kind(schema), text=schema.get("description", ""), required=required)
 
 
-def list_resources(routes: tuple[Route, ...], values: dict[str, ValueView]) -> tuple[ResourceView, ...]:
+@functools.cache
+def list_resources(routes: tuple[Route, ...]) -> tuple[ResourceView, ...]:
     """Return all that can be asked, by resource."""
+    values = list_values(routes)
     views = [
         (route.tag, _show_operation(route, method, operation, values))
         for route in sorted(routes, key=lambda route: route.tag)
@@ -157,11 +159,20 @@ def _show_operation(route: Route, method: str, operation: Operation, values: dic
 
 
 def _show_parameter(parameter: dict[str, Any]) -> FieldView:
-    schema = parameter["schema"] | {"description": parameter.get("description", "")}
-    return _show_field(parameter["name"], schema, required=parameter["required"], place=parameter["in"])
+    schema = parameter["schema"]
+    default = f"; `{schema['default']}` when absent" if "default" in schema else ""
+    return FieldView(
+        name=parameter["name"],
+        kind=say_kind(schema) + default,
+        text=parameter.get("description", ""),
+        required=parameter["required"],
+        place=parameter["in"],
+    )
 
 
 def _say_who_may(operation: Operation) -> str:
     if operation.public or operation.anonymous:
         return "Everybody."
-    return f"Who has `{operation.needs}` there." if operation.needs else "Everybody who is logged in."
+    who = f"Who has `{operation.needs}` there." if operation.needs else "Everybody who is logged in."
+    shared = " Where the administrator allows it, others too, for what is shared with everybody."
+    return who + (shared if operation.shareable else "")

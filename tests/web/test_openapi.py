@@ -83,6 +83,12 @@ def test_parameters_say_what_they_may_be() -> None:
     assert one["parameters"][0]["schema"]["maxLength"] == 63
 
 
+def test_what_stands_below_a_field_is_its_description() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["SubmitSpecification"]["properties"]["specification"]["description"].startswith("An `environment")
+    assert schemas["Build"]["properties"]["position"]["description"] == "Place in the queue, from 1, while QUEUED."
+
+
 def test_who_may_is_said_by_the_names_of_permissions() -> None:
     def security(path: str, method: str = "get") -> Any:
         return DOCUMENT["paths"][path][method]["security"]
@@ -91,6 +97,7 @@ def test_who_may_is_said_by_the_names_of_permissions() -> None:
     assert {} in security("/api/v1/permission/")
     assert security("/api/v1/build/{build_id}/cancel/", "put") == [
         {"token": ["build::cancel"]},
+        {"password": ["build::cancel"]},
         {"session": ["build::cancel"], "xsrf": ["build::cancel"]},
     ]
 
