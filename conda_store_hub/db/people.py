@@ -66,7 +66,7 @@ def granted_environments(session: Session, identity: Identity, now: datetime, li
         .where(
             Environment.id.in_(granted_environment_ids(identity, Permission.ENVIRONMENT_READ, now)),
             Environment.deleted_at.is_(None),
-            allows_on_environment(identity, Permission.ENVIRONMENT_READ, now),
+            allows_on_environment(session, identity, Permission.ENVIRONMENT_READ, now),
         )
         .order_by(Namespace.name, Environment.name_key)
         .limit(limit)
