@@ -14,11 +14,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import ColumnElement
 
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.db.tables import (
     Artifact,
     Build,
+    Environment,
 )
 
 _PER_STATEMENT = 500
@@ -78,6 +80,24 @@ def beat(
         .returning(Build.status, Build.cancel_requested)
     ).one_or_none()
     return None if row is None else (row[0], row[1])
+
+
+def count_busy(session: Session, namespace_id: int) -> int:
+    """Count the builds of a namespace that are queued or running."""
+    return session.scalar(select(func.count(Build.id)).where(_busy_in(namespace_id))) or 0
+
+
+def end_all(session: Session, namespace_id: int, now: datetime, words: str) -> None:
+    """End the builds of a namespace: those that are queued now, those that run when their runners see it."""
+    running = and_(_busy_in(namespace_id), Build.status == BuildStatus.BUILDING)
+    session.execute(update(Build).where(running).values(cancel_requested=True, status_info=words))
+    queued = {"status": BuildStatus.CANCELED, "status_info": words, "ended_on": now, "log_complete": True}
+    session.execute(update(Build).where(_busy_in(namespace_id), Build.status == BuildStatus.QUEUED).values(queued))
+
+
+def _busy_in(namespace_id: int) -> ColumnElement[bool]:
+    own = select(Environment.id).where(Environment.namespace_id == namespace_id)
+    return and_(Build.status.in_([BuildStatus.QUEUED, BuildStatus.BUILDING]), Build.environment_id.in_(own))
 
 
 def builds_of_worker(session: Session, worker: str) -> Sequence[Build]:

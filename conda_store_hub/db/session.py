@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, FromClause, create_engine, event, inspect, text
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.errors import ConfigurationError, StorageFullError, UnavailableError
@@ -167,6 +167,8 @@ class _translated:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
+        if isinstance(exc, IntegrityError):
+            raise UnavailableError("Somebody did the same at this moment; try again.", detail=str(exc.orig)) from exc
         if not isinstance(exc, OperationalError):
             return
         text = str(exc.orig)

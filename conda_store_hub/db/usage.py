@@ -8,7 +8,6 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db.tables import Build, Environment
 
 
@@ -41,17 +40,3 @@ def usage_of(session: Session, namespace_ids: Sequence[int]) -> dict[int, Usage]
     built = {namespace_id: (builds, int(size)) for namespace_id, builds, size in rows}
     living = count_environments(session, namespace_ids)
     return {number: Usage(living.get(number, 0), *built.get(number, (0, 0))) for number in namespace_ids}
-
-
-def busy_builds(session: Session, namespace_id: int, limit: int) -> Sequence[Build]:
-    """Return builds of a namespace that are queued or running."""
-    return session.scalars(
-        select(Build)
-        .join(Build.environment)
-        .where(
-            Environment.namespace_id == namespace_id,
-            Environment.deleted_at.is_(None),
-            Build.status.in_([BuildStatus.QUEUED, BuildStatus.BUILDING]),
-        )
-        .limit(limit)
-    ).all()

@@ -327,7 +327,7 @@ def cancel(session: Session, identity: Identity, build_id: int) -> None:
     row = require(session, identity, build_id, Permission.BUILD_CANCEL)
     if row.status not in (BuildStatus.QUEUED, BuildStatus.BUILDING):
         raise ConflictError(f"Build {build_id} is {row.status}: there is nothing to cancel.")
-    end(session, identity, row)
+    _end(session, identity, row)
     audit.record(
         session,
         identity,
@@ -338,7 +338,7 @@ def cancel(session: Session, identity: Identity, build_id: int) -> None:
     )
 
 
-def end(session: Session, identity: Identity, row: tables.Build) -> None:
+def _end(session: Session, identity: Identity, row: tables.Build) -> None:
     """End a build that is queued, or have its runner end it."""
     if row.status is BuildStatus.QUEUED:
         row.status = BuildStatus.CANCELED

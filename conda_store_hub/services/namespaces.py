@@ -12,16 +12,15 @@ from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, InUseError, InvalidNameError, InvalidRequestError
 from conda_store_hub.core.names import NamespaceKind, check_namespace_name, is_reserved, shorten
 from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission
-from conda_store_hub.db import queries, usage
+from conda_store_hub.db import claims, queries, usage
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Namespace
-from conda_store_hub.services import audit, builds, rights, views
-from conda_store_hub.services.changes import ALL_KERNELS
+from conda_store_hub.services import audit, rights, views
+from conda_store_hub.services.changes import ALL_KERNELS, QUEUE
 
 UNDO = timedelta(days=7)
 MOST_ABOUT = 10_000
 _MOST_SHOWN = 500
-_MOST_ENDED = 1_000
 
 
 def create(session: Session, identity: Identity, name: str) -> schemas.Namespace:
@@ -100,13 +99,13 @@ def delete(session: Session, identity: Identity, name: str, *, force: bool) -> s
     Refused while something in it is being built, unless forced; then that is cancelled.
     """
     row = rights.require_namespace(session, identity, name, Permission.NAMESPACE_DELETE)
-    busy = usage.busy_builds(session, row.id, _MOST_ENDED)
+    busy = claims.count_busy(session, row.id)
     if busy and not force:
-        raise InUseError(f"“{shorten(name)}” has {len(busy)} builds queued or running: cancel them, or use force.")
+        raise InUseError(f"“{shorten(name)}” has {busy} builds queued or running: cancel them, or use force.")
     held = usage.usage_of(session, [row.id])[row.id]
-    for build in busy:
-        builds.end(session, identity, build)
     now = datetime.now(UTC)
+    claims.end_all(session, row.id, now, f"Cancelled by {identity.name} with its namespace.")
+    announce(session, QUEUE)
     row.deleted_at = now
     queries.delete_environments(session, row.id, now)
     words = f"{held.environments} environments, {held.builds} builds"
@@ -121,8 +120,8 @@ def restore(session: Session, identity: Identity, name: str, new_name: str | Non
     role = None if row is None else rights.find_role(session, identity, row)
     if row is None or role is None or Permission.NAMESPACE_DELETE not in PERMISSIONS[role]:
         raise rights.hidden(identity, f"There is no namespace “{shorten(name)}” that you could bring back.")
+    _make_way(session, row)
     _require_free(session, check_namespace_name(new_name or name))
-    _require_no_successor(session, row)
     queries.restore_environments(session, row.id, row.deleted_at)
     row.deleted_at = None
     row.name = new_name or name
@@ -132,8 +131,16 @@ def restore(session: Session, identity: Identity, name: str, new_name: str | Non
     return views.namespace(row)
 
 
-def _require_no_successor(session: Session, row: Namespace) -> None:
-    """Raise while the user or the group has another namespace since: each has one."""
-    successor = queries.find_hub_namespace(session, row.kind, row.hub_name) if row.hub_name is not None else None
-    if successor is not None and row.sealed_at is None:
-        raise ConflictError(f"The {row.kind} has a new namespace since, “{successor.name}”; delete that one first.")
+def _make_way(session: Session, row: Namespace) -> None:
+    """Remove the namespace that a user or a group got at their next contact, if there is nothing in it yet."""
+    if row.hub_name is None or row.sealed_at is not None:
+        return
+    successor = queries.find_hub_namespace(session, row.kind, row.hub_name)
+    if successor is None:
+        return
+    if usage.count_environments(session, [successor.id]):
+        raise ConflictError(
+            f"The {row.kind} has a new namespace since, “{successor.name}”, with environments in it: each has one."
+        )
+    successor.deleted_at = datetime.now(UTC)
+    session.flush()

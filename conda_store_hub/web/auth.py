@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from tornado.web import RequestHandler
 from traitlets import Bool, Int, default
@@ -70,7 +71,7 @@ class HubAuthenticator(LoggingConfigurable):
         self._known: dict[Identity, float] = {}
         self._touched: dict[int, float] = {}
         self._touching: set[asyncio.Task[None]] = set()
-        self._meeting = asyncio.Lock()
+        self._meeting = WeakValueDictionary[str, asyncio.Lock]()
 
     async def identify(
         self, handler: RequestHandler, db: Database, *, fresh: bool = False, again: bool = False
@@ -172,16 +173,19 @@ class HubAuthenticator(LoggingConfigurable):
         Each token of the Hub is looked into once: one that goes on to be good goes on to be the same person's, and
         one that is new may be of somebody to whom the Hub has given a former user's name.
         """
-        if not identity.is_user or identity.name is None or not identity.authenticated:
+        if not identity.is_user or identity.name is None or self._is_known(identity):
             return identity
-        async with self._meeting:
+        async with self._meeting.setdefault(identity.name, asyncio.Lock()):
             if identity.user_id is None:
                 identity = replace(identity, user_id=await self._meet(db, identity.name, identity.credential))
-            if time.monotonic() - self._known.get(identity, -self.cache_max_age) >= self.cache_max_age:
+            if not self._is_known(identity):
                 await db.write(users.ensure_namespaces, identity)
                 _make_room(self._known)
                 self._known[identity] = time.monotonic()
         return identity
+
+    def _is_known(self, identity: Identity) -> bool:
+        return time.monotonic() - self._known.get(identity, -self.cache_max_age) < self.cache_max_age
 
     async def find_user_id(self, db: Database, name: str) -> int | None:
         """Return this service's number of the user whom the Hub calls `name`; None if it has none of that name."""
@@ -196,6 +200,8 @@ class HubAuthenticator(LoggingConfigurable):
         try:
             person = await self.hub.find_person(name, fresh=True)
             created = person.created if person else None
+            if created is None:
+                self.log.warning("The Hub does not tell when it made its users: a name given away cannot be noticed.")
         except UnavailableError as exc:
             if exc.code != UnavailableError.code:
                 raise  # the Hub is away; where it only says no, a name that was given away cannot be noticed

@@ -482,15 +482,26 @@ def test_a_namespace_comes_back_only_to_who_could_delete_it_and_in_time(
 
 
 def test_a_name_is_free_once_its_namespace_is_deleted(db: Database) -> None:
-    root, alice = come(db, "root", admin=True), come(db, "alice")
+    root = come(db, "root", admin=True)
     db.write_sync(namespaces.create, root, "course")
     db.write_sync(namespaces.delete, root, "course", force=False)
     db.write_sync(namespaces.create, root, "course")
     with pytest.raises(ConflictError, match="another name"):
         db.write_sync(namespaces.restore, root, "course", None)
     assert db.write_sync(namespaces.restore, root, "course", "course-2025").name == "course-2025"
-    db.write_sync(namespaces.delete, alice, "alice", force=False)
-    db.write_sync(users.ensure_namespaces, alice)
+
+
+def test_a_user_who_came_again_gets_their_namespace_back_unless_they_began_anew(db: Database) -> None:
+    alice = come(db, "alice")
+    make.submit(db, alice)
+    for _ in range(2):
+        db.write_sync(namespaces.delete, alice, "alice", force=True)
+        db.write_sync(users.ensure_namespaces, alice)  # as at any contact
+        assert not may_read(db, alice)
+        db.write_sync(namespaces.restore, alice, "alice", None)
+        assert may_read(db, alice)
+    db.write_sync(namespaces.delete, alice, "alice", force=True)
+    make.submit(db, alice, yaml=make.text("new"))
     with pytest.raises(ConflictError, match="a new namespace since"):
         db.write_sync(namespaces.restore, alice, "alice", "alice-old")
 

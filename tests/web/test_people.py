@@ -43,6 +43,12 @@ def bearer(service: RunningService, token: str) -> httpx.Client:
     return service.client(headers={"Authorization": f"Bearer {token}"})
 
 
+def owned(service: RunningService) -> httpx.Client:
+    """Return a client with a token of ours that alice made."""
+    with service.client("alice") as alice:
+        return bearer(service, new_token(alice))
+
+
 def names(client: httpx.Client) -> list[str]:
     answer = client.get("api/v1/namespace/")
     assert answer.status_code == 200, answer.text
@@ -126,23 +132,21 @@ def test_what_is_deleted_shared_or_administered_is_decided_by_the_hubs_word_of_n
 
 
 def test_a_token_of_ours_is_worth_what_its_owner_is_in_the_hub(data: DataDirectory) -> None:
-    with run_service(data, cache_max_age=1) as service, service.client("alice") as alice:
-        with bearer(service, new_token(alice)) as program:
-            assert names(program) == ["alice", "group.physics"]
-            service.hub.tokens["alice-token"] = user("alice")
-            until(lambda: names(program) == ["alice"])
-            del service.hub.tokens["alice-token"]
-            until(lambda: program.get("api/v1/namespace/").status_code == 401)
+    with run_service(data, cache_max_age=1) as service, owned(service) as program:
+        assert names(program) == ["alice", "group.physics"]
+        service.hub.tokens["alice-token"] = user("alice")
+        until(lambda: names(program) == ["alice"])
+        del service.hub.tokens["alice-token"]
+        until(lambda: program.get("api/v1/namespace/").status_code == 401)
 
 
 def test_a_token_of_ours_goes_on_for_a_while_when_the_hub_is_away(data: DataDirectory) -> None:
-    with run_service(data, cache_max_age=1) as service, service.client("alice") as alice:
-        with bearer(service, new_token(alice)) as program:
-            assert names(program) == ["alice", "group.physics"]
-            service.hub.status = 502
-            assert program.delete("api/v1/namespace/alice/").json()["code"] == "hub-unavailable"
-            until(lambda: program.get("api/v1/namespace/").status_code == 503)
-            assert program.get("api/v1/namespace/").json()["code"] == "hub-unavailable"
+    with run_service(data, cache_max_age=1) as service, owned(service) as program:
+        assert names(program) == ["alice", "group.physics"]
+        service.hub.status = 502
+        assert program.delete("api/v1/namespace/alice/").json()["code"] == "hub-unavailable"
+        until(lambda: program.get("api/v1/namespace/").status_code == 503)
+        assert program.get("api/v1/namespace/").json()["code"] == "hub-unavailable"
 
 
 # Tokens of ours
