@@ -2,9 +2,9 @@
 # Install the Debian packages that the tests need, where this account may; else say in one line what is missing.
 # The list stands here and nowhere else: a command, and the package that has it.
 set -euo pipefail
-PATH="$PATH:/usr/sbin:/sbin"
+PATH="$PATH:/usr/sbin:/sbin$(printf ':%s' /usr/lib/postgresql/*/bin)"
 
-needed=(chromium:chromium adduser:adduser setpriv:util-linux)
+needed=(chromium:chromium adduser:adduser setpriv:util-linux postgres:postgresql)
 consequence="tests that need them are skipped"
 if [ "${1:-}" = venv ]; then
     needed=(no-such-command:python3-venv)

@@ -55,6 +55,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_namespace_kind", "namespace", ["kind", "name"])
 
+    if op.get_bind().dialect.name != "sqlite":  # where the first schema could have them only afterwards, and had not
+        for column in ("current_build_id", "latest_build_id"):
+            name = op.f(f"fk_environment_{column}")
+            op.create_foreign_key(name, "environment", "build", [column], ["id"], ondelete="RESTRICT")
+
     op.drop_index("ix_environment_link", "environment")
     op.create_index(
         "ix_environment_link",
