@@ -1,0 +1,50 @@
+"""A database of an earlier version comes along with all that is in it."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.db import queries
+from conda_store_hub.db.session import Database
+from conda_store_hub.services import builds, rights, users
+from tests.support import make
+from tests.support.make import ALICE
+
+ROWS = """
+INSERT INTO namespace (id, name, kind, hub_name, created_at) VALUES (7, 'alice', 'user', 'alice', '2026-01-01');
+INSERT INTO specification (id, name, sha256, text_sha256, text, parsed, created_at)
+VALUES (1, 'ml', 'a', 'b', 'name: ml', '{}', '2026-01-01');
+INSERT INTO environment (id, namespace_id, name, name_key, description, activation_seq, created_at, updated_at)
+VALUES (3, 7, 'ml', 'ml', '', 0, '2026-01-01', '2026-01-01');
+INSERT INTO build (id, environment_id, specification_id, key, status, scheduled_on, cancel_requested, attempt, turn,
+size, shared_size, kernels, log_size, log_complete)
+VALUES (9, 3, 1, 'k', 'QUEUED', '2026-01-01', 0, 0, 0, 0, 0, '[]', 0, 0);
+UPDATE environment SET latest_build_id = 9
+"""
+
+
+def test_what_the_first_version_wrote_is_there_after_the_upgrade(data: DataDirectory) -> None:
+    url = f"sqlite:///{data.database}"
+    engine = create_engine(url)
+    config = Config()
+    config.set_main_option("script_location", "conda_store_hub:db/migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in ROWS.split(";"):
+            connection.execute(text(statement))
+    engine.dispose()
+
+    db = Database(url)
+    db.upgrade()
+    assert db.read_sync(builds.get_build, ALICE, 9, data=data).namespace == "alice"
+    db.write_sync(users.ensure_namespaces, ALICE)
+    assert db.read_sync(rights.find_own_namespace, ALICE) == "alice"
+    row = db.read_sync(queries.find_namespace, "alice")
+    assert row is not None
+    assert (row.id, row.about, row.deleted_at) == (7, {}, None)
+    assert make.submit(db) == 10
+    db.close()
