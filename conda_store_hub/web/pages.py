@@ -32,11 +32,13 @@ class HomeQuery(PagedQuery):
 class HomeHandler(PageHandler):
     """`/`: the environments, by namespace."""
 
+    shareable = True
+
     async def get(self) -> None:
         """Show a page of them."""
         query = self.read_query(HomeQuery)
-        rows, count = await self.services.db.read(
-            environments.list_environments, self.identity, page=query.page, size=query.size, search=query.search
+        rows, count = await self.look_up(
+            environments.list_environments, page=query.page, size=query.size, search=query.search
         )
         groups = groupby(rows, key=lambda row: row.namespace)
         self.show(
@@ -83,11 +85,13 @@ class HistoryQuery(PagedQuery):
 class EnvironmentHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/`."""
 
+    shareable = True
+
     async def get(self, namespace: str, name: str) -> None:
         """Show the environment and its builds."""
         where = arguments.read_names(namespace, name)
         query = self.read_query(HistoryQuery)
-        view = await self.services.db.read(_read_environment, self.identity, where, query, self.services.data)
+        view = await self.look_up(_read_environment, where, query, self.services.data)
         active = view.environment.current_build
         self.show(
             contexts.EnvironmentContext(
@@ -154,10 +158,12 @@ def _read_end_of_log(session: Session, build_id: int) -> contexts.LogView:
 class BuildHandler(PageHandler):
     """`/build/ID/`."""
 
+    shareable = True
+
     async def get(self, build_id: str) -> None:
         """Show the build as far as it is."""
         number = arguments.read_id(build_id)
-        view = await self.services.db.read(_read_build, self.identity, number, self.services.data)
+        view = await self.look_up(_read_build, number, self.services.data)
         busy = view.build.status in _BUSY
         self.show(
             contexts.BuildContext(
