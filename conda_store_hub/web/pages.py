@@ -1,4 +1,4 @@
-"""Pages: the environments, one environment, one build, who one is."""
+"""Pages: the environments, one environment, one build."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.services import builds, environments, rights, users
+from conda_store_hub.services import builds, environments, rights
 from conda_store_hub.web import arguments, contexts
 from conda_store_hub.web.base import BaseHandler
 from conda_store_hub.web.page import PageHandler
@@ -182,22 +182,6 @@ class BuildHandler(PageHandler):
         number = arguments.read_id(build_id)
         await self.services.db.write(builds.cancel, self.identity, number)
         self.redirect(f"{self.prefix}build/{number}/", status=303)
-
-
-class UserHandler(PageHandler):
-    """`/user/`."""
-
-    async def get(self) -> None:
-        """Show who the Hub says one is, and what one may do."""
-        summary = await self.services.db.read(users.summarise, self.identity)
-        self.show(
-            contexts.UserContext(
-                layout=self.lay_out("You", "user"),
-                groups=tuple(sorted(self.identity.groups)),
-                admin=self.identity.admin,
-                permissions=summary,
-            )
-        )
 
 
 class LoginHandler(PageHandler):

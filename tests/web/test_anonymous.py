@@ -115,7 +115,7 @@ def test_everything_else_logs_in_first(opened: RunningService) -> None:
         for path in ("create/", "user/", "login/"):
             assert goes_to_the_hub(opened, nobody.get(path, headers=NAVIGATE)), path
         form = {"build_id": str(build), "specification": make.text("new"), "label": "x"}
-        for path in ("environment/alice/open/", f"build/{build}/", "create/"):
+        for path in ("environment/alice/open/", f"build/{build}/", "create/", "user/", "user/token/1/"):
             assert nobody.post(path, data=form, headers=NAVIGATE).status_code == 401, path
 
 
