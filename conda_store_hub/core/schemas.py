@@ -216,11 +216,15 @@ class RoleMappingView(Wire):
     role: Role
 
 
+MAX_LABEL = 100
+MAX_TOKEN_NAMESPACES = 100
+
+
 class MakeToken(Wire):
     """`POST /api/v1/token/`: conda-store's fields, and ours: a label, and namespaces with a role."""
 
-    label: str = Field(default="", max_length=100)
-    namespaces: list[str] | None = Field(default=None, max_length=100)
+    label: str = Field(default="", max_length=MAX_LABEL)
+    namespaces: list[str] | None = Field(default=None, max_length=MAX_TOKEN_NAMESPACES)
     """What it is for; None is everything that its owner has."""
     role: RoleName = Role.VIEWER
     expiration: Moment | None = None

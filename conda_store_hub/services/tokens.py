@@ -176,7 +176,8 @@ def _limit(session: Session, identity: Identity, key: str, role: Role) -> TokenL
         held = rights.find_role(session, identity, found.namespace, found)
         limit = TokenLimit(namespace_id=found.namespace_id, environment_id=found.id, role=role)
     if held is None or role.rank > held.rank:
-        raise ForbiddenError(f"A token cannot have the role {role} on “{shorten(key)}”: yours there is {held}.")
+        place = shorten(key.removesuffix("/*"))
+        raise ForbiddenError(f"A token cannot have the role {role} on “{place}”: yours there is {held}.")
     return limit
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
@@ -10,14 +11,15 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError
 from conda_store_hub.core.names import NamespaceKind, list_namespace_names, shorten
-from conda_store_hub.core.permissions import PERMISSIONS, SERVICE_PERMISSIONS, Identity, Permission, Role
+from conda_store_hub.core.permissions import PERMISSIONS, SERVICE_PERMISSIONS, Identity, Permission, Role, role_on
 from conda_store_hub.db import people, queries
 from conda_store_hub.db.session import announce
-from conda_store_hub.db.tables import HubUser, Namespace
+from conda_store_hub.db.tables import Environment, HubUser, Namespace
 from conda_store_hub.services import audit, rights
 from conda_store_hub.services.changes import ALL_KERNELS
 
 _MOST_SHOWN = 500
+_OWN = "your own"
 
 
 def meet(session: Session, name: str, created: datetime | None) -> int:
@@ -95,10 +97,54 @@ def _permissions(identity: Identity, role: Role) -> list[str]:
 def _list_roles(session: Session, identity: Identity) -> dict[str, Role]:
     if identity.administers_all:
         return {"*/*": Role.ADMIN}
+    return {f"{place.namespace}/{place.environment or '*'}": place.role for place in list_places(session, identity)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A namespace, or one environment, on which somebody has a role; `origin` says in words where that is from."""
+
+    namespace: str
+    environment: str | None
+    role: Role
+    origin: str
+
+    @property
+    def name(self) -> str:
+        """As people write it."""
+        return self.namespace if self.environment is None else f"{self.namespace}/{self.environment}"
+
+
+def list_places(session: Session, identity: Identity) -> list[Place]:
+    """Return the namespaces that `identity` may read, their own first, and single environments granted to them."""
     now = datetime.now(UTC)
     namespaces = queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.NAMESPACE_READ, now)
     environments = people.granted_environments(session, identity, now, _MOST_SHOWN)
-    keys = [*(f"{row.name}/*" for row in namespaces), *(f"{row.namespace.name}/{row.name}" for row in environments)]
-    places = [*((row, None) for row in namespaces), *((row.namespace, row) for row in environments)]
-    roles = rights.find_roles(session, identity, places)
-    return {key: role for key, role in zip(keys, roles, strict=True) if role is not None}
+    rows = [*((row, None) for row in namespaces), *((row.namespace, row) for row in environments)]
+    roles = rights.find_roles(session, identity, rows)
+    places = [_place(identity, *row, role) for row, role in zip(rows, roles, strict=True) if role is not None]
+    return sorted(places, key=lambda place: place.origin != _OWN)
+
+
+def _place(identity: Identity, namespace: Namespace, environment: Environment | None, role: Role) -> Place:
+    by_itself = role_on(identity, rights.target_of(namespace, environment))
+    granted = by_itself is None or by_itself.rank < role.rank
+    return Place(
+        namespace=namespace.name,
+        environment=environment.name if environment else None,
+        role=role,
+        origin="shared with you" if granted else _say_origin(identity, namespace),
+    )
+
+
+def _say_origin(identity: Identity, namespace: Namespace) -> str:
+    """Say where a role is from that nobody granted."""
+    if namespace.kind is NamespaceKind.USER and identity.is_user and namespace.hub_name == identity.name:
+        return _OWN
+    if namespace.kind is NamespaceKind.GROUP and namespace.hub_name in identity.groups:
+        return f"of your group {namespace.hub_name}"
+    if identity.admin:
+        return "you administer the Hub"
+    if namespace.kind is NamespaceKind.SHARED:
+        return "shared with everybody logged in"
+    return "by your roles on the Hub"

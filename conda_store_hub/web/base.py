@@ -128,6 +128,11 @@ class BaseHandler(RequestHandler):
         """Whether a browser that was logged in sent this, whatever its cookie is worth now."""
         return self.get_cookie(self.services.auth.environment.cookie_name) is not None
 
+    @property
+    def tried_to_log_in(self) -> bool:
+        """Whether there is a token or a cookie, which is worth nothing when nobody is known by it."""
+        return "Authorization" in self.request.headers or self.has_session_cookie
+
     async def stay(self) -> None:
         """Find out once more who asks, on behalf of somebody who stays connected, at most once a second.
 
@@ -202,16 +207,12 @@ class ApiHandler(BaseHandler):
             return
         self.require_ready()
         identity = await self.identify(fresh=operation.asks_anew)
-        if not identity.authenticated and (not self._is_for_everybody(operation) or self._tried_to_log_in()):
+        if not identity.authenticated and (not self._is_for_everybody(operation) or self.tried_to_log_in):
             raise NotAuthenticatedError(self._how_to_log_in())
         await self.welcome()
 
     def _is_for_everybody(self, operation: Operation) -> bool:
         return operation.anonymous or (operation.is_shareable and self.services.auth.allow_anonymous)
-
-    def _tried_to_log_in(self) -> bool:
-        """Tell whether there is a token or a cookie, which is worth nothing when nobody is known by it."""
-        return "Authorization" in self.request.headers or self.has_session_cookie
 
     def _how_to_log_in(self) -> str | None:
         if "Authorization" in self.request.headers:

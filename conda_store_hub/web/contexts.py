@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import CondaStoreHubError
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
+from conda_store_hub.services.users import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,13 +162,58 @@ class CreateContext(Context):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """One of the values of a field, as a form offers it; `note` says what it means."""
+
+    value: str
+    label: str
+    chosen: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenForm:
+    """The form for a new token, with what was typed, and what is wrong with it."""
+
+    label: str
+    namespaces: tuple[Choice, ...]
+    roles: tuple[Choice, ...]
+    ends: tuple[Choice, ...]
+    error: CondaStoreHubError | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenEntry:
+    """A token as people read it; `reach` says what it is for."""
+
+    token: schemas.TokenView
+    reach: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MadeToken:
+    """A token that was just made, on the one page that shows its text."""
+
+    text: str
+    label: str
+    reach: str
+    expires_on: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UserContext(Context):
-    """Who the Hub says one is, and what one may do."""
+    """Who the Hub says one is, what one may do, and one's tokens; `form` is None for who has no session."""
 
     template: ClassVar[str] = "user.html"
     groups: tuple[str, ...]
-    admin: bool
-    permissions: schemas.PermissionSummary
+    everything: bool
+    places: tuple[Place, ...]
+    form: TokenForm | None
+    tokens: tuple[TokenEntry, ...]
+    pager: Pager
+    made: MadeToken | None
+    address: str
+    host: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,12 +1,22 @@
-"""What every page stands on: log in first, then HTML; an error is a page too."""
+"""What every page stands on: log in first where one has to, then HTML; an error is a page too."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy.orm import Session
+from tornado.web import Finish
+
 from conda_store_hub.core.errors import CondaStoreHubError, NotAuthenticatedError, NotFoundError, UnavailableError
+from conda_store_hub.core.permissions import Identity
 from conda_store_hub.web import files, rendering
 from conda_store_hub.web.auth import SESSION
 from conda_store_hub.web.base import BaseHandler
 from conda_store_hub.web.contexts import Context, ErrorContext, Layout
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; base-uri 'none'; object-src 'none'; form-action 'self';"
@@ -16,7 +26,14 @@ _AGAIN_SECONDS = 5
 
 
 class PageHandler(BaseHandler):
-    """A page for people who are logged in."""
+    """A page for people who are logged in.
+
+    `shareable`: where `allow_anonymous` is set, it is shown to others too, with what was shared with everybody.
+    `asks_anew_for`: the methods for which the Hub's word of a moment ago is not enough.
+    """
+
+    shareable: ClassVar[bool] = False
+    asks_anew_for: ClassVar[frozenset[str]] = frozenset()
 
     def set_default_headers(self) -> None:
         """Let a page load what is ours, and nothing else."""
@@ -25,12 +42,32 @@ class PageHandler(BaseHandler):
 
     async def prepare(self) -> None:
         """Send who is not logged in to the Hub, even while we start: the Hub waits for an answer below 500."""
-        identity = await self.identify()
-        if not identity.authenticated:
+        identity = await self.identify(fresh=self.request.method in self.asks_anew_for)
+        if not identity.authenticated and not self._is_for_everybody():
             await self.ask_to_log_in()
             return
         self.require_ready()
         await self.welcome()
+
+    def _is_for_everybody(self) -> bool:
+        """Tell whether the anonymous are shown this; who came with something that is worth nothing is to log in."""
+        return (
+            self.shareable
+            and self.services.auth.allow_anonymous
+            and self.services.readiness.ready
+            and self.request.method in ("GET", "HEAD")
+            and not self.tried_to_log_in
+        )
+
+    async def look_up(
+        self, function: Callable[Concatenate[Session, Identity, P], R], *args: P.args, **options: P.kwargs
+    ) -> R:
+        """Return what the page shows, as far as who asks may see it; send those to the Hub who have to log in first."""
+        try:
+            return await self.services.db.read(function, self.identity, *args, **options)
+        except NotAuthenticatedError:
+            await self.ask_to_log_in()
+            raise Finish from None
 
     async def ask_to_log_in(self) -> None:
         """Send a browser that goes somewhere to the Hub; refuse a script, and a form that has waited too long."""

@@ -1,4 +1,4 @@
-"""Pages: the environments, one environment, one build, who one is."""
+"""Pages: the environments, one environment, one build."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.services import builds, environments, rights, users
+from conda_store_hub.services import builds, environments, rights
 from conda_store_hub.web import arguments, contexts
 from conda_store_hub.web.base import BaseHandler
 from conda_store_hub.web.page import PageHandler
@@ -32,11 +32,13 @@ class HomeQuery(PagedQuery):
 class HomeHandler(PageHandler):
     """`/`: the environments, by namespace."""
 
+    shareable = True
+
     async def get(self) -> None:
         """Show a page of them."""
         query = self.read_query(HomeQuery)
-        rows, count = await self.services.db.read(
-            environments.list_environments, self.identity, page=query.page, size=query.size, search=query.search
+        rows, count = await self.look_up(
+            environments.list_environments, page=query.page, size=query.size, search=query.search
         )
         groups = groupby(rows, key=lambda row: row.namespace)
         self.show(
@@ -83,11 +85,13 @@ class HistoryQuery(PagedQuery):
 class EnvironmentHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/`."""
 
+    shareable = True
+
     async def get(self, namespace: str, name: str) -> None:
         """Show the environment and its builds."""
         where = arguments.read_names(namespace, name)
         query = self.read_query(HistoryQuery)
-        view = await self.services.db.read(_read_environment, self.identity, where, query, self.services.data)
+        view = await self.look_up(_read_environment, where, query, self.services.data)
         active = view.environment.current_build
         self.show(
             contexts.EnvironmentContext(
@@ -154,10 +158,12 @@ def _read_end_of_log(session: Session, build_id: int) -> contexts.LogView:
 class BuildHandler(PageHandler):
     """`/build/ID/`."""
 
+    shareable = True
+
     async def get(self, build_id: str) -> None:
         """Show the build as far as it is."""
         number = arguments.read_id(build_id)
-        view = await self.services.db.read(_read_build, self.identity, number, self.services.data)
+        view = await self.look_up(_read_build, number, self.services.data)
         busy = view.build.status in _BUSY
         self.show(
             contexts.BuildContext(
@@ -176,22 +182,6 @@ class BuildHandler(PageHandler):
         number = arguments.read_id(build_id)
         await self.services.db.write(builds.cancel, self.identity, number)
         self.redirect(f"{self.prefix}build/{number}/", status=303)
-
-
-class UserHandler(PageHandler):
-    """`/user/`."""
-
-    async def get(self) -> None:
-        """Show who the Hub says one is, and what one may do."""
-        summary = await self.services.db.read(users.summarise, self.identity)
-        self.show(
-            contexts.UserContext(
-                layout=self.lay_out("You", "user"),
-                groups=tuple(sorted(self.identity.groups)),
-                admin=self.identity.admin,
-                permissions=summary,
-            )
-        )
 
 
 class LoginHandler(PageHandler):

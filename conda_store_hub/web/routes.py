@@ -26,6 +26,7 @@ from conda_store_hub.web import (
     oversize,
     pages,
     reference,
+    user_page,
 )
 from conda_store_hub.web.base import MAX_BODY, ApiNotFoundHandler, BaseHandler, Services
 from conda_store_hub.web.health import HealthHandler
@@ -109,7 +110,8 @@ def _page_rules(application: Application, services: Services) -> list[Rule]:
         Rule("oauth_callback", CallbackRouter(application, services)),
         Rule("login/?", pages.LoginHandler),
         Rule("", pages.HomeHandler),
-        Rule("user/?", pages.UserHandler),
+        Rule("user/?", user_page.UserHandler),
+        Rule("user/token/([^/]+)/?", user_page.TokenHandler),
         Rule("create/?", forms.CreateHandler),
         Rule(r"environment/([^/]+)/([^/]+)/?", pages.EnvironmentHandler),
         Rule(r"build/([^/]+)/?", pages.BuildHandler),

@@ -387,7 +387,7 @@ def test_the_user_page_tells_who_one_is(service: RunningService) -> None:
     page = get(service, "user/")
     assert "physics" in page.text
     assert "developer" in page.text
-    assert "of all environments" in get(service, "user/", "root").text
+    assert "Everything, in all namespaces" in get(service, "user/", "root").text
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_an_error_is_a_page(service: RunningService, path: str, name: str | None
 
 def test_a_page_needs_a_get_or_its_form(service: RunningService) -> None:
     with service.client("alice") as alice:
-        answer = alice.post("user/")
+        answer = alice.post("login/")
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
         assert alice.head("").status_code == 200
 

@@ -127,6 +127,37 @@ def test_an_older_build_is_activated_and_a_queued_one_cancelled(service: Running
     expect(page.locator("#state")).to_contain_text("cancelled")
 
 
+def test_a_token_is_made_copied_and_revoked_with_the_keyboard(service: RunningService, page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{service.url}user/")
+    page.get_by_label("Label").fill("backup")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("checkbox", name="alice admin")).to_be_focused()
+    page.keyboard.press("Space")
+    for name in ("checkbox", "combobox", "combobox", "button"):
+        page.keyboard.press("Tab")
+        expect(page.locator(":focus")).to_have_role(name)
+    page.keyboard.press("Enter")
+    token = page.locator("#token").inner_text()
+    expect(page.locator("#made")).to_contain_text("viewer on alice")
+    expect(page.get_by_role("button", name="Copy the token")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == token
+    # Where the page is not https, there is no clipboard: the selection is copied.
+    page.evaluate("navigator.clipboard.writeText('something else')")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
+    page.locator("#copied").evaluate("element => { element.textContent = ''; }")
+    page.get_by_role("button", name="Copy the token").click()
+    expect(page.get_by_role("status")).to_have_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == token
+    page.goto(f"{service.url}user/")
+    assert token not in page.content()
+    page.get_by_role("button", name=f"Revoke backup, …{token[-4:]}").click()
+    expect(page.locator("main")).to_contain_text("You have none.")
+    assert page.url == f"{service.url}user/#tokens"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_every_page_fits_the_window(service: RunningService, chromium: Browser, scheme: str, width: int) -> None:
@@ -137,6 +168,8 @@ def test_every_page_fits_the_window(service: RunningService, chromium: Browser, 
     service.claim(build)
     service.log(build, "x" * 500 + "\n")
     service.use(build, *(f"{long}{number}={long}" for number in range(3)))
+    with service.client("alice") as alice:
+        alice.post("api/v1/token/", json={"label": "l" * 100, "role_bindings": {f"alice/{long}": ["viewer"]}})
     paths = [
         "",
         f"environment/alice/{long}/",
@@ -156,6 +189,11 @@ def test_every_page_fits_the_window(service: RunningService, chromium: Browser, 
             expect(window.locator("html")).to_have_attribute("data-bs-theme", scheme)
             wide = window.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, path
+        window.goto(f"{service.url}user/")
+        window.get_by_label("Label").fill("l" * 100)
+        window.click("text=Make the token")
+        expect(window.locator("#made")).to_be_visible()
+        assert window.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
 def test_without_javascript_all_can_be_read_and_done(service: RunningService, chromium: Browser) -> None:
@@ -172,3 +210,10 @@ def test_without_javascript_all_can_be_read_and_done(service: RunningService, ch
         assert "without a script" in window.inner_text("#log")
         window.click("text=Cancel")
         assert "Cancelled by alice." in window.inner_text("#reason")
+        window.goto(f"{service.url}user/")
+        window.fill("#label", "plain")
+        window.click("text=Make the token")
+        assert window.inner_text("#token").startswith("csh_")
+        expect(window.locator("#copy")).to_be_hidden()
+        window.click("text=Revoke")
+        expect(window.locator("main")).to_contain_text("You have none.")

@@ -1,0 +1,187 @@
+"""The page of who is logged in: who they are, what they may do, and the tokens that they make for their programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError
+from conda_store_hub.core.permissions import Identity, Role
+from conda_store_hub.services import tokens, users
+from conda_store_hub.web import arguments, contexts
+from conda_store_hub.web.auth import SESSION
+from conda_store_hub.web.base import SERVER_FAULT
+from conda_store_hub.web.page import PageHandler
+from conda_store_hub.web.query import PagedQuery, Size
+
+_TOKENS = 50
+_ENDS = {"7": "after 7 days", "30": "after 30 days", "90": "after 90 days", "365": "after a year", "never": "never"}
+_ROLES = {
+    Role.VIEWER: "see, compute, download",
+    Role.DEVELOPER: "and make, change and build",
+    Role.ADMIN: "and delete and share",
+}
+
+
+class UserQuery(PagedQuery):
+    """Which of one's tokens are shown."""
+
+    size: Size = _TOKENS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Typed:
+    """What the form holds."""
+
+    label: str = ""
+    namespaces: tuple[str, ...] = ()
+    role: str = Role.VIEWER
+    end: str = "90"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _UserView:
+    places: list[users.Place]
+    tokens: list[schemas.TokenView] = field(default_factory=list[schemas.TokenView])
+    count: int = 0
+
+
+def _read_user(session: Session, identity: Identity, query: UserQuery) -> _UserView:
+    places = users.list_places(session, identity)
+    if identity.user_id is None:
+        return _UserView(places=places)  # tokens belong to users of the Hub
+    rows, count = tokens.list_tokens(session, identity, user=None, page=query.page, size=query.size)
+    return _UserView(places=places, tokens=rows, count=count)
+
+
+def _make_request(typed: _Typed, now: datetime) -> schemas.MakeToken:
+    """Return the token that was asked for; raise InvalidRequestError in words for what cannot be."""
+    if not typed.label:
+        raise InvalidRequestError("Give the token a label: it tells you later what the token is for.")
+    if len(typed.label) > schemas.MAX_LABEL:
+        raise InvalidRequestError(f"A label has at most {schemas.MAX_LABEL} characters.")
+    if len(typed.namespaces) > schemas.MAX_TOKEN_NAMESPACES:
+        raise InvalidRequestError(f"Choose at most {schemas.MAX_TOKEN_NAMESPACES} namespaces.")
+    if typed.role not in list(Role):
+        raise InvalidRequestError("Choose one of the roles.")
+    if typed.end not in _ENDS:
+        raise InvalidRequestError("Choose one of the ends.")
+    return schemas.MakeToken(
+        label=typed.label,
+        namespaces=list(typed.namespaces) or None,
+        role=Role(typed.role),
+        expiration=None if typed.end == "never" else now + timedelta(days=int(typed.end)),
+    )
+
+
+class UserHandler(PageHandler):
+    """`/user/`."""
+
+    asks_anew_for = frozenset({"POST"})
+
+    async def get(self) -> None:
+        """Show who the Hub says one is, what one may do, and one's tokens."""
+        await self._show_user(_Typed(), self.read_query(UserQuery))
+
+    async def post(self) -> None:
+        """Make a token and show its text, this once; or show again what was typed, with what is wrong."""
+        typed = _Typed(
+            label=self.get_body_argument("label", ""),
+            namespaces=tuple(dict.fromkeys(self.get_body_arguments("namespace"))),
+            role=self.get_body_argument("role", ""),
+            end=self.get_body_argument("end", ""),
+        )
+        try:
+            request = _make_request(typed, datetime.now(UTC))
+            made = await self.services.db.write(tokens.make, self.identity, request, pepper=self.services.auth.pepper)
+        except CondaStoreHubError as exc:
+            if exc.status >= SERVER_FAULT:
+                self.log.warning("a token could not be made: %s", exc.detail or exc.message)
+            self.set_status(exc.status)
+            await self._show_user(typed, UserQuery(page=1), error=exc)
+            return
+        await self._show_user(_Typed(), UserQuery(page=1), made=_say_made(made, request))
+
+    async def _show_user(
+        self,
+        typed: _Typed,
+        query: UserQuery,
+        *,
+        made: contexts.MadeToken | None = None,
+        error: CondaStoreHubError | None = None,
+    ) -> None:
+        view = await self.look_up(_read_user, query)
+        self.show(
+            contexts.UserContext(
+                layout=self.lay_out("You", "user"),
+                groups=tuple(sorted(self.identity.groups)),
+                everything=self.identity.administers_all,
+                places=tuple(view.places),
+                form=_lay_out_form(typed, view.places, error) if self.identity.via == SESSION else None,
+                tokens=tuple(contexts.TokenEntry(token=row, reach=say_reach(row.scopes)) for row in view.tokens),
+                pager=contexts.Pager(page=query.page, size=query.size, count=view.count),
+                made=made,
+                address=f"{self.request.protocol}://{self.request.host}{self.prefix}",
+                host=self.request.host,
+            )
+        )
+
+
+class TokenHandler(PageHandler):
+    """`/user/token/ID/`."""
+
+    asks_anew_for = frozenset({"POST"})
+
+    async def post(self, token_id: str) -> None:
+        """Revoke the token: it is worth nothing from now on."""
+        await self.services.db.write(tokens.revoke, self.identity, arguments.read_token(token_id))
+        self.redirect(f"{self.prefix}user/#tokens", status=303)
+
+
+def _lay_out_form(typed: _Typed, places: list[users.Place], error: CondaStoreHubError | None) -> contexts.TokenForm:
+    return contexts.TokenForm(
+        label=typed.label,
+        namespaces=tuple(
+            contexts.Choice(
+                value=place.namespace,
+                label=place.namespace,
+                chosen=place.namespace in typed.namespaces,
+                note=place.role,
+            )
+            for place in places
+            if place.environment is None
+        ),
+        roles=tuple(
+            contexts.Choice(value=role, label=role, chosen=role == typed.role, note=note)
+            for role, note in _ROLES.items()
+        ),
+        ends=tuple(
+            contexts.Choice(value=value, label=label, chosen=value == typed.end) for value, label in _ENDS.items()
+        ),
+        error=error,
+    )
+
+
+def _say_made(made: schemas.NewToken, request: schemas.MakeToken) -> contexts.MadeToken:
+    keys = [f"{name}/*" for name in request.namespaces or ()] or ["*/*"]
+    scopes = [schemas.TokenScope(on=key, role=request.role) for key in keys]
+    return contexts.MadeToken(
+        text=made.token, label=request.label, reach=say_reach(scopes), expires_on=request.expiration
+    )
+
+
+def say_reach(scopes: list[schemas.TokenScope]) -> str:
+    """Say what a token is for: `viewer on alice, group.physics`."""
+    if not scopes:
+        return "nothing any more: what it was for is gone"
+    ordered = sorted(scopes, key=lambda scope: (scope.role.rank, scope.on))
+    parts = groupby(ordered, key=lambda scope: scope.role)
+    return "; ".join(f"{role} on {', '.join(_say_place(scope.on) for scope in same)}" for role, same in parts)
+
+
+def _say_place(key: str) -> str:
+    return "everything you have" if key == "*/*" else key.removesuffix("/*")
