@@ -213,7 +213,6 @@ class UserContext(Context):
     pager: Pager
     made: MadeToken | None
     address: str
-    host: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -126,7 +126,6 @@ class UserHandler(PageHandler):
                 pager=contexts.Pager(page=query.page, size=query.size, count=view.count),
                 made=made,
                 address=f"{self.request.protocol}://{self.request.host}{self.prefix}",
-                host=self.request.host,
             )
         )
 

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from conda_store_hub.core.protocol import ArtifactType, Phase, PhaseEvent, ProgressEvent
+from tests.support import make
 from tests.support.service import RunningService, service
 
 __all__ = ["service"]
@@ -74,6 +75,21 @@ def test_a_build_is_followed_to_its_end(service: RunningService, page: Page) -> 
     expect(page.locator("#log")).to_have_text("Installing ☃\n<b>bold</b>\nPacking\n")
     expect(page.locator("#log-note")).to_have_text("")
     expect(page.locator("#progress")).to_be_hidden()
+
+
+def test_what_was_typed_while_the_session_ended_is_sent_after_the_next_login(
+    service: RunningService, page: Page
+) -> None:
+    page.goto(f"{service.url}create/")
+    page.context.clear_cookies(path=re.compile("^/services/"))
+    page.get_by_label("environment.yaml").fill(make.text("kept"))
+    page.get_by_role("button", name="Build it").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing is lost")
+    with page.context.expect_page() as other:
+        page.evaluate("address => window.open(address)", service.url)
+    expect(other.value.get_by_role("heading", name="Environments")).to_be_visible()
+    page.get_by_role("button", name="Build it").click()
+    expect(page.get_by_role("heading", name="Build 1")).to_be_visible()
 
 
 def test_home_and_environment_bring_themselves_up_to_date(service: RunningService, page: Page) -> None:

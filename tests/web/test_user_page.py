@@ -71,7 +71,6 @@ def test_a_token_is_made_and_shown_once(service: RunningService) -> None:
         page = Page(answer)
         assert f"export CONDA_STORE_URL={service.url}" in page.text
         assert f"export CONDA_STORE_TOKEN={token}" in page.text
-        assert f"docker login {httpx.URL(service.url).netloc.decode()} -u token -p" in page.text
         assert "viewer on everything you have" in page.text
         assert page.find("input", name="label")["value"] == ""
         again = alice.get("user/", headers=NAVIGATE)
