@@ -97,7 +97,7 @@ def _list_roles(session: Session, identity: Identity) -> dict[str, Role]:
         return {"*/*": Role.ADMIN}
     now = datetime.now(UTC)
     namespaces = queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.NAMESPACE_READ, now)
-    environments = people.granted_environments(session, identity, now, _MOST_SHOWN)
+    environments = people.single_environments(session, identity, now, _MOST_SHOWN)
     keys = [*(f"{row.name}/*" for row in namespaces), *(f"{row.namespace.name}/{row.name}" for row in environments)]
     places = [*((row, None) for row in namespaces), *((row.namespace, row) for row in environments)]
     roles = rights.find_roles(session, identity, places)
