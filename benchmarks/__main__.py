@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.figures import show
 
-ALL = ("idle", "builds", "health", "waiting_kernels", "kernels_listing")
+ALL = ("idle", "builds", "health", "waiting_kernels", "kernels_listing", "permissions")
 
 
 def main() -> int:

@@ -65,8 +65,8 @@ def single_environments(session: Session, identity: Identity, now: datetime, lim
         .options(contains_eager(Environment.namespace))
         .where(
             is_singled_out(identity, Permission.ENVIRONMENT_READ, now),
-            allows_on_environment(identity, Permission.ENVIRONMENT_READ, now),
             Environment.deleted_at.is_(None),
+            allows_on_environment(session, identity, Permission.ENVIRONMENT_READ, now),
         )
         .order_by(Namespace.name, Environment.name_key)
         .limit(limit)

@@ -23,6 +23,7 @@ from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db.tables import (
+    NAMESPACE_NAMES,
     Build,
     Environment,
     Namespace,
@@ -116,6 +117,7 @@ def find_environment(session: Session, namespace: str, name: str) -> Environment
 
 
 def select_environments(
+    session: Session,
     identity: Identity,
     now: datetime,
     *,
@@ -134,7 +136,9 @@ def select_environments(
         .join(Environment.namespace)
         .outerjoin(Environment.latest_build)
         .options(contains_eager(Environment.namespace), contains_eager(Environment.latest_build))
-        .where(allows_on_environment(identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None))
+        .where(
+            allows_on_environment(session, identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None)
+        )
         .order_by(Namespace.name, Environment.name_key)
     )
     if namespace is not None:
@@ -218,6 +222,7 @@ def find_build(session: Session, build_id: int, *, full: bool = False) -> Build 
 
 
 def select_builds(
+    session: Session,
     identity: Identity,
     now: datetime,
     *,
@@ -236,7 +241,9 @@ def select_builds(
             contains_eager(Build.environment).contains_eager(Environment.namespace),
             selectinload(Build.specification),
         )
-        .where(allows_on_environment(identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None))
+        .where(
+            allows_on_environment(session, identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None)
+        )
         .order_by(Build.id if ascending else Build.id.desc())
     )
     if environment_id is not None:
@@ -267,7 +274,9 @@ def kernel_rows(session: Session, identity: Identity, now: datetime) -> Sequence
         select(Namespace.name, Environment.name, Build)
         .join(Environment, Environment.namespace_id == Namespace.id)
         .join(Build, Environment.current_build_id == Build.id)
-        .where(allows_on_environment(identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None))
+        .where(
+            allows_on_environment(session, identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None)
+        )
         .order_by(Namespace.name, Environment.name_key)
     )
     return [(namespace, name, build) for namespace, name, build in session.execute(statement)]
@@ -276,10 +285,18 @@ def kernel_rows(session: Session, identity: Identity, now: datetime) -> Sequence
 # Pages
 
 
-def page_of(session: Session, statement: Select[R], *, page: int, size: int) -> tuple[Sequence[R], int]:
-    """Return one page of a list and how many there are, exact up to COUNT_LIMIT."""
+def page_of(
+    session: Session, statement: Select[R], *, page: int, size: int, by_namespace: bool = False
+) -> tuple[Sequence[R], int]:
+    """Return one page of a list and how many there are, exact up to COUNT_LIMIT.
+
+    `by_namespace`: the list is ordered by namespace, and is walked by its name until the page is full, instead of
+    sorting all that somebody may see.
+    """
     inner = statement.options().order_by(None).limit(COUNT_LIMIT).with_only_columns(literal(1)).subquery()
     count = session.scalar(select(func.count()).select_from(inner)) or 0
+    if by_namespace:
+        statement = statement.with_hint(Namespace, f"INDEXED BY {NAMESPACE_NAMES}", "sqlite")
     return session.scalars(statement.limit(size).offset((page - 1) * size)).unique().all(), count
 
 

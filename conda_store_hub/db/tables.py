@@ -91,6 +91,8 @@ _KEEP_IDS = {"sqlite_autoincrement": True}
 _OPEN = "hub_name IS NOT NULL AND sealed_at IS NULL AND deleted_at IS NULL"
 #: The build that the link on disk has to show.
 _SHOWN = "CASE WHEN deleted_at IS NULL THEN current_build_id END"
+#: The index by which lists are walked in the order of namespaces.
+NAMESPACE_NAMES = "uq_namespace_name"
 _STATUSES = ", ".join(f"'{status}'" for status in BuildStatus)
 
 
@@ -141,7 +143,7 @@ class Namespace(Base):
 
     __table_args__ = (
         Index(
-            "uq_namespace_name",
+            NAMESPACE_NAMES,
             "name",
             unique=True,
             sqlite_where=text("deleted_at IS NULL"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,53 +11,68 @@ from sqlalchemy import ScalarSelect, and_, false, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
-from conda_store_hub.core.permissions import Claim, Identity, Permission, Reach, Role, claims, roles_with
+from conda_store_hub.core.permissions import PERMISSIONS, Claim, Identity, Permission, Reach, Role, claims, roles_with
 from conda_store_hub.db.tables import Environment, Grant, Namespace
 
 Condition = ColumnElement[bool]
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What is held on whole namespaces, on single environments, and on the namespaces that those are in."""
+
+    whole: list[Condition] = field(default_factory=list[Condition])
+    single: list[Condition] = field(default_factory=list[Condition])
+    around: list[Condition] = field(default_factory=list[Condition])
+
+    @property
+    def on_namespace(self) -> Condition:
+        return or_(false(), *self.whole)
+
+    @property
+    def on_environment(self) -> Condition:
+        """Both of them: without the first every environment there is would be looked at for the second."""
+        if not self.single:
+            return self.on_namespace
+        return and_(or_(*self.whole, *self.around), or_(*self.whole, *self.single))
+
+
 def allows_in_namespace(identity: Identity, permission: Permission, now: datetime) -> Condition:
     """Return the condition on Namespace under which `identity` has `permission` in it."""
-    held = [
-        *_namespaces(claims(identity), permission),
-        Namespace.id.in_(_granted_namespaces(identity, permission, now)),
-    ]
-    cap = None if identity.limit is None else _namespaces(identity.limit, permission)
-    return _combine(identity, held, cap)
+    held = _claimed(claims(identity), permission)
+    held.whole.append(Namespace.id.in_(_granted(Grant.namespace_id, identity, permission, now, single=False)))
+    cap = true() if identity.limit is None else _claimed(identity.limit, permission).on_namespace
+    return and_(_open(identity), held.on_namespace, cap)
 
 
-def allows_on_environment(identity: Identity, permission: Permission, now: datetime) -> Condition:
+def allows_on_environment(session: Session, identity: Identity, permission: Permission, now: datetime) -> Condition:
     """Return the condition on an Environment and its Namespace under which `identity` has `permission` on it."""
-    held = [
-        *_environments(claims(identity), permission),
-        Namespace.id.in_(_granted_namespaces(identity, permission, now)),
-        Environment.id.in_(granted_environment_ids(identity, permission, now)),
-    ]
-    cap = None if identity.limit is None else _environments(identity.limit, permission)
-    return _combine(identity, held, cap)
+    held = _claimed(claims(identity), permission)
+    held.whole.append(Namespace.id.in_(_granted(Grant.namespace_id, identity, permission, now, single=False)))
+    if _has_single_grants(session, identity, now):
+        held.single.append(Environment.id.in_(granted_environment_ids(identity, permission, now)))
+        held.around.append(Namespace.id.in_(_granted(Grant.namespace_id, identity, permission, now, single=True)))
+    cap = true() if identity.limit is None else _claimed(identity.limit, permission).on_environment
+    return and_(_open(identity), held.on_environment, cap)
 
 
-def _combine(identity: Identity, held: list[Condition], cap: list[Condition] | None) -> Condition:
-    """Put together what is held, what a token leaves of it, and what is open to nobody."""
-    conditions: list[Condition] = [Namespace.deleted_at.is_(None)]
-    if not identity.admin:
-        conditions += [Namespace.sealed_at.is_(None), or_(false(), *held)]
-    if cap is not None:
-        conditions.append(or_(false(), *cap))
-    return and_(*conditions)
+def _open(identity: Identity) -> Condition:
+    """Return the condition under which a namespace is there for anybody, or at least for administrators of all."""
+    there = Namespace.deleted_at.is_(None)
+    return there if identity.admin else and_(there, Namespace.sealed_at.is_(None))
 
 
-def _namespaces(held: Iterable[Claim], permission: Permission) -> list[Condition]:
-    return [
-        _covers(claim.reach)
-        for claim in held
-        if claim.role in roles_with(permission) and claim.reach.environment is claim.reach.environment_id is None
-    ]
-
-
-def _environments(held: Iterable[Claim], permission: Permission) -> list[Condition]:
-    return [_covers(claim.reach) for claim in held if claim.role in roles_with(permission)]
+def _claimed(held: Iterable[Claim], permission: Permission) -> _Held:
+    found = _Held()
+    for claim in held:
+        if permission not in PERMISSIONS[claim.role]:
+            continue
+        if claim.reach.environment is claim.reach.environment_id is None:
+            found.whole.append(_covers(claim.reach))
+        else:
+            found.single.append(_covers(claim.reach))
+            found.around.append(_covers(replace(claim.reach, environment=None, environment_id=None)))
+    return found
 
 
 def _covers(reach: Reach) -> Condition:
@@ -72,15 +88,22 @@ def _covers(reach: Reach) -> Condition:
     return and_(true(), *(column == wanted for column, wanted in pairs if wanted is not None))
 
 
-def _granted_namespaces(identity: Identity, permission: Permission, now: datetime) -> ScalarSelect[int]:
-    statement = select(Grant.namespace_id).where(Grant.environment_id.is_(None), _live(identity, now))
-    return statement.where(Grant.role.in_(roles_with(permission))).scalar_subquery()
+def _granted(
+    column: InstrumentedAttribute[int] | InstrumentedAttribute[int | None],
+    identity: Identity,
+    permission: Permission,
+    now: datetime,
+    *,
+    single: bool,
+) -> ScalarSelect[int | None]:
+    level = Grant.environment_id.is_not(None) if single else Grant.environment_id.is_(None)
+    statement = select(column).where(level, _live(identity, now), Grant.role.in_(roles_with(permission)))
+    return statement.scalar_subquery()
 
 
 def granted_environment_ids(identity: Identity, permission: Permission, now: datetime) -> ScalarSelect[int | None]:
     """Select the environments on which a grant of their own gives `permission` to `identity`."""
-    statement = select(Grant.environment_id).where(Grant.environment_id.is_not(None), _live(identity, now))
-    return statement.where(Grant.role.in_(roles_with(permission))).scalar_subquery()
+    return _granted(Grant.environment_id, identity, permission, now, single=True)
 
 
 def _live(identity: Identity, now: datetime) -> Condition:
@@ -92,6 +115,11 @@ def is_singled_out(identity: Identity, permission: Permission, now: datetime) ->
     reaches = [claim.reach for claim in (*claims(identity), *(identity.limit or ()))]
     named = [_covers(reach) for reach in reaches if (reach.environment, reach.environment_id) != (None, None)]
     return or_(Environment.id.in_(granted_environment_ids(identity, permission, now)), *named)
+
+
+def _has_single_grants(session: Session, identity: Identity, now: datetime) -> bool:
+    statement = select(Grant.id).where(Grant.environment_id.is_not(None), _live(identity, now)).limit(1)
+    return bool(identity.subjects) and session.scalar(statement) is not None
 
 
 class GrantedRole(NamedTuple):

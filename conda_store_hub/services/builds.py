@@ -237,6 +237,7 @@ def list_builds(
 ) -> tuple[list[schemas.BuildSummary], int]:
     """Return a page of builds that `identity` may see, the newest first, and the count."""
     statement = queries.select_builds(
+        session,
         identity,
         datetime.now(UTC),
         environment_id=environment_id,

@@ -32,9 +32,9 @@ def list_environments(
 ) -> tuple[list[schemas.Environment], int]:
     """Return a page of what `identity` may see, by namespace and name, and the count."""
     statement = queries.select_environments(
-        identity, datetime.now(UTC), namespace=namespace, name=name, search=search, status=status
+        session, identity, datetime.now(UTC), namespace=namespace, name=name, search=search, status=status
     )
-    rows, count = queries.page_of(session, statement, page=page, size=size)
+    rows, count = queries.page_of(session, statement, page=page, size=size, by_namespace=True)
     return [views.environment(row) for row in rows], count
 
 
@@ -51,9 +51,9 @@ def list_after(
 ) -> tuple[list[schemas.Environment], int]:
     """Return what follows the namespace and environment `after`, and how many that is with those on this page."""
     statement = queries.select_environments(
-        identity, datetime.now(UTC), namespace=namespace, name=name, search=search, status=status, after=after
+        session, identity, datetime.now(UTC), namespace=namespace, name=name, search=search, status=status, after=after
     )
-    rows, count = queries.page_of(session, statement, page=1, size=size)
+    rows, count = queries.page_of(session, statement, page=1, size=size, by_namespace=True)
     return [views.environment(row) for row in rows], count
 
 

@@ -147,7 +147,7 @@ def _everything(session: Session) -> tuple[list[Namespace], list[Environment]]:
 
 
 def _list_environments(session: Session, identity: Identity, permission: Permission) -> list[int]:
-    condition = visibility.allows_on_environment(identity, permission, NOW)
+    condition = visibility.allows_on_environment(session, identity, permission, NOW)
     return list(session.scalars(select(Environment.id).join(Environment.namespace).where(condition)))
 
 

@@ -318,7 +318,7 @@ def test_the_statements_of_lists_say_the_same(world: World, who: Who) -> None:
 
     def read(session: Session) -> tuple[set[str], set[str]]:
         namespaces = queries.first_namespaces(session, identity, 1000, Permission.NAMESPACE_READ, now)
-        rows = session.scalars(queries.select_environments(identity, now)).unique()
+        rows = session.scalars(queries.select_environments(session, identity, now)).unique()
         return {row.name for row in namespaces}, {f"{row.namespace.name}/{row.name}" for row in rows}
 
     namespaces, environments = world.service.db.read_sync(read)
