@@ -193,7 +193,7 @@ def make_world(data: DataDirectory) -> Generator[World]:
         for name, secret in secrets.items():
             clients[name] = service.client(headers={"Authorization": f"Bearer {secret}"})
             _ask(clients[name].get("api/v1/permission/"))
-        service.call(_settle(service))
+        service.settle()
         snapshot = Snapshot(service.services.data.database)
         try:
             yield World(service=service, places=places, clients=clients, secrets=secrets, snapshot=snapshot)
@@ -201,12 +201,6 @@ def make_world(data: DataDirectory) -> Generator[World]:
             snapshot.close()
             for client in clients.values():
                 client.close()
-
-
-async def _settle(service: RunningService) -> None:
-    """Wait until the use of each token is written down."""
-    for task in list(service.services.auth._touching):
-        await task
 
 
 def _groups(name: str) -> tuple[str, ...]:
