@@ -89,6 +89,13 @@ class ForbiddenError(CondaStoreHubError):
     exit_code = 4
 
 
+class TokenTooStrongError(ForbiddenError):
+    """A token cannot be made for more than one has."""
+
+    code = "token-too-strong"
+    status = 400  # conda-store's; of another its released client does not show the sentence
+
+
 class NotFoundError(CondaStoreHubError):
     """There is no such thing, or you may not know of it."""
 

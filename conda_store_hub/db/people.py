@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.db.tables import AuditEntry, Environment, Grant, HubUser, Namespace, Token, TokenLimit
-from conda_store_hub.db.visibility import allows_on_environment, granted_environment_ids
+from conda_store_hub.db.visibility import allows_on_environment, is_singled_out
 
 # Users
 
@@ -57,14 +57,14 @@ def _grants(namespace_id: int, environment_id: int | None) -> Select[Grant]:
     return statement.where(level)
 
 
-def granted_environments(session: Session, identity: Identity, now: datetime, limit: int) -> Sequence[Environment]:
-    """Return environments that were granted to `identity` one by one, by namespace and name."""
+def single_environments(session: Session, identity: Identity, now: datetime, limit: int) -> Sequence[Environment]:
+    """Return environments that `identity` sees one by one, by a grant or a token on each, by namespace and name."""
     return session.scalars(
         select(Environment)
         .join(Environment.namespace)
         .options(contains_eager(Environment.namespace))
         .where(
-            Environment.id.in_(granted_environment_ids(identity, Permission.ENVIRONMENT_READ, now)),
+            is_singled_out(identity, Permission.ENVIRONMENT_READ, now),
             Environment.deleted_at.is_(None),
             allows_on_environment(session, identity, Permission.ENVIRONMENT_READ, now),
         )

@@ -110,6 +110,13 @@ def _live(identity: Identity, now: datetime) -> Condition:
     return and_(Grant.subject.in_(identity.subjects), or_(Grant.expires_at.is_(None), Grant.expires_at > now))
 
 
+def is_singled_out(identity: Identity, permission: Permission, now: datetime) -> Condition:
+    """Return the condition on an Environment and its Namespace under which a grant or a token names it by itself."""
+    reaches = [claim.reach for claim in (*claims(identity), *(identity.limit or ()))]
+    named = [_covers(reach) for reach in reaches if (reach.environment, reach.environment_id) != (None, None)]
+    return or_(Environment.id.in_(granted_environment_ids(identity, permission, now)), *named)
+
+
 def _has_single_grants(session: Session, identity: Identity, now: datetime) -> bool:
     statement = select(Grant.id).where(Grant.environment_id.is_not(None), _live(identity, now)).limit(1)
     return bool(identity.subjects) and session.scalar(statement) is not None

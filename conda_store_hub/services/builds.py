@@ -142,7 +142,8 @@ def _ensure_environment(
     """Return the environment of that name if `identity` may change it, or make it if they may make one."""
     target = namespace or rights.find_own_namespace(session, identity) or ""
     row = queries.find_environment(session, target, prepared.name)
-    if row is not None and rights.may(session, identity, Permission.ENVIRONMENT_UPDATE, row.namespace, row):
+    if row is not None and rights.find_role(session, identity, row.namespace, row) is not None:
+        rights.require_row(session, identity, row, Permission.ENVIRONMENT_UPDATE, "")
         _describe_anew(row, prepared)
         return row
     owner = rights.require_namespace(session, identity, target, Permission.ENVIRONMENT_CREATE)

@@ -46,8 +46,8 @@ def _topics(session: Session, identity: Identity) -> tuple[str, ...]:
         return (ALL_KERNELS,)
     now = datetime.now(UTC)
     visible = queries.first_namespaces(session, identity, _MOST_NAMESPACES, Permission.ENVIRONMENT_READ, now)
-    shared = people.granted_environments(session, identity, now, _MOST_NAMESPACES)
-    places = {row.id for row in visible} | {row.namespace_id for row in shared}
+    single = people.single_environments(session, identity, now, _MOST_NAMESPACES)
+    places = {row.id for row in visible} | {row.namespace_id for row in single}
     return (*map(kernels_topic, sorted(places)), *tokens.rights_topics(identity))
 
 

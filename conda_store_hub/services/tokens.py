@@ -18,6 +18,7 @@ from conda_store_hub.core.errors import (
     InvalidRequestError,
     NotAuthenticatedError,
     NotFoundError,
+    TokenTooStrongError,
 )
 from conda_store_hub.core.names import NamespaceKind, shorten
 from conda_store_hub.core.permissions import Claim, Identity, Permission, Reach, Role
@@ -149,7 +150,7 @@ def _expiry(identity: Identity, request: schemas.MakeToken, now: datetime) -> da
     if identity.token_id is None or identity.expires is None:
         return asked
     if asked is not None and asked > identity.expires:
-        raise ForbiddenError("A token cannot be made to last longer than the one that it is made with.")
+        raise TokenTooStrongError("A token cannot be made to last longer than the one that it is made with.")
     return asked or identity.expires
 
 
@@ -177,7 +178,7 @@ def _limit(session: Session, identity: Identity, key: str, role: Role) -> TokenL
         limit = TokenLimit(namespace_id=found.namespace_id, environment_id=found.id, role=role)
     if held is None or role.rank > held.rank:
         place = shorten(key.removesuffix("/*"))
-        raise ForbiddenError(f"A token cannot have the role {role} on “{place}”: yours there is {held}.")
+        raise TokenTooStrongError(f"A token cannot have the role {role} on “{place}”: yours there is {held}.")
     return limit
 
 
@@ -185,7 +186,7 @@ def _limit_to_everything(identity: Identity, role: Role) -> TokenLimit:
     """All that one has, each with at most this role; what a token itself was not given it cannot pass on."""
     general = [claim.role for claim in identity.limit or () if claim.reach == Reach()]
     if identity.limit is not None and role.rank > max((held.rank for held in general), default=-1):
-        raise ForbiddenError("The token that you use is limited; name the namespaces that the new one is for.")
+        raise TokenTooStrongError("The token that you use is limited; name the namespaces that the new one is for.")
     return TokenLimit(role=role)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from conda_store_hub.core import schemas
-from conda_store_hub.core.errors import ConflictError, ForbiddenError, NotFoundError
+from conda_store_hub.core.errors import ConflictError, NotFoundError, TokenTooStrongError
 from conda_store_hub.services import tokens
 from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
@@ -35,7 +35,7 @@ class TokensHandler(ApiHandler):
         answer=schemas.Answer[schemas.NewToken],
         body=schemas.MakeToken,
         fresh=True,
-        errors=(NotFoundError, ForbiddenError, ConflictError),
+        errors=(NotFoundError, TokenTooStrongError, ConflictError),
     )
     async def post(self) -> None:
         """Make a token: its text is in this answer and nowhere else.

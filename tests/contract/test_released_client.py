@@ -191,6 +191,60 @@ def test_what_is_not_there_is_said(released: ReleasedClient) -> None:
     assert "Error getting build 7" in released.run("wait", "7", status=1)
 
 
+def make_token(released: ReleasedClient, *arguments: str) -> str:
+    """Make a token, and go on with it."""
+    token = released.run("token", *arguments)
+    released._environment["CONDA_STORE_TOKEN"] = token
+    return token
+
+
+def test_a_token_does_what_its_maker_may(service: RunningService, released: ReleasedClient) -> None:
+    service.completed("done")
+    assert make_token(released).startswith("csh_")
+    assert [row["name"] for row in released.list("environment")] == ["done"]
+    assert released.run("-c", SCRIPT, make.text("new"), program="python").strip() == "2"
+
+
+def test_a_token_of_a_viewer_looks_and_changes_nothing(service: RunningService, released: ReleasedClient) -> None:
+    service.completed("done")
+    make_token(released, "--permission", "alice/*:viewer")
+    assert [row["name"] for row in released.list("environment")] == ["done"]
+    assert released.run("-c", SCRIPT, make.text("new"), program="python", status=1)
+    with service.client("alice") as alice:
+        assert alice.get("api/v1/build/").json()["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("permission", "says"),
+    [
+        ("group.physics/*:admin", "A token cannot have the role admin on “group.physics/*”: yours there is developer."),
+        ("*/*:developer", "The token that you use is limited"),
+    ],
+)
+def test_a_token_for_more_than_one_has_is_refused_in_words(
+    released: ReleasedClient, permission: str, says: str
+) -> None:
+    make_token(released, "--permission", "group.physics/*:developer", "--permission", "alice/*:viewer")
+    assert released.run("token", "--permission", permission, status=1).startswith(says)
+
+
+def test_info_of_an_administrator(released: ReleasedClient) -> None:
+    released._environment["CONDA_STORE_TOKEN"] = "root-token"
+    printed = released.run("info")
+    assert "namespace::create" in printed
+    assert "Default namespace is root" in printed
+
+
+def test_its_login_with_a_password_is_refused_since_there_is_none(released: ReleasedClient) -> None:
+    """It sends name and password to a form at `login/`, and wants a cookie; as HTTP's Basic a token is a password."""
+    released._environment |= {
+        "CONDA_STORE_AUTH": "basic",
+        "CONDA_STORE_USERNAME": "anybody",
+        "CONDA_STORE_PASSWORD": "alice-token",
+    }
+    assert "login/" in released.run("info", status=1)
+
+
 SCRIPT = """
 import asyncio, os, sys
 from conda_store import api

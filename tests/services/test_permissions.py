@@ -32,6 +32,7 @@ from conda_store_hub.db import queries, visibility
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Environment, Grant, HubUser, Namespace
 from conda_store_hub.services import builds, environments, kernels, rights, users
+from conda_store_hub.services.changes import kernels_topic
 from tests.support import make
 from tests.support.make import ADMIN, ALICE, BOB, CAROL
 
@@ -265,8 +266,10 @@ def test_a_shared_namespace_is_read_by_all_and_written_by_admins(db: Database, d
     db.write_sync(add)
     build_id = make.submit(db, ADMIN, namespace="course")
     assert db.read_sync(builds.get_build, BOB, build_id, data=data).namespace == "course"
-    with pytest.raises(ForbiddenError, match="environment:create"):
+    with pytest.raises(ForbiddenError, match="environment::update"):
         make.submit(db, BOB, namespace="course")
+    with pytest.raises(ForbiddenError, match="environment:create"):
+        make.submit(db, BOB, yaml=make.text("new"), namespace="course")
 
 
 def test_a_namespace_is_made_once_and_never_taken_from_its_owner(db: Database) -> None:
@@ -297,6 +300,37 @@ def test_permissions_are_told_in_the_shape_that_clients_read(db: Database) -> No
     assert told.primary_namespace == "alice"
     assert told.entity_roles == {"alice/*": ["admin"], "group.physics/*": ["developer"]}
     assert all(key.count("/") == 1 for key in told.entity_permissions)
+
+
+def test_what_a_token_names_by_itself_is_told_and_watched(db: Database, data: DataDirectory) -> None:
+    """A token for one environment says so, and whoever waits with it hears of that environment's kernels."""
+    make.complete(db, make.submit(db))
+    namespace, environment = (rows[0] for rows in db.read_sync(_everything))
+    role = Claim(role=Role.DEVELOPER, reach=Reach(namespace="alice", environment="ml"))
+    limit = Claim(role=Role.DEVELOPER, reach=Reach(namespace_id=namespace.id, environment_id=environment.id))
+    for identity in (
+        Identity(name="token", kind=IdentityKind.TOKEN, bindings=(role,)),
+        Identity(name="alice", user_id=ALICE_ID, limit=(limit,)),
+        Identity(name="root", admin=True, limit=(limit,)),
+    ):
+        assert db.read_sync(users.summarise, identity).entity_roles == {"alice/ml": ["developer"]}
+    for identity in (
+        Identity(name="token", kind=IdentityKind.TOKEN, bindings=(role,)),
+        Identity(name="alice", limit=(limit,)),
+    ):
+        answer = db.read_sync(kernels.list_kernels, identity, data=data)
+        assert len(answer.list.kernels) == 1
+        assert kernels_topic(namespace.id) in answer.topics
+
+
+def test_who_sees_one_environment_is_told_that_they_may_not_build_it(db: Database) -> None:
+    make.submit(db)
+    viewer = Claim(role=Role.VIEWER, reach=Reach(namespace="alice", environment="ml"))
+    identity = Identity(name="token", kind=IdentityKind.TOKEN, bindings=(viewer,))
+    with pytest.raises(ForbiddenError, match="environment::update"):
+        make.submit(db, identity, namespace="alice")
+    with pytest.raises(NotFoundError, match="no namespace"):
+        make.submit(db, identity, yaml=make.text("new"), namespace="alice")
 
 
 def test_administrators_of_all_are_told_so_in_one_line(db: Database) -> None:

@@ -67,6 +67,14 @@ class RunningService:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(30)
 
+    def settle(self) -> None:
+        """Wait until the uses of tokens are written down."""
+
+        async def wait() -> None:
+            await asyncio.gather(*self.services.auth._touching)
+
+        self.call(wait())
+
     def client(self, name: str | None = None, **options: Any) -> httpx.Client:
         """Return a client with a token of this user; None is the anonymous."""
         headers = {"Authorization": f"token {name}-token"} if name else {}
