@@ -217,7 +217,7 @@ def test_a_token_of_a_viewer_looks_and_changes_nothing(service: RunningService, 
 @pytest.mark.parametrize(
     ("permission", "says"),
     [
-        ("group.physics/*:admin", "A token cannot have the role admin on “group.physics/*”: yours there is developer."),
+        ("group.physics/*:admin", "A token cannot have the role admin on “group.physics”: yours there is developer."),
         ("*/*:developer", "The token that you use is limited"),
     ],
 )

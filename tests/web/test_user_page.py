@@ -157,7 +157,7 @@ def test_a_revoked_token_is_worth_nothing_at_once(service: RunningService) -> No
         ({"label": "kept", "namespace": ["bob"]}, 404, "There is no namespace “bob”"),
         (
             {"label": "kept", "namespace": ["group.physics"], "role": "admin"},
-            403,
+            400,
             "on “group.physics”: yours there is developer",
         ),
     ],
