@@ -229,7 +229,9 @@ class Build(Base):
     """One build of a specification: the row is the queue entry, the record, and the owner of a prefix.
 
     `attempt` counts tries that came to no end; `turn` grows whenever the work changes hands, so that whoever had it
-    before can write nothing more.
+    before can write nothing more. `lock_key` is a digest of all that a solve depends on but the channels' content, of
+    which `channel_state` is one; `lock_build_id` is the build whose lock this one was made from without a solve.
+    `activates`: it becomes active by itself. A deleted one has no prefix, and stays listed.
     """
 
     __tablename__ = "build"
@@ -257,6 +259,12 @@ class Build(Base):
     kernels: Mapped[list[Any]] = mapped_column(default=list)
     log_size: Mapped[int] = mapped_column(BigInteger, default=0)
     log_complete: Mapped[bool] = mapped_column(default=False)
+    activates: Mapped[bool] = mapped_column(Boolean, default=True)
+    pinned: Mapped[bool] = mapped_column(Boolean, default=False)
+    deleted_at: Mapped[datetime | None]
+    lock_key: Mapped[str | None] = mapped_column(String(64))
+    channel_state: Mapped[str | None] = mapped_column(String(64))
+    lock_build_id: Mapped[int | None] = mapped_column(ForeignKey("build.id", ondelete="SET NULL"))
 
     environment: Mapped[Environment] = relationship(foreign_keys=[environment_id], lazy="raise")
     specification: Mapped[Specification] = relationship(lazy="raise")
@@ -274,6 +282,8 @@ class Build(Base):
             postgresql_where=text("status IN ('QUEUED', 'BUILDING')"),
         ),
         Index("ix_build_specification_id", "specification_id"),
+        Index("ix_build_lock_key", "lock_key", "id"),
+        Index("ix_build_lock_build_id", "lock_build_id"),
         _KEEP_IDS,
     )
 
@@ -463,3 +473,60 @@ class AuditEntry(Base):
         Index("ix_audit_action", "action", "id"),
         _KEEP_IDS,
     )
+
+
+# How builds are made and how long they stay.
+
+
+class Policy(Base):
+    """A rule that somebody set, for the service, a namespace or an environment: `core.policy` knows the keys."""
+
+    __tablename__ = "policy"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    namespace_id: Mapped[int | None] = mapped_column(ForeignKey("namespace.id", ondelete="CASCADE"))
+    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(String(64))
+    value: Mapped[Any] = mapped_column(JSON, nullable=False)
+    set_by: Mapped[str | None] = mapped_column(Text)
+    set_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index(
+            "uq_policy_service",
+            "key",
+            unique=True,
+            sqlite_where=text("namespace_id IS NULL"),
+            postgresql_where=text("namespace_id IS NULL"),
+        ),
+        Index(
+            "uq_policy_namespace",
+            "namespace_id",
+            "key",
+            unique=True,
+            sqlite_where=text("namespace_id IS NOT NULL AND environment_id IS NULL"),
+            postgresql_where=text("namespace_id IS NOT NULL AND environment_id IS NULL"),
+        ),
+        Index(
+            "uq_policy_environment",
+            "environment_id",
+            "key",
+            unique=True,
+            sqlite_where=text("environment_id IS NOT NULL"),
+            postgresql_where=text("environment_id IS NOT NULL"),
+        ),
+        _KEEP_IDS,
+    )
+
+
+class Lease(Base):
+    """Who is using a build, until when: a build with a living lease is never removed."""
+
+    __tablename__ = "lease"
+
+    build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(100), primary_key=True)
+    user: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_lease_expires_at", "expires_at"),)
