@@ -197,6 +197,7 @@ class Serve(Command):
         janitor = Janitor(
             db=services.db,
             data=services.data,
+            store=services.store,
             links=links,
             changes=services.changes,
             worker=executor.worker,

@@ -54,6 +54,12 @@ class CondaStore(LoggingConfigurable):
         help="What a build yields beside its prefix and its log, once the prefix is usable.",
     ).tag(config=True)
 
+    build_artifacts_kept_on_deletion = List(
+        Unicode(),
+        default_value=["LOGS", "LOCKFILE", "YAML"],
+        help="What stays of a build whose prefix was deleted; with the lockfile it can be made once more.",
+    ).tag(config=True)
+
     @default("store_directory")
     def _default_store_directory(self) -> str:
         return str(Path.home() / ".local" / "share" / "conda-store-hub")
@@ -71,6 +77,13 @@ class CondaStore(LoggingConfigurable):
         for name in proposal["value"]:
             if name not in known:
                 raise TraitError(f"build_artifacts: “{name}” is none of {', '.join(known)}.")
+        return proposal["value"]
+
+    @validate("build_artifacts_kept_on_deletion")
+    def _check_kept(self, proposal: dict[str, list[str]]) -> list[str]:
+        for name in proposal["value"]:
+            if name not in list(ArtifactType):
+                raise TraitError(f"build_artifacts_kept_on_deletion: “{name}” is none of {', '.join(ArtifactType)}.")
         return proposal["value"]
 
     @property
@@ -93,6 +106,7 @@ class CondaStore(LoggingConfigurable):
             artifacts=tuple(ArtifactType(name) for name in self.build_artifacts),
             pip_index=self.pypi_index or None,
             solve_seconds=self.conda_max_solve_time,
+            kept_artifacts=tuple(ArtifactType(name) for name in self.build_artifacts_kept_on_deletion),
             refusal=refusal,
         )
 

@@ -136,6 +136,13 @@ class ConflictError(CondaStoreHubError):
     exit_code = 6
 
 
+class EditConflictError(ConflictError):
+    """Somebody else has changed this since you began; look at what they did, and submit yours again."""
+
+    code = "edit-conflict"
+    status = 412
+
+
 class InUseError(ConflictError):
     """Something here is in use."""
 

@@ -59,6 +59,7 @@ class ArtifactState(StrEnum):
     PENDING = "PENDING"
     READY = "READY"
     FAILED = "FAILED"
+    DELETED = "DELETED"
 
 
 class Phase(StrEnum):

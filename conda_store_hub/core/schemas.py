@@ -339,6 +339,12 @@ class BuildSummary(Wire):
     active: bool = False
     position: int | None = None
     """Place in the queue, from 1, while QUEUED."""
+    pinned: bool = False
+    """Whether it is protected from being deleted."""
+    deleted_on: datetime | None = None
+    """When what it left on disk was deleted; it stays listed."""
+    lock_build_id: int | None = None
+    """The build from whose lock it was made, without a solve."""
 
 
 class Build(BuildSummary):
@@ -397,6 +403,87 @@ class SubmitSpecification(Wire):
     """For a specification without `name:`; it must not have another one."""
     environment_description: str | None = None
     """Instead of the specification's `description:`; at most 4000 characters."""
+    activate: bool = True
+    """Whether the build becomes active by itself."""
+    latest_build_id: int | None = Field(default=None, ge=0, lt=10**18)
+    """The newest build that the environment had when one began to edit; if it has another now, nothing is submitted."""
+
+
+class Rebuild(Wire):
+    """`PUT /api/v1/build/{id}/`."""
+
+    exact: bool = False
+    """From the lock of that build; else with a new solve of its specification."""
+    activate: bool = True
+    """Whether the build becomes active by itself."""
+
+
+class PinBuild(Wire):
+    """`PUT /api/v1/build/{id}/pin/`."""
+
+    pinned: bool = True
+
+
+class TakeLease(Wire):
+    """`PUT /api/v1/build/{id}/lease/`."""
+
+    holder: str = Field(min_length=1, max_length=80)
+    """What uses the build, by a name of one's own choice."""
+    seconds: int = Field(default=3600, ge=1)
+    """For how long, at most an hour; asked for again before that is over."""
+
+
+class EndLease(Wire):
+    """`DELETE /api/v1/build/{id}/lease/`."""
+
+    holder: str = Field(min_length=1, max_length=80)
+
+
+class Lease(Wire):
+    """Who uses a build until when."""
+
+    build_id: int
+    holder: str
+    expires_on: datetime
+
+
+class NewName(Wire):
+    """`PUT …/rename/`, and `PUT …/restore/` where the old name is taken."""
+
+    name: str | None = None
+
+
+class CloneEnvironment(Wire):
+    """`POST …/clone/`: where to, and under which name."""
+
+    namespace: str
+    name: str
+
+
+class PackageVersion(Wire):
+    """A package as one build has it."""
+
+    manager: Literal["conda", "pip"]
+    name: str
+    version: str
+    build: str = ""
+    channel: str = ""
+
+
+class PackageChange(Wire):
+    """A package that two builds have differently."""
+
+    old: PackageVersion
+    new: PackageVersion
+
+
+class PackageDiff(Wire):
+    """What changed from one build to another."""
+
+    added: list[PackageVersion]
+    removed: list[PackageVersion]
+    changed: list[PackageChange]
+    unchanged: int
 
 
 class BuildId(Wire):

@@ -96,6 +96,15 @@ def parse(text: str) -> Specification:
     return specification
 
 
+def rename(text: str, name: str) -> str:
+    """Return the text with another name in it, and all the rest as it was typed; without `name:` nothing changes."""
+    node = dict(_items(_compose(text))).get("name")
+    if node is None:
+        return text
+    start, end = node.start_mark.index, node.end_mark.index
+    return f"{text[:start]}{name}{text[end:]}"
+
+
 class _Reader:
     """Takes each key of the root mapping to its value."""
 

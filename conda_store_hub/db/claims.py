@@ -88,16 +88,35 @@ def count_busy(session: Session, namespace_id: int) -> int:
 
 
 def end_all(session: Session, namespace_id: int, now: datetime, words: str) -> None:
-    """End the builds of a namespace: those that are queued now, those that run when their runners see it."""
-    running = and_(_busy_in(namespace_id), Build.status == BuildStatus.BUILDING)
+    """End the builds of a namespace."""
+    _end(session, _busy_in(namespace_id), now, words)
+
+
+def _end(session: Session, which: ColumnElement[bool], now: datetime, words: str) -> None:
+    """End builds: those that are queued now, those that run when their runners see it."""
+    running = and_(which, Build.status == BuildStatus.BUILDING)
     session.execute(update(Build).where(running).values(cancel_requested=True, status_info=words))
     queued = {"status": BuildStatus.CANCELED, "status_info": words, "ended_on": now, "log_complete": True}
-    session.execute(update(Build).where(_busy_in(namespace_id), Build.status == BuildStatus.QUEUED).values(queued))
+    session.execute(update(Build).where(which, Build.status == BuildStatus.QUEUED).values(queued))
+
+
+def count_busy_of(session: Session, environment_id: int) -> int:
+    """Count the builds of an environment that are queued or running."""
+    return session.scalar(select(func.count(Build.id)).where(_busy(), Build.environment_id == environment_id)) or 0
+
+
+def end_builds_of(session: Session, environment_id: int, now: datetime, words: str) -> None:
+    """End the builds of an environment."""
+    _end(session, and_(_busy(), Build.environment_id == environment_id), now, words)
 
 
 def _busy_in(namespace_id: int) -> ColumnElement[bool]:
     own = select(Environment.id).where(Environment.namespace_id == namespace_id)
-    return and_(Build.status.in_([BuildStatus.QUEUED, BuildStatus.BUILDING]), Build.environment_id.in_(own))
+    return and_(_busy(), Build.environment_id.in_(own))
+
+
+def _busy() -> ColumnElement[bool]:
+    return Build.status.in_([BuildStatus.QUEUED, BuildStatus.BUILDING])
 
 
 def builds_of_worker(session: Session, worker: str) -> Sequence[Build]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy import (
     CursorResult,
     Select,
+    and_,
     case,
     func,
     literal,
@@ -34,8 +35,13 @@ from conda_store_hub.db.visibility import allows_in_namespace, allows_on_environ
 R = TypeVar("R")
 
 COUNT_LIMIT = 10_000
-#: What the link on disk has to show; the partial index on links is made of the same words.
-_SHOWN_BUILD = case((Environment.deleted_at.is_(None), Environment.current_build_id))
+#: When the link on disk does not show what it has to, or has another name; the index on links has the same words.
+_BEHIND = or_(
+    Environment.linked_build_id.is_distinct_from(
+        case((Environment.deleted_at.is_(None), Environment.current_build_id))
+    ),
+    and_(Environment.linked_build_id.is_not(None), Environment.linked_name.is_distinct_from(Environment.name)),
+)
 
 # Namespaces
 
@@ -166,7 +172,7 @@ def unlinked_environments(session: Session, after: int, limit: int) -> Sequence[
         select(Environment)
         .join(Environment.namespace)
         .options(contains_eager(Environment.namespace), selectinload(Environment.current_build))
-        .where(Environment.id > after, Environment.linked_build_id.is_distinct_from(_SHOWN_BUILD))
+        .where(Environment.id > after, _BEHIND)
         .order_by(Environment.id)
         .limit(limit)
     ).all()
@@ -178,16 +184,17 @@ def prefix_names(session: Session, build_ids: Sequence[int]) -> dict[int, str | 
     return {build_id: prefix_name for build_id, prefix_name in rows}  # noqa: C416 - a row is no pair to the checker
 
 
-def set_linked(session: Session, environment_id: int, build_id: int | None) -> None:
-    """Record what the link on disk shows."""
-    session.execute(update(Environment).where(Environment.id == environment_id).values(linked_build_id=build_id))
+def set_linked(session: Session, environment_id: int, build_id: int | None, name: str) -> None:
+    """Record what the link on disk shows, and under which name."""
+    values = {"linked_build_id": build_id, "linked_name": name}
+    session.execute(update(Environment).where(Environment.id == environment_id).values(values))
 
 
 def activate_if_newest(session: Session, build: Build, now: datetime) -> bool:
     """Make a finished build active unless something was activated since it was submitted; tell whether it was."""
     result = session.execute(
         update(Environment)
-        .where(Environment.id == build.environment_id, Environment.activation_seq < build.id)
+        .where(Environment.id == build.environment_id, Environment.activation_seq < build.id, literal(build.activates))
         .values(current_build_id=build.id, activation_seq=build.id, updated_at=now)
     )
     return _rowcount(result) == 1

@@ -89,8 +89,11 @@ class Base(DeclarativeBase):
 # Ids are never used again: AUTOINCREMENT on SQLite, sequences elsewhere.
 _KEEP_IDS = {"sqlite_autoincrement": True}
 _OPEN = "hub_name IS NOT NULL AND sealed_at IS NULL AND deleted_at IS NULL"
-#: The build that the link on disk has to show.
-_SHOWN = "CASE WHEN deleted_at IS NULL THEN current_build_id END"
+#: When the link on disk does not show what it has to, or has another name.
+_BEHIND = (
+    "linked_build_id {differs} CASE WHEN deleted_at IS NULL THEN current_build_id END"
+    " OR linked_build_id IS NOT NULL AND linked_name {differs} name"
+)
 #: The index by which lists are walked in the order of namespaces.
 NAMESPACE_NAMES = "uq_namespace_name"
 _STATUSES = ", ".join(f"'{status}'" for status in BuildStatus)
@@ -167,7 +170,7 @@ class Environment(Base):
 
     A finished build activates itself only if its id is above `activation_seq`: the id of the last build that did,
     or the id of the newest build there was when somebody activated one by hand. `linked_build_id` is what the link
-    on disk shows: it follows `current_build_id`, and is None once the environment is deleted.
+    on disk shows under `linked_name`: it follows `current_build_id`, and is None once the environment is deleted.
     """
 
     __tablename__ = "environment"
@@ -180,6 +183,7 @@ class Environment(Base):
     current_build_id: Mapped[int | None] = mapped_column(ForeignKey("build.id", ondelete="RESTRICT", use_alter=True))
     latest_build_id: Mapped[int | None] = mapped_column(ForeignKey("build.id", ondelete="RESTRICT", use_alter=True))
     linked_build_id: Mapped[int | None] = mapped_column(Integer)
+    linked_name: Mapped[str | None] = mapped_column(String(64))
     activation_seq: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -201,8 +205,8 @@ class Environment(Base):
         Index(
             "ix_environment_link",
             "id",
-            sqlite_where=text(f"linked_build_id IS NOT {_SHOWN}"),
-            postgresql_where=text(f"linked_build_id IS DISTINCT FROM {_SHOWN}"),
+            sqlite_where=text(_BEHIND.format(differs="IS NOT")),
+            postgresql_where=text(_BEHIND.format(differs="IS DISTINCT FROM")),
         ),
         Index("ix_environment_current_build_id", "current_build_id"),
         _KEEP_IDS,

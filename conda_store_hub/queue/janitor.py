@@ -11,11 +11,13 @@ from conda_store_hub.core.errors import StorageError, UnavailableError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.links import Links
-from conda_store_hub.services import work
+from conda_store_hub.services import storage, work
 from conda_store_hub.services.changes import ALL_KERNELS, Changes, wait
 from conda_store_hub.storage import prefixes
+from conda_store_hub.storage.base import ArtifactStore
 
 _EVERY_SECONDS = 60.0
+_AT_ONCE = 20
 
 
 class Janitor:
@@ -26,6 +28,7 @@ class Janitor:
         *,
         db: Database,
         data: DataDirectory,
+        store: ArtifactStore,
         links: Links,
         changes: Changes,
         worker: str,
@@ -33,6 +36,7 @@ class Janitor:
     ) -> None:
         self._db = db
         self._data = data
+        self._store = store
         self._links = links
         self._changes = changes
         self._worker = worker
@@ -66,6 +70,7 @@ class Janitor:
                 await self._attempt(self._links.follow)
                 if time.monotonic() >= due:
                     await self._attempt(self.requeue)
+                    await self._attempt(self.free)
                     due = time.monotonic() + _EVERY_SECONDS
 
     async def _attempt(self, job: Callable[[], Awaitable[None]]) -> None:
@@ -79,6 +84,22 @@ class Janitor:
     async def requeue(self) -> None:
         """Put builds back whose worker has not been heard of for a minute."""
         await self._db.write(work.requeue_stale, self._worker)
+
+    async def free(self) -> None:
+        """Free what deleted builds and environments had on disk, once nobody needs it; row first, then the bytes."""
+        while found := await self._db.read(storage.list_prefixes_to_free, _AT_ONCE):
+            for doomed in found:
+                if await self._db.write(storage.give_up_prefix, doomed):
+                    await asyncio.to_thread(prefixes.remove_prefix, self._data, doomed.prefix_name)
+        while await self._free_bytes():
+            continue
+
+    async def _free_bytes(self) -> bool:
+        async with self._store.changing:
+            given_up = await self._db.write(storage.give_up_keys, _AT_ONCE)
+            for key in given_up.free:
+                await self._store.delete(key)
+        return given_up.more
 
     async def remove_orphans(self) -> None:
         """Remove prefixes and scratch that belong to no build, the half-made ones of killed builders."""

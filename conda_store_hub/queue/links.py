@@ -44,7 +44,7 @@ class Links:
             await self._db.write(work.record_link, link)
 
     def _change(self, link: Link) -> None:
-        if link.prefix_name is None:
-            prefixes.remove_link(self._data, link.namespace, link.environment, link.shown)
-        else:
+        if link.prefix_name is not None:
             prefixes.swap_link(self._data, link.namespace, link.environment, link.prefix_name)
+        if link.prefix_name is None or link.shown_as != link.environment:
+            prefixes.remove_link(self._data, link.namespace, link.shown_as, link.shown)

@@ -20,6 +20,7 @@ from conda_store_hub.core.errors import (
     BuildLostError,
     BuildTimedOutError,
     CondaStoreHubError,
+    NotFoundError,
     StorageError,
     UnavailableError,
 )
@@ -128,7 +129,10 @@ class Runner:
             state.error = BuildError("The service failed while it ran this build; its log has the details.")
 
     async def _build(self, claim: Claim, home: Path, state: _Progress) -> None:
-        builder = await BuilderProcess.start(self._request(claim, home), home, self._command)
+        request = self._request(claim, home)
+        if claim.lock_key is not None and not claim.prefix_ready:
+            request = request.model_copy(update={"records": str(await self._fetch_lock(claim.lock_key, home))})
+        builder = await BuilderProcess.start(request, home, self._command)
         try:
             async with asyncio.timeout(self._build_seconds):
                 await self._follow(claim, home, builder, state)
@@ -140,6 +144,20 @@ class Runner:
             builder.close()
         if state.error is None and not state.done and not state.cancelled:
             state.error = _death(await builder.wait())
+
+    async def _fetch_lock(self, key: str, home: Path) -> Path:
+        """Bring the lock that a build is made from to where its builder may read it."""
+        path = home / "lock.json"
+        try:
+            size = await self._store.head(key) if key else 0
+            with path.open("wb") as file:
+                async for piece in self._store.read(key, 0, size):
+                    file.write(piece)
+        except NotFoundError:
+            size = 0
+        if not size:
+            raise BuildError("The lock that this build was to be made from is gone; build the specification anew.")
+        return path
 
     async def _follow(self, claim: Claim, home: Path, builder: BuilderProcess, state: _Progress) -> None:
         ticking = asyncio.create_task(self._tick_until_stopped(claim, builder, state))
@@ -200,11 +218,12 @@ class Runner:
 
     async def _keep(self, claim: Claim, home: Path, event: ArtifactEvent) -> None:
         """Bytes first, row second: a row never points at bytes that are not there."""
-        key = ""
-        if not event.error:
-            key = artifact_key(event.sha256)
-            await asyncio.to_thread(self._adopt, home, Path(event.path), key)
-        await self._db.write(work.record_artifact, claim.ticket, event, key)
+        async with self._store.changing:
+            key = ""
+            if not event.error:
+                key = artifact_key(event.sha256)
+                await asyncio.to_thread(self._adopt, home, Path(event.path), key)
+            await self._db.write(work.record_artifact, claim.ticket, event, key)
 
     def _adopt(self, home: Path, path: Path, key: str) -> None:
         if path.resolve().parent != home.resolve() or not path.is_file():

@@ -13,6 +13,7 @@ from conda_store_hub.core import matchspec, schemas, spec
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import (
     ConflictError,
+    EditConflictError,
     InvalidRequestError,
     InvalidSpecificationError,
     NotFoundError,
@@ -100,18 +101,62 @@ def _check_platforms(specification: Specification, rules: BuildRules) -> None:
 
 
 def submit(
-    session: Session, identity: Identity, namespace: str | None, prepared: PreparedSpecification, rules: BuildRules
+    session: Session,
+    identity: Identity,
+    namespace: str | None,
+    prepared: PreparedSpecification,
+    rules: BuildRules,
+    *,
+    activates: bool = True,
+    latest: int | None = None,
 ) -> int:
-    """Queue a build of `prepared` and return its id; makes the environment if it is new."""
+    """Queue a build of `prepared` and return its id; makes the environment if it is new.
+
+    `latest`: the newest build that the environment had when one began to edit. If it has another now, somebody else
+    was there: raises EditConflictError, and nothing is changed.
+    """
     now = datetime.now(UTC)
     environment = _ensure_environment(session, identity, namespace, prepared, now)
-    specification = _ensure_specification(session, prepared, now)
+    if latest is not None and environment.latest_build_id != latest:
+        raise EditConflictError(
+            f"“{shorten(environment.name)}” has build {environment.latest_build_id} now; you began with {latest}."
+            " Look at what changed, and submit yours again."
+        )
+    specification = ensure_specification(
+        session, prepared.name, prepared.text, prepared.specification.sha256(), _as_conda_store_shows(prepared), now
+    )
+    build = queue(session, identity, environment, specification, rules, activates=activates)
+    audit.record(
+        session,
+        identity,
+        AuditAction.BUILD_SUBMIT,
+        namespace=environment.namespace,
+        environment=environment,
+        build_id=build.id,
+    )
+    return build.id
+
+
+def queue(
+    session: Session,
+    identity: Identity,
+    environment: tables.Environment,
+    specification: tables.Specification,
+    rules: BuildRules,
+    *,
+    lock: tables.Build | None = None,
+    activates: bool = True,
+) -> tables.Build:
+    """Queue a build in an environment; with `lock`, what that build had is installed exactly, without a solve."""
+    now = datetime.now(UTC)
     build = tables.Build(
         environment_id=environment.id,
         specification_id=specification.id,
         status=BuildStatus.QUEUED,
         requested_by=identity.name,
         scheduled_on=now,
+        activates=activates,
+        lock_build_id=lock.id if lock else None,
     )
     session.add(build)
     session.flush()
@@ -124,16 +169,8 @@ def submit(
     )
     environment.latest_build_id = build.id
     environment.updated_at = now
-    audit.record(
-        session,
-        identity,
-        AuditAction.BUILD_SUBMIT,
-        namespace=environment.namespace,
-        environment=environment,
-        build_id=build.id,
-    )
     announce(session, QUEUE)
-    return build.id
+    return build
 
 
 def _ensure_environment(
@@ -171,17 +208,15 @@ def _describe_anew(row: tables.Environment, prepared: PreparedSpecification) -> 
         row.description = prepared.description
 
 
-def _ensure_specification(session: Session, prepared: PreparedSpecification, now: datetime) -> tables.Specification:
-    text_sha256 = hashlib.sha256(f"{prepared.name}\n{prepared.text}".encode(errors="surrogatepass")).hexdigest()
+def ensure_specification(
+    session: Session, name: str, text: str, sha256: str, parsed: dict[str, Any], now: datetime
+) -> tables.Specification:
+    """Return the row of a text that was typed, which is made once; `parsed` is how conda-store's clients see it."""
+    text_sha256 = hashlib.sha256(f"{name}\n{text}".encode(errors="surrogatepass")).hexdigest()
     row = queries.find_specification(session, text_sha256)
     if row is None:
         row = tables.Specification(
-            name=prepared.name,
-            sha256=prepared.specification.sha256(),
-            text_sha256=text_sha256,
-            text=prepared.text,
-            parsed=_as_conda_store_shows(prepared),
-            created_at=now,
+            name=name, sha256=sha256, text_sha256=text_sha256, text=text, parsed=parsed | {"name": name}, created_at=now
         )
         session.add(row)
         session.flush()

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import schemas, spec
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, NotFoundError
-from conda_store_hub.core.names import DataDirectory, check_description, shorten
+from conda_store_hub.core.names import DataDirectory, check_description, check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db import queries
+from conda_store_hub.db import lifecycle, queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Environment
 from conda_store_hub.services import audit, builds, rights, views
@@ -89,12 +89,48 @@ def _record(session: Session, identity: Identity, action: AuditAction, row: Envi
     audit.record(session, identity, action, namespace=row.namespace, environment=row, build_id=build_id)
 
 
+def rename(session: Session, identity: Identity, namespace: str, name: str, new_name: str) -> None:
+    """Give an environment another name: its number, its builds and their prefixes stay, and nothing is built."""
+    row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
+    rights.require_namespace(session, identity, namespace, Permission.ENVIRONMENT_CREATE)
+    wanted = check_environment_name(new_name)
+    found = queries.find_environment(session, namespace, wanted)
+    if found is not None and found.id != row.id:
+        raise ConflictError(f"There is an environment “{shorten(wanted)}” in “{shorten(namespace)}” already.")
+    before = row.name
+    write_name(session, row, wanted)
+    row.updated_at = datetime.now(UTC)
+    audit.record(
+        session,
+        identity,
+        AuditAction.ENVIRONMENT_RENAME,
+        namespace=row.namespace,
+        environment=row,
+        detail=f"was “{before}”",
+    )
+    announce_kernels(session, row.namespace_id)
+
+
+def write_name(session: Session, row: Environment, name: str) -> None:
+    """Put a name into an environment and into the texts that its builds were made of: what is edited next fits it."""
+    if row.name == name:
+        return
+    now = datetime.now(UTC)
+    for old in lifecycle.specifications_of(session, row.id):
+        text = spec.rename(old.text, name)
+        new = builds.ensure_specification(session, name, text, old.sha256, old.parsed, now)
+        lifecycle.replace_specification(session, row.id, old.id, new.id)
+    row.name, row.name_key = name, name.lower()
+
+
 def _activate(session: Session, row: Environment, build_id: int) -> None:
     build = queries.find_build(session, build_id)
     if build is None or build.environment_id != row.id:
         raise NotFoundError(f"The environment “{shorten(row.name)}” has no build {build_id}.")
     if build.status is not BuildStatus.COMPLETED:
         raise ConflictError(f"Build {build_id} is {build.status}: only a completed build can be activated.")
+    if build.deleted_at is not None or build.prefix_name is None:
+        raise ConflictError(f"Build {build_id} was deleted: rebuild it exactly, which makes it anew from its lock.")
     queries.activate(session, build, datetime.now(UTC))
     announce_kernels(session, row.namespace_id)
 

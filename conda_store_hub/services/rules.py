@@ -18,5 +18,7 @@ class BuildRules:
     artifacts: tuple[ArtifactType, ...]
     pip_index: str | None
     solve_seconds: int
+    kept_artifacts: tuple[ArtifactType, ...] = (ArtifactType.LOGS, ArtifactType.LOCKFILE, ArtifactType.YAML)
+    """What stays of a build that is deleted."""
     refusal: str | None = None
     """Why this service builds nothing at all; None when it does."""

@@ -115,6 +115,9 @@ def build_summary(row: Build, position: int | None = None) -> schemas.BuildSumma
         environment=row.environment.name,
         active=row.environment.current_build_id == row.id,
         position=position,
+        pinned=row.pinned,
+        deleted_on=row.deleted_at,
+        lock_build_id=row.lock_build_id,
     )
 
 
@@ -125,7 +128,7 @@ def build(row: Build, *, prefix: str | None, position: int | None) -> schemas.Bu
         specification=specification(row.specification),
         build_artifacts=[artifact(item) for item in row.artifacts],
         phases=[schemas.PhaseTime(phase=item.phase, seconds=item.seconds) for item in row.phases],
-        prefix=prefix if row.status is BuildStatus.COMPLETED else None,
+        prefix=prefix if row.status is BuildStatus.COMPLETED and row.deleted_at is None else None,
     )
 
 

@@ -24,7 +24,7 @@ from conda_store_hub.core.protocol import (
     ProgressEvent,
     UsableEvent,
 )
-from conda_store_hub.db import claims, queries, records
+from conda_store_hub.db import claims, lifecycle, queries, records
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build, Environment
 from conda_store_hub.services import environments
@@ -54,6 +54,8 @@ class Claim:
     artifacts: tuple[ArtifactType, ...]
     prefix_ready: bool
     attempt: int
+    lock_key: str | None = None
+    """Where the lock that it is made from is in storage."""
 
     @property
     def build_id(self) -> int:
@@ -83,6 +85,8 @@ class Link:
     environment: str
     prefix_name: str | None
     shown: str | None
+    shown_as: str
+    """The name under which it is there now."""
 
 
 def claim(session: Session, worker: str) -> Claim | None:
@@ -108,7 +112,16 @@ def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
         artifacts=tuple(item.artifact_type for item in records.pending_artifacts(session, row.id)),
         prefix_ready=prefix_ready,
         attempt=row.attempt,
+        lock_key=_find_lock(session, row),
     )
+
+
+def _find_lock(session: Session, row: Build) -> str | None:
+    """Return where the lock is; empty where there should be one that is gone, which the runner tells."""
+    if row.lock_build_id is None:
+        return None
+    found = lifecycle.find_ready_artifact(session, row.lock_build_id, ArtifactType.RECORDS)
+    return found.key if found else ""
 
 
 def _get(session: Session, build_id: int) -> Build:
@@ -291,12 +304,13 @@ def _link(row: Environment, shown: str | None) -> Link:
         environment=row.name,
         prefix_name=build.prefix_name if build else None,
         shown=shown,
+        shown_as=row.linked_name or row.name,
     )
 
 
 def record_link(session: Session, link: Link) -> None:
     """Record what the link on disk shows now."""
-    queries.set_linked(session, link.environment_id, link.build_id)
+    queries.set_linked(session, link.environment_id, link.build_id, link.environment)
 
 
 def unknown_prefixes(session: Session, names: Sequence[str]) -> set[str]:

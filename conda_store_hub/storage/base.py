@@ -6,6 +6,7 @@ and names live in the database.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator
@@ -31,6 +32,9 @@ def artifact_key(sha256: str) -> str:
 class ArtifactStore(Protocol):
     """Keeps whole files under keys; a key is readable only once its bytes are all there."""
 
+    changing: asyncio.Lock
+    """Held from taking bytes to writing the row that names them, and from giving up a row to removing its bytes."""
+
     def adopt(self, path: Path, key: str) -> None:
         """Take the file at `path` (on the work directory's file system) under `key`; `path` is gone afterwards."""
         ...
@@ -53,6 +57,7 @@ class ObjectArtifactStore:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+        self.changing = asyncio.Lock()
 
     def adopt(self, path: Path, key: str) -> None:
         """Upload, then remove the file."""

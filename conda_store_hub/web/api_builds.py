@@ -14,6 +14,7 @@ from conda_store_hub.core.permissions import Permission
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.services import artifacts, builds
 from conda_store_hub.web import arguments, downloads, events
+from conda_store_hub.web.api_life import BuildLife
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import Number, PagedQuery, Query, Status, Text
@@ -65,7 +66,7 @@ class BuildsHandler(ApiHandler):
         self.write_model(schemas.Page[schemas.BuildSummary](data=rows, page=query.page, size=query.size, count=count))
 
 
-class BuildHandler(ApiHandler):
+class BuildHandler(BuildLife):
     """`GET /api/v1/build/ID/`."""
 
     @Operation(answer=schemas.Answer[schemas.Build], needs=Permission.ENVIRONMENT_READ)

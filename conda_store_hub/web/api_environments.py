@@ -10,6 +10,7 @@ from pydantic import Field
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
     ConflictError,
+    EditConflictError,
     InvalidNameError,
     InvalidRequestError,
     InvalidSpecificationError,
@@ -20,6 +21,7 @@ from conda_store_hub.core.errors import (
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.services import builds, environments
 from conda_store_hub.web import arguments
+from conda_store_hub.web.api_life import EnvironmentDeletion
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.cursor import make_cursor, read_cursor
 from conda_store_hub.web.operations import Operation
@@ -102,7 +104,7 @@ class EnvironmentsByCursorHandler(ApiHandler):
         )
 
 
-class EnvironmentHandler(ApiHandler):
+class EnvironmentHandler(EnvironmentDeletion):
     """`/api/v1/environment/NAMESPACE/NAME/`."""
 
     @Operation(answer=schemas.Answer[schemas.Environment], needs=Permission.ENVIRONMENT_READ)
@@ -145,6 +147,7 @@ class SpecificationHandler(ApiHandler):
             PolicyRefusedError,
             NotFoundError,
             ConflictError,
+            EditConflictError,
         ),
     )
     async def post(self) -> None:
@@ -155,5 +158,13 @@ class SpecificationHandler(ApiHandler):
         request = self.read_body(schemas.SubmitSpecification)
         rules = self.services.rules
         prepared = await asyncio.to_thread(builds.prepare, request, rules)
-        build_id = await self.services.db.write(builds.submit, self.identity, request.namespace, prepared, rules)
+        build_id = await self.services.db.write(
+            builds.submit,
+            self.identity,
+            request.namespace,
+            prepared,
+            rules,
+            activates=request.activate,
+            latest=request.latest_build_id,
+        )
         self.write_model(schemas.Answer[schemas.BuildId](data=schemas.BuildId(build_id=build_id)))

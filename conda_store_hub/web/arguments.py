@@ -23,6 +23,7 @@ _ID = re.compile(r"[0-9]{1,18}")
 # What a part of a path in braces can be: `{build_id}` in the route table is this everywhere.
 PARTS: dict[str, Any] = {
     "build_id": Annotated[int, Field(ge=0, le=10**18 - 1, description="The number of a build.")],
+    "other_id": Annotated[int, Field(ge=0, le=10**18 - 1, description="The number of another build.")],
     "member_id": Annotated[int, Field(ge=0, le=10**18 - 1, description="The number of a member.")],
     "token_id": Annotated[int, Field(ge=0, le=10**18 - 1, description="The number of a token.")],
     "namespace": Annotated[

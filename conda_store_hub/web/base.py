@@ -236,6 +236,10 @@ class ApiHandler(BaseHandler):
         except ValidationError as exc:
             raise InvalidRequestError(say_what_is_wrong(exc)) from exc
 
+    def read_optional_body(self, model: type[M]) -> M:
+        """Return the body as a value; none at all is an empty one."""
+        return self.read_body(model) if self.request.body else model()
+
     def describe_error(self, error: CondaStoreHubError) -> str:
         """Return the one shape of errors."""
         self.set_header("Content-Type", JSON)

@@ -72,17 +72,18 @@ async def bench(
     db.upgrade()
     executor = LocalExecutor(concurrency=concurrency, allow_root=True)
     links = Links(db=db, data=data, log=LOG)
+    store = LocalArtifactStore(data.objects)
     runner = Runner(
         links=links,
         db=db,
-        store=LocalArtifactStore(data.objects),
+        store=store,
         data=data,
         rules=rules or make.rules(),
         build_seconds=build_seconds,
         log=LOG,
         command=SCRIPT,
     )
-    janitor = Janitor(db=db, data=data, links=links, changes=changes, worker=executor.worker, log=LOG)
+    janitor = Janitor(db=db, data=data, store=store, links=links, changes=changes, worker=executor.worker, log=LOG)
     await janitor.repair_after_start()
     janitor.start()
     executor.start(db=db, changes=changes, runner=runner)

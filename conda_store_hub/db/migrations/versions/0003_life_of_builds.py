@@ -12,6 +12,10 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+_BEHIND = (
+    "linked_build_id {differs} CASE WHEN deleted_at IS NULL THEN current_build_id END"
+    " OR linked_build_id IS NOT NULL AND linked_name {differs} name"
+)
 _SCOPES = {
     "service": (["key"], "namespace_id IS NULL"),
     "namespace": (["namespace_id", "key"], "namespace_id IS NOT NULL AND environment_id IS NULL"),
@@ -41,6 +45,17 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_build_lock_key", ["lock_key", "id"])
         batch_op.create_index("ix_build_lock_build_id", ["lock_build_id"])
+
+    op.drop_index("ix_environment_link", "environment")
+    op.add_column("environment", sa.Column("linked_name", sa.String(length=64), nullable=True))
+    op.execute("UPDATE environment SET linked_name = name WHERE linked_build_id IS NOT NULL")
+    op.create_index(
+        "ix_environment_link",
+        "environment",
+        ["id"],
+        sqlite_where=sa.text(_BEHIND.format(differs="IS NOT")),
+        postgresql_where=sa.text(_BEHIND.format(differs="IS DISTINCT FROM")),
+    )
 
     op.create_table(
         "policy",

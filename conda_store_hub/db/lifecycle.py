@@ -1,0 +1,201 @@
+"""The statements about what comes and goes: deleted environments, leases, prefixes and artifacts to free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy.orm import Session, contains_eager, selectinload
+from sqlalchemy.sql.elements import ColumnElement
+
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
+from conda_store_hub.db.tables import (
+    Artifact,
+    Build,
+    BuildPackage,
+    Environment,
+    Lease,
+    LogChunk,
+    Namespace,
+    Package,
+    Specification,
+)
+
+# Environments
+
+
+def find_deleted_environment(session: Session, namespace: str, name: str, since: datetime) -> Environment | None:
+    """Find the environment of those names that was deleted last, and not before `since`."""
+    return session.scalar(
+        select(Environment)
+        .join(Environment.namespace)
+        .options(contains_eager(Environment.namespace), selectinload(Environment.current_build))
+        .where(
+            Namespace.name == namespace,
+            Namespace.deleted_at.is_(None),
+            Environment.name_key == name.lower(),
+            Environment.deleted_at >= since,
+        )
+        .order_by(Environment.deleted_at.desc())
+        .limit(1)
+    )
+
+
+def specifications_of(session: Session, environment_id: int) -> Sequence[Specification]:
+    """Return the specifications that the builds of an environment were made of."""
+    used = select(Build.specification_id).where(Build.environment_id == environment_id)
+    return session.scalars(select(Specification).where(Specification.id.in_(used))).all()
+
+
+def replace_specification(session: Session, environment_id: int, old: int, new: int) -> None:
+    """Let the builds of an environment that have one specification have another."""
+    session.execute(
+        update(Build)
+        .where(Build.environment_id == environment_id, Build.specification_id == old)
+        .values(specification_id=new)
+    )
+
+
+# Leases
+
+
+def find_lease(session: Session, build_id: int, holder: str) -> Lease | None:
+    """Find the lease that a holder has on a build."""
+    return session.get(Lease, (build_id, holder))
+
+
+def count_leases(session: Session, build_id: int, now: datetime) -> int:
+    """Count the living leases on a build."""
+    return (
+        session.scalar(
+            select(func.count()).select_from(Lease).where(Lease.build_id == build_id, Lease.expires_at > now)
+        )
+        or 0
+    )
+
+
+def count_leases_of(session: Session, environment_id: int, now: datetime) -> int:
+    """Count the living leases on the builds of an environment."""
+    builds = select(Build.id).where(Build.environment_id == environment_id)
+    statement = select(func.count()).select_from(Lease).where(Lease.build_id.in_(builds), Lease.expires_at > now)
+    return session.scalar(statement) or 0
+
+
+def count_leases_in(session: Session, namespace_id: int, now: datetime) -> int:
+    """Count the living leases on the builds of a namespace."""
+    builds = select(Build.id).join(Build.environment).where(Environment.namespace_id == namespace_id)
+    statement = select(func.count()).select_from(Lease).where(Lease.build_id.in_(builds), Lease.expires_at > now)
+    return session.scalar(statement) or 0
+
+
+def forget_leases(session: Session, now: datetime) -> None:
+    """Remove leases that have ended."""
+    session.execute(delete(Lease).where(Lease.expires_at <= now))
+
+
+def _leased(now: datetime) -> ColumnElement[bool]:
+    return exists().where(Lease.build_id == Build.id, Lease.expires_at > now)
+
+
+# What can be freed
+
+
+def builds_to_free(session: Session, now: datetime, deleted_before: datetime, limit: int) -> Sequence[Build]:
+    """Return builds that keep a prefix nobody needs: deleted ones, and those of environments deleted a while ago."""
+    gone = or_(Build.deleted_at.is_not(None), Environment.deleted_at <= deleted_before)
+    return session.scalars(
+        select(Build)
+        .join(Build.environment)
+        .join(Environment.namespace)
+        .options(contains_eager(Build.environment).contains_eager(Environment.namespace))
+        .where(
+            Build.status == BuildStatus.COMPLETED,
+            Build.prefix_name.is_not(None),
+            Build.worker.is_(None),
+            gone,
+            ~_leased(now),
+        )
+        .order_by(Build.id)
+        .limit(limit)
+    ).all()
+
+
+def builds_beyond(session: Session, environment_id: int, keep: int, now: datetime) -> Sequence[Build]:
+    """Return the completed builds of an environment but the newest `keep`, and none that somebody needs."""
+    newest = (
+        select(Build.id)
+        .where(
+            Build.environment_id == environment_id, Build.status == BuildStatus.COMPLETED, Build.deleted_at.is_(None)
+        )
+        .order_by(Build.id.desc())
+        .limit(keep)
+        .subquery()
+    )
+    return session.scalars(
+        select(Build)
+        .join(Build.environment)
+        .options(contains_eager(Build.environment))
+        .where(
+            Build.environment_id == environment_id,
+            Build.status == BuildStatus.COMPLETED,
+            Build.deleted_at.is_(None),
+            Build.pinned.is_(False),
+            Build.id.is_distinct_from(Environment.current_build_id),
+            Build.id.not_in(select(newest.c.id)),
+            ~_leased(now),
+        )
+    ).all()
+
+
+def drop_artifacts(session: Session, build_id: int, kept: Sequence[ArtifactType]) -> None:
+    """Mark the artifacts of a build as deleted, but for those that are kept."""
+    session.execute(
+        update(Artifact)
+        .where(Artifact.build_id == build_id, Artifact.artifact_type.not_in(kept))
+        .values(state=ArtifactState.DELETED)
+    )
+
+
+def drop_log(session: Session, build_id: int) -> None:
+    """Remove the log of a build."""
+    session.execute(delete(LogChunk).where(LogChunk.build_id == build_id))
+    session.execute(update(Build).where(Build.id == build_id).values(log_size=0))
+
+
+def keys_to_free(session: Session, limit: int) -> Sequence[Artifact]:
+    """Return artifacts that were deleted and still name bytes."""
+    return session.scalars(
+        select(Artifact).where(Artifact.state == ArtifactState.DELETED, Artifact.key != "").limit(limit)
+    ).all()
+
+
+def is_needed(session: Session, key: str) -> bool:
+    """Tell whether an artifact that is there has these bytes."""
+    statement = select(Artifact.id).where(Artifact.key == key, Artifact.state == ArtifactState.READY).limit(1)
+    return session.scalar(statement) is not None
+
+
+# Packages of two builds
+
+
+def packages_of(session: Session, build_id: int) -> Sequence[Package]:
+    """Return all packages of a build."""
+    return session.scalars(
+        select(Package)
+        .join(BuildPackage, BuildPackage.package_id == Package.id)
+        .where(BuildPackage.build_id == build_id)
+    ).all()
+
+
+def find_ready_artifact(session: Session, build_id: int, kind: ArtifactType) -> Artifact | None:
+    """Find an artifact of a build whose bytes are there."""
+    return session.scalar(
+        select(Artifact).where(
+            and_(
+                Artifact.build_id == build_id,
+                Artifact.artifact_type == kind,
+                Artifact.state == ArtifactState.READY,
+            )
+        )
+    )

@@ -1,0 +1,149 @@
+"""Deleting and bringing back: environments and builds, and what of them stays for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.audit import AuditAction
+from conda_store_hub.core.errors import ConflictError, InUseError
+from conda_store_hub.core.names import check_environment_name, shorten
+from conda_store_hub.core.permissions import Identity, Permission
+from conda_store_hub.core.protocol import ArtifactType, BuildStatus
+from conda_store_hub.db import claims, lifecycle, queries
+from conda_store_hub.db.session import announce
+from conda_store_hub.db.tables import Build, Environment
+from conda_store_hub.services import audit, builds, environments, rebuilds, rights, views
+from conda_store_hub.services.changes import ALL_KERNELS, QUEUE, build_topic
+from conda_store_hub.services.rules import BuildRules
+
+UNDO = timedelta(days=7)
+PREFIX_STAYS = timedelta(days=1)
+
+
+def delete_environment(session: Session, identity: Identity, namespace: str, name: str, *, force: bool) -> None:
+    """Delete an environment; for UNDO it can be brought back, and its name is free at once.
+
+    Refused while it is being built or somebody computes with it, unless forced; then builds are cancelled.
+    """
+    row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_DELETE)
+    now = datetime.now(UTC)
+    if not force:
+        _require_unused(session, row, now)
+    claims.end_builds_of(session, row.id, now, f"Cancelled by {identity.name} with its environment.")
+    row.deleted_at = now
+    audit.record(session, identity, AuditAction.ENVIRONMENT_DELETE, namespace=row.namespace, environment=row)
+    environments.announce_kernels(session, row.namespace_id)
+    announce(session, QUEUE)
+
+
+def _require_unused(session: Session, row: Environment, now: datetime) -> None:
+    busy = claims.count_busy_of(session, row.id)
+    if busy:
+        raise InUseError(f"“{shorten(row.name)}” has {busy} builds queued or running: cancel them, or use force.")
+    used = lifecycle.count_leases_of(session, row.id, now)
+    if used:
+        raise InUseError(f"“{shorten(row.name)}” is in use by {used} kernels or programs: end them, or use force.")
+
+
+def restore_environment(
+    session: Session, identity: Identity, namespace: str, name: str, new_name: str | None, rules: BuildRules
+) -> schemas.Environment:
+    """Bring back the environment of those names that was deleted last, under another name if that one is taken.
+
+    If its prefix has gone meanwhile, a build exactly from the lock of its active build is queued.
+    """
+    now = datetime.now(UTC)
+    row = lifecycle.find_deleted_environment(session, namespace, name, now - UNDO)
+    words = f"There is no environment “{shorten(namespace)}/{shorten(name)}” that you could bring back."
+    if row is None:
+        raise rights.hidden(identity, words)
+    rights.require_row(session, identity, row, Permission.ENVIRONMENT_DELETE, words)
+    wanted = check_environment_name(new_name or row.name)
+    if queries.find_environment(session, namespace, wanted) is not None:
+        raise ConflictError(f"There is an environment “{shorten(wanted)}” again; give another name to this one.")
+    row.deleted_at = None
+    environments.write_name(session, row, wanted)
+    session.flush()
+    audit.record(session, identity, AuditAction.ENVIRONMENT_RESTORE, namespace=row.namespace, environment=row)
+    if row.current_build is not None and row.current_build.prefix_name is None:
+        _make_again(session, identity, row, row.current_build, rules)
+    environments.announce_kernels(session, row.namespace_id)
+    found = queries.find_environment(session, namespace, wanted)
+    return views.environment(found or row)
+
+
+def _make_again(session: Session, identity: Identity, row: Environment, build: Build, rules: BuildRules) -> None:
+    """Queue what the active build was, exactly; it takes its place when it is usable."""
+    lock = rebuilds.require_lock(session, build)
+    whole = queries.find_build(session, build.id)
+    if whole is not None:
+        builds.queue(session, identity, row, whole.specification, rules, lock=lock, activates=True)
+    row.current_build_id = None
+
+
+def delete_build(
+    session: Session, identity: Identity, build_id: int, kept: Sequence[ArtifactType], *, force: bool
+) -> None:
+    """Delete what a build left on disk, but for the artifacts that are kept; it stays listed.
+
+    Refused for the active build, a pinned one, one that is not over, and one that somebody computes with.
+    """
+    row = builds.require(session, identity, build_id, Permission.BUILD_DELETE)
+    if row.deleted_at is not None:
+        return
+    _require_deletable(session, row, force=force)
+    remove(session, row, kept)
+    audit.record(
+        session,
+        identity,
+        AuditAction.BUILD_DELETE,
+        namespace=row.environment.namespace,
+        environment=row.environment,
+        build_id=row.id,
+    )
+
+
+def _require_deletable(session: Session, row: Build, *, force: bool) -> None:
+    if row.status in (BuildStatus.QUEUED, BuildStatus.BUILDING):
+        raise ConflictError(f"Build {row.id} is {row.status}: cancel it first.")
+    if row.environment.current_build_id == row.id:
+        raise ConflictError(f"Build {row.id} is the active one: activate another build first.")
+    if row.pinned:
+        raise ConflictError(f"Build {row.id} is pinned: let it go first.")
+    used = lifecycle.count_leases(session, row.id, datetime.now(UTC))
+    if used and not force:
+        raise InUseError(f"Build {row.id} is in use by {used} kernels or programs: end them, or use force.")
+
+
+def remove(session: Session, row: Build, kept: Sequence[ArtifactType]) -> None:
+    """Mark a build and its artifacts as deleted; the janitor frees what they had."""
+    row.deleted_at = datetime.now(UTC)
+    # The lock is what a kept lockfile was written from: with it, the build can be made once more.
+    stays = [*kept, *([ArtifactType.RECORDS] if ArtifactType.LOCKFILE in kept else [])]
+    lifecycle.drop_artifacts(session, row.id, stays)
+    if ArtifactType.LOGS not in kept:
+        lifecycle.drop_log(session, row.id)
+    announce(session, build_topic(row.id))
+    announce(session, ALL_KERNELS)
+
+
+def pin(session: Session, identity: Identity, build_id: int, *, pinned: bool) -> None:
+    """Protect a build from being deleted by anybody, retention included, or let it go."""
+    row = builds.require(session, identity, build_id, Permission.ENVIRONMENT_UPDATE)
+    if row.deleted_at is not None:
+        raise ConflictError(f"Build {build_id} was deleted.")
+    if row.pinned is not pinned:
+        row.pinned = pinned
+        audit.record(
+            session,
+            identity,
+            AuditAction.BUILD_PIN,
+            namespace=row.environment.namespace,
+            environment=row.environment,
+            build_id=row.id,
+            detail="pinned" if pinned else "let go",
+        )

@@ -1,0 +1,71 @@
+"""What can be freed on disk: prefixes and bytes of what was deleted, once nobody needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core.audit import AuditAction
+from conda_store_hub.db import lifecycle, queries
+from conda_store_hub.services import audit, removals
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DoomedPrefix:
+    """A prefix that nobody needs any more."""
+
+    build_id: int
+    prefix_name: str
+
+
+def list_prefixes_to_free(session: Session, limit: int) -> list[DoomedPrefix]:
+    """Return prefixes of deleted builds, and of environments that were deleted more than a day ago."""
+    now = datetime.now(UTC)
+    rows = lifecycle.builds_to_free(session, now, now - removals.PREFIX_STAYS, limit)
+    return [DoomedPrefix(build_id=row.id, prefix_name=row.prefix_name or "") for row in rows]
+
+
+def give_up_prefix(session: Session, doomed: DoomedPrefix) -> bool:
+    """Record that a prefix is gone, before it is; tell whether it may go: it may have been restored meanwhile."""
+    now = datetime.now(UTC)
+    row = queries.find_build(session, doomed.build_id)
+    gone = row is not None and (
+        row.deleted_at is not None
+        or (row.environment.deleted_at is not None and row.environment.deleted_at <= now - removals.PREFIX_STAYS)
+    )
+    if row is None or not gone or row.prefix_name != doomed.prefix_name or lifecycle.count_leases(session, row.id, now):
+        return False
+    audit.record(
+        session,
+        audit.ITSELF,
+        AuditAction.STORAGE_FREE,
+        namespace=row.environment.namespace,
+        environment=row.environment,
+        build_id=row.id,
+        detail=f"{row.size} bytes",
+    )
+    row.prefix_name = None
+    row.size = row.shared_size = 0
+    return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GivenUp:
+    """Keys of bytes that nobody needs any more; whether there may be more of them."""
+
+    free: tuple[str, ...]
+    more: bool
+
+
+def give_up_keys(session: Session, limit: int) -> GivenUp:
+    """Forget bytes of deleted artifacts, and return the keys of those that no other artifact has."""
+    free: list[str] = []
+    found = lifecycle.keys_to_free(session, limit)
+    for artifact in found:
+        key, artifact.key, artifact.size = artifact.key, "", None
+        session.flush()
+        if not lifecycle.is_needed(session, key):
+            free.append(key)
+    return GivenUp(free=tuple(free), more=bool(found))

@@ -1,0 +1,189 @@
+"""API: the life of environments and builds: renamed, cloned, rebuilt, pinned, in use, deleted, brought back."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.errors import (
+    ConflictError,
+    GoneError,
+    InUseError,
+    InvalidNameError,
+    InvalidRequestError,
+    PolicyRefusedError,
+)
+from conda_store_hub.core.permissions import Permission
+from conda_store_hub.services import comparisons, environments, leases, rebuilds, removals
+from conda_store_hub.web import arguments
+from conda_store_hub.web.base import ApiHandler
+from conda_store_hub.web.operations import Operation
+from conda_store_hub.web.query import Query
+
+
+class ForceQuery(Query):
+    """How something is deleted."""
+
+    force: bool = Field(default=False, description="Also when it is in use; what is being built in it is cancelled.")
+
+
+class EnvironmentDeletion(ApiHandler):
+    """The deleting half of `/api/v1/environment/NAMESPACE/NAME/`."""
+
+    @Operation(
+        answer=schemas.Answer[None],
+        query=ForceQuery,
+        needs=Permission.ENVIRONMENT_DELETE,
+        errors=(InUseError,),
+    )
+    async def delete(self, namespace: str, name: str) -> None:
+        """Delete an environment; its name is free at once, and for seven days it can be brought back."""
+        where, query = arguments.read_names(namespace, name), self.read_query(ForceQuery)
+        await self.services.db.write(removals.delete_environment, self.identity, *where, force=query.force)
+        self.write_model(schemas.Answer[None](data=None, message="The environment was deleted."))
+
+
+class EnvironmentRestoreHandler(ApiHandler):
+    """`PUT /api/v1/environment/NAMESPACE/NAME/restore/`."""
+
+    @Operation(
+        answer=schemas.Answer[schemas.Environment],
+        body=schemas.NewName,
+        needs=Permission.ENVIRONMENT_DELETE,
+        errors=(InvalidNameError, ConflictError),
+    )
+    async def put(self, namespace: str, name: str) -> None:
+        """Bring back the environment of this name that was deleted last.
+
+        If its prefix is gone meanwhile, it is built exactly from its lock.
+        """
+        where, request = arguments.read_names(namespace, name), self.read_optional_body(schemas.NewName)
+        found = await self.services.db.write(
+            removals.restore_environment, self.identity, *where, request.name, self.services.rules
+        )
+        self.write_model(schemas.Answer[schemas.Environment](data=found))
+
+
+class RenameHandler(ApiHandler):
+    """`PUT /api/v1/environment/NAMESPACE/NAME/rename/`."""
+
+    @Operation(
+        answer=schemas.Answer[None],
+        body=schemas.NewName,
+        needs=Permission.ENVIRONMENT_UPDATE,
+        errors=(InvalidNameError, ConflictError),
+    )
+    async def put(self, namespace: str, name: str) -> None:
+        """Give an environment another name; its builds stay, and nothing is built."""
+        where, request = arguments.read_names(namespace, name), self.read_body(schemas.NewName)
+        if request.name is None:
+            raise InvalidRequestError("`name` is missing in the body.")
+        await self.services.db.write(environments.rename, self.identity, *where, request.name)
+        self.write_model(schemas.Answer[None](data=None, message="The environment was renamed."))
+
+
+class CloneHandler(ApiHandler):
+    """`POST /api/v1/environment/NAMESPACE/NAME/clone/`."""
+
+    @Operation(
+        answer=schemas.Answer[schemas.BuildId],
+        body=schemas.CloneEnvironment,
+        needs=Permission.ENVIRONMENT_READ,
+        errors=(InvalidNameError, ConflictError, PolicyRefusedError),
+    )
+    async def post(self, namespace: str, name: str) -> None:
+        """Make an environment elsewhere from the lock of the active build, without a solve.
+
+        Needs environment:create where it goes.
+        """
+        where, request = arguments.read_names(namespace, name), self.read_body(schemas.CloneEnvironment)
+        target = request.namespace, request.name
+        build_id = await self.services.db.write(rebuilds.clone, self.identity, where, target, self.services.rules)
+        self.write_model(schemas.Answer[schemas.BuildId](data=schemas.BuildId(build_id=build_id)))
+
+
+class BuildLife(ApiHandler):
+    """The changing half of `/api/v1/build/ID/`."""
+
+    @Operation(
+        answer=schemas.Answer[schemas.BuildId],
+        body=schemas.Rebuild,
+        needs=Permission.ENVIRONMENT_UPDATE,
+        errors=(ConflictError, PolicyRefusedError),
+    )
+    async def put(self, build_id: str) -> None:
+        """Build the same specification once more: with a new solve, or `exact`, from the lock of this build."""
+        request = self.read_optional_body(schemas.Rebuild)
+        made = await self.services.db.write(
+            rebuilds.rebuild,
+            self.identity,
+            arguments.read_id(build_id),
+            self.services.rules,
+            exact=request.exact,
+            activate=request.activate,
+        )
+        self.write_model(schemas.Answer[schemas.BuildId](data=schemas.BuildId(build_id=made)))
+
+    @Operation(
+        answer=schemas.Answer[None], query=ForceQuery, needs=Permission.BUILD_DELETE, errors=(ConflictError, InUseError)
+    )
+    async def delete(self, build_id: str) -> None:
+        """Delete what a build left on disk, but for the artifacts that are kept; it stays listed."""
+        query = self.read_query(ForceQuery)
+        await self.services.db.write(
+            removals.delete_build,
+            self.identity,
+            arguments.read_id(build_id),
+            self.services.rules.kept_artifacts,
+            force=query.force,
+        )
+        self.write_model(schemas.Answer[None](data=None, message="The build was deleted."))
+
+
+class PinHandler(ApiHandler):
+    """`PUT /api/v1/build/ID/pin/`."""
+
+    @Operation(
+        answer=schemas.Answer[None], body=schemas.PinBuild, needs=Permission.ENVIRONMENT_UPDATE, errors=(ConflictError,)
+    )
+    async def put(self, build_id: str) -> None:
+        """Protect a build from being deleted, retention included, or let it go."""
+        request = self.read_optional_body(schemas.PinBuild)
+        number = arguments.read_id(build_id)
+        await self.services.db.write(removals.pin, self.identity, number, pinned=request.pinned)
+        words = "The build is pinned." if request.pinned else "The build is no longer pinned."
+        self.write_model(schemas.Answer[None](data=None, message=words))
+
+
+class DiffHandler(ApiHandler):
+    """`GET /api/v1/build/ID/diff/OTHER/`."""
+
+    @Operation(answer=schemas.Answer[schemas.PackageDiff], needs=Permission.ENVIRONMENT_READ)
+    async def get(self, build_id: str, other_id: str) -> None:
+        """Tell which packages were added, removed and changed from the other build to this one."""
+        numbers = arguments.read_id(build_id), arguments.read_id(other_id)
+        found = await self.services.db.read(comparisons.compare, self.identity, *numbers)
+        self.write_model(schemas.Answer[schemas.PackageDiff](data=found))
+
+
+class LeaseHandler(ApiHandler):
+    """`/api/v1/build/ID/lease/`."""
+
+    @Operation(
+        answer=schemas.Answer[schemas.Lease],
+        body=schemas.TakeLease,
+        needs=Permission.ENVIRONMENT_READ,
+        errors=(ConflictError, GoneError),
+    )
+    async def put(self, build_id: str) -> None:
+        """Say that something uses a build, for at most an hour; until then it is not removed."""
+        request = self.read_body(schemas.TakeLease)
+        made = await self.services.db.write(leases.take, self.identity, arguments.read_id(build_id), request)
+        self.write_model(schemas.Answer[schemas.Lease](data=made))
+
+    @Operation(answer=schemas.Answer[None], body=schemas.EndLease, needs=Permission.ENVIRONMENT_READ)
+    async def delete(self, build_id: str) -> None:
+        """Say that it is no longer used."""
+        request = self.read_body(schemas.EndLease)
+        await self.services.db.write(leases.end, self.identity, arguments.read_id(build_id), request.holder)
+        self.write_model(schemas.Answer[None](data=None, message="The lease has ended."))
