@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.errors import ConflictError, NotFoundError
+from conda_store_hub.core.errors import ConflictError, GoneError, NotFoundError
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db import records
@@ -36,6 +36,8 @@ def locate(session: Session, identity: Identity, build_id: int, artifact_type: A
     row = records.find_artifact(session, build_id, artifact_type)
     if row is None or artifact_type not in _NAMES:
         raise NotFoundError(f"Build {build_id} has no {artifact_type}.")
+    if row.state is ArtifactState.DELETED:
+        raise GoneError(f"The {artifact_type} of build {build_id} was deleted with it.")
     if row.state is ArtifactState.FAILED:
         raise NotFoundError(f"The {artifact_type} of build {build_id} could not be made: {row.error}")
     if row.state is ArtifactState.PENDING or row.size is None or row.sha256 is None:

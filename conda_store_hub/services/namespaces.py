@@ -12,7 +12,7 @@ from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, InUseError, InvalidNameError, InvalidRequestError
 from conda_store_hub.core.names import NamespaceKind, check_namespace_name, is_reserved, shorten
 from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission
-from conda_store_hub.db import claims, queries, usage
+from conda_store_hub.db import claims, lifecycle, queries, usage
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Namespace
 from conda_store_hub.services import audit, rights, views
@@ -99,11 +99,10 @@ def delete(session: Session, identity: Identity, name: str, *, force: bool) -> s
     Refused while something in it is being built, unless forced; then that is cancelled.
     """
     row = rights.require_namespace(session, identity, name, Permission.NAMESPACE_DELETE)
-    busy = claims.count_busy(session, row.id)
-    if busy and not force:
-        raise InUseError(f"“{shorten(name)}” has {busy} builds queued or running: cancel them, or use force.")
-    held = usage.usage_of(session, [row.id])[row.id]
     now = datetime.now(UTC)
+    if not force:
+        _require_unused(session, row, now)
+    held = usage.usage_of(session, [row.id])[row.id]
     claims.end_all(session, row.id, now, f"Cancelled by {identity.name} with its namespace.")
     announce(session, QUEUE)
     row.deleted_at = now
@@ -112,6 +111,15 @@ def delete(session: Session, identity: Identity, name: str, *, force: bool) -> s
     audit.record(session, identity, AuditAction.NAMESPACE_DELETE, namespace=row, detail=words)
     announce(session, ALL_KERNELS)
     return views.usage(held)
+
+
+def _require_unused(session: Session, row: Namespace, now: datetime) -> None:
+    busy = claims.count_busy(session, row.id)
+    if busy:
+        raise InUseError(f"“{shorten(row.name)}” has {busy} builds queued or running: cancel them, or use force.")
+    used = lifecycle.count_leases_in(session, row.id, now)
+    if used:
+        raise InUseError(f"“{shorten(row.name)}” is in use by {used} kernels or programs: end them, or use force.")
 
 
 def restore(session: Session, identity: Identity, name: str, new_name: str | None) -> schemas.Namespace:

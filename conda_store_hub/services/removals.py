@@ -65,8 +65,8 @@ def restore_environment(
     wanted = check_environment_name(new_name or row.name)
     if queries.find_environment(session, namespace, wanted) is not None:
         raise ConflictError(f"There is an environment “{shorten(wanted)}” again; give another name to this one.")
-    row.deleted_at = None
     environments.write_name(session, row, wanted)
+    row.deleted_at = None
     session.flush()
     audit.record(session, identity, AuditAction.ENVIRONMENT_RESTORE, namespace=row.namespace, environment=row)
     if row.current_build is not None and row.current_build.prefix_name is None:

@@ -9,7 +9,7 @@ from pydantic import Field
 from tornado.iostream import StreamClosedError
 
 from conda_store_hub.core import schemas
-from conda_store_hub.core.errors import ConflictError, RangeNotSatisfiableError
+from conda_store_hub.core.errors import ConflictError, GoneError, RangeNotSatisfiableError
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.services import artifacts, builds
@@ -157,7 +157,7 @@ def _yields(media: str) -> Operation:
         needs=Permission.ENVIRONMENT_READ,
         media=(media,),
         statuses=(200, 206, 304),
-        errors=(ConflictError, RangeNotSatisfiableError),
+        errors=(ConflictError, GoneError, RangeNotSatisfiableError),
     )
 
 

@@ -1,0 +1,370 @@
+"""The life of environments and builds: renamed, cloned, rebuilt, pinned, in use, deleted, brought back, freed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.audit import AuditAction
+from conda_store_hub.core.errors import (
+    ConflictError,
+    EditConflictError,
+    ForbiddenError,
+    GoneError,
+    InUseError,
+    InvalidNameError,
+    NotFoundError,
+)
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.permissions import Identity
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus
+from conda_store_hub.db import queries
+from conda_store_hub.db.session import Database
+from conda_store_hub.db.tables import Artifact, Build, Environment
+from conda_store_hub.services import (
+    artifacts,
+    audit,
+    builds,
+    comparisons,
+    environments,
+    kernels,
+    leases,
+    namespaces,
+    rebuilds,
+    removals,
+    storage,
+    users,
+    work,
+)
+from tests.support import make
+from tests.support.make import ALICE, BOB, CAROL
+
+RULES = make.rules()
+KEPT = RULES.kept_artifacts
+TYPED = "# ours\nname: ml  # the name\nchannels:\n  - main\ndependencies:\n  - python  # of course\n"
+
+
+def built(db: Database, *packages: str, yaml: str = TYPED, identity: Identity = ALICE, **options: Any) -> int:
+    """Return a completed build with a lock, a lockfile and an archive."""
+    build_id = make.submit(db, identity, yaml=yaml, **options)
+    finish(db, build_id, *packages)
+    return build_id
+
+
+def finish(db: Database, build_id: int, *packages: str) -> None:
+    ticket = make.claim(db, build_id)
+    for kind in (ArtifactType.RECORDS, ArtifactType.LOCKFILE, ArtifactType.CONDA_PACK):
+        event = ArtifactEvent(artifact=kind, path="", sha256=f"{build_id}{kind}", size=1)
+        db.write_sync(work.record_artifact, ticket, event, f"sha256/{build_id}/{kind}")
+    db.write_sync(work.mark_usable, ticket, make.usable(*packages))
+    db.write_sync(work.finish, ticket, None)
+
+
+def row_of(db: Database, build_id: int) -> Build:
+    row = db.read_sync(queries.find_build, build_id)
+    assert row is not None
+    return row
+
+
+def environment(db: Database, data: DataDirectory, name: str = "ml", identity: Identity = ALICE) -> schemas.Environment:
+    return db.read_sync(environments.get_environment, identity, "alice", name, data=data)
+
+
+def share(db: Database, identity: Identity) -> None:
+    db.write_sync(users.ensure_namespaces, identity)
+
+
+# Edits
+
+
+def test_of_two_who_edit_at_once_the_second_is_told_and_nothing_is_lost(db: Database, data: DataDirectory) -> None:
+    first = built(db)
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED), RULES)
+    second = db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=first)
+    with pytest.raises(EditConflictError, match=f"build {second} now; you began with {first}"):
+        db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=first)
+    assert db.read_sync(builds.list_builds, ALICE, page=1, size=9)[1] == 2
+
+
+def test_a_build_can_be_made_without_becoming_active(db: Database, data: DataDirectory) -> None:
+    first = built(db)
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED), RULES)
+    quiet = db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, activates=False)
+    finish(db, quiet)
+    assert environment(db, data).current_build_id == first
+    db.write_sync(environments.update, ALICE, "alice", "ml", schemas.ActivateBuild(build_id=quiet))
+    assert environment(db, data).current_build_id == quiet
+
+
+# Names
+
+
+def test_a_rename_keeps_numbers_and_prefixes_and_fits_the_text_that_is_edited_next(
+    db: Database, data: DataDirectory
+) -> None:
+    build_id = built(db)
+    before = environment(db, data)
+    db.write_sync(environments.rename, ALICE, "alice", "ml", "Stats")
+    after = environment(db, data, "stats")
+    assert (after.id, after.name, after.current_build_id) == (before.id, "Stats", build_id)
+    build = after.current_build
+    assert build is not None
+    assert build.prefix == f"{data.prefixes}/{row_of(db, build_id).prefix_name}"
+    assert build.specification.text == TYPED.replace("name: ml", "name: Stats")
+    assert build.specification.spec["name"] == "Stats"
+    assert make.submit(db, yaml=build.specification.text) == build_id + 1
+    with pytest.raises(NotFoundError):
+        environment(db, data)
+    db.write_sync(environments.rename, ALICE, "alice", "Stats", "STATS")
+    make.submit(db, yaml=make.text("other"))
+    with pytest.raises(ConflictError):
+        db.write_sync(environments.rename, ALICE, "alice", "other", "stats")
+    with pytest.raises(InvalidNameError):
+        db.write_sync(environments.rename, ALICE, "alice", "other", "../x")
+
+
+def test_the_link_follows_a_rename(db: Database) -> None:
+    built(db)
+    for link in db.read_sync(work.links_to_swap, 0, 9):
+        db.write_sync(work.record_link, link)
+    assert db.read_sync(work.links_to_swap, 0, 9) == []
+    db.write_sync(environments.rename, ALICE, "alice", "ml", "stats")
+    (link,) = db.read_sync(work.links_to_swap, 0, 9)
+    assert (link.environment, link.shown_as, link.prefix_name == link.shown) == ("stats", "ml", True)
+    db.write_sync(work.record_link, link)
+    assert db.read_sync(work.links_to_swap, 0, 9) == []
+
+
+# Builds from builds
+
+
+def test_a_rebuild_solves_anew_and_an_exact_one_takes_the_lock(db: Database) -> None:
+    build_id = built(db)
+    anew = db.write_sync(rebuilds.rebuild, ALICE, build_id, RULES, exact=False, activate=True)
+    exact = db.write_sync(rebuilds.rebuild, ALICE, build_id, RULES, exact=True, activate=False)
+    assert (row_of(db, anew).lock_build_id, row_of(db, exact).lock_build_id) == (None, build_id)
+    claims = [db.write_sync(work.claim, "local:test") for _ in range(2)]
+    assert [claim.lock_key for claim in claims if claim] == [None, f"sha256/{build_id}/RECORDS"]
+
+
+def test_what_never_chose_its_packages_cannot_be_made_exactly(db: Database) -> None:
+    build_id = make.submit(db)
+    with pytest.raises(ConflictError, match="no lock"):
+        db.write_sync(rebuilds.rebuild, ALICE, build_id, RULES, exact=True, activate=True)
+
+
+def test_a_clone_is_one_build_from_the_lock_under_its_own_name(db: Database, data: DataDirectory) -> None:
+    build_id = built(db)
+    clone = db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("group.physics", "copy"), RULES)
+    row = row_of(db, clone)
+    assert (row.environment.name, row.lock_build_id) == ("copy", build_id)
+    assert "name: copy  # the name" in row.specification.text
+    assert row.specification.sha256 == row_of(db, build_id).specification.sha256
+    with pytest.raises(ConflictError):
+        db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("group.physics", "COPY"), RULES)
+    with pytest.raises(NotFoundError):
+        db.write_sync(rebuilds.clone, CAROL, ("alice", "ml"), ("group.physics", "theirs"), RULES)
+    with pytest.raises(NotFoundError):
+        db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("bob", "copy"), RULES)
+
+
+def test_what_changed_between_two_builds_is_told(db: Database) -> None:
+    old = built(db, "python=3.11", "numpy=1.26", "left=1")
+    new = built(db, "python=3.11", "numpy=2.0", "right=1")
+    found = db.read_sync(comparisons.compare, ALICE, new, old)
+    assert [item.name for item in found.added] == ["right"]
+    assert [item.name for item in found.removed] == ["left"]
+    assert [(item.old.version, item.new.version) for item in found.changed] == [("1.26", "2.0")]
+    assert found.unchanged == 1
+    with pytest.raises(NotFoundError):
+        db.read_sync(comparisons.compare, BOB, new, old)
+
+
+# Deleting builds
+
+
+def test_a_deleted_build_stays_listed_and_keeps_what_the_site_says(db: Database, data: DataDirectory) -> None:
+    old = built(db, "python=3.11")
+    new = built(db)
+    db.write_sync(removals.delete_build, ALICE, old, KEPT, force=False)
+    shown = db.read_sync(builds.get_build, ALICE, old, data=data)
+    assert shown.deleted_on is not None
+    assert shown.prefix is None
+    assert db.read_sync(builds.list_builds, ALICE, page=1, size=9)[1] == 2
+    assert db.read_sync(artifacts.locate, ALICE, old, ArtifactType.LOCKFILE).key
+    with pytest.raises((NotFoundError, GoneError)):
+        db.read_sync(artifacts.locate, ALICE, old, ArtifactType.CONDA_PACK)
+    assert [item.name for item in db.read_sync(builds.list_packages, ALICE, old, page=1, size=9)[0]] == ["python"]
+    with pytest.raises(ConflictError, match="rebuild it exactly"):
+        db.write_sync(environments.update, ALICE, "alice", "ml", schemas.ActivateBuild(build_id=old))
+    assert db.write_sync(rebuilds.rebuild, ALICE, old, RULES, exact=True, activate=True) == new + 1
+
+
+def test_what_is_needed_is_not_deleted(db: Database) -> None:
+    old, active, waiting = built(db), built(db), make.submit(db)
+    with pytest.raises(ConflictError, match="the active one"):
+        db.write_sync(removals.delete_build, ALICE, active, KEPT, force=True)
+    with pytest.raises(ConflictError, match="cancel it first"):
+        db.write_sync(removals.delete_build, ALICE, waiting, KEPT, force=True)
+    db.write_sync(removals.pin, ALICE, old, pinned=True)
+    with pytest.raises(ConflictError, match="pinned"):
+        db.write_sync(removals.delete_build, ALICE, old, KEPT, force=True)
+    db.write_sync(removals.pin, ALICE, old, pinned=False)
+    db.write_sync(leases.take, ALICE, old, schemas.TakeLease(holder="kernel 1", seconds=60))
+    with pytest.raises(InUseError, match="1 kernels"):
+        db.write_sync(removals.delete_build, ALICE, old, KEPT, force=False)
+    db.write_sync(leases.end, ALICE, old, "kernel 1")
+    db.write_sync(removals.delete_build, ALICE, old, KEPT, force=False)
+    for build_id in (make.submit(db),):
+        db.write_sync(builds.cancel, ALICE, build_id)
+        db.write_sync(removals.delete_build, ALICE, build_id, KEPT, force=False)
+
+
+def test_who_is_in_a_group_builds_but_does_not_delete(db: Database) -> None:
+    old = built(db, namespace="group.physics")
+    built(db, namespace="group.physics")
+    share(db, CAROL)
+    db.write_sync(removals.pin, CAROL, old, pinned=True)
+    with pytest.raises(ForbiddenError):
+        db.write_sync(removals.delete_build, CAROL, old, KEPT, force=True)
+    with pytest.raises(ForbiddenError):
+        db.write_sync(removals.delete_environment, CAROL, "group.physics", "ml", force=True)
+
+
+# Leases
+
+
+def test_nobody_ends_the_lease_of_somebody_else_and_none_lasts_for_ever(db: Database) -> None:
+    build_id = built(db, namespace="group.physics")
+    alice, carol = (Identity(name=who.name, groups=who.groups, user_id=n) for n, who in enumerate((ALICE, CAROL), 1))
+    request = schemas.TakeLease(holder="kernel", seconds=10**6)
+    lease = db.write_sync(leases.take, alice, build_id, request)
+    assert lease.expires_on <= datetime.now(UTC) + timedelta(hours=1)
+    db.write_sync(leases.end, carol, build_id, "kernel")
+    with pytest.raises(InUseError):
+        db.write_sync(namespaces.delete, make.ADMIN, "group.physics", force=False)
+    db.write_sync(leases.end, alice, build_id, "kernel")
+    db.write_sync(leases.end, alice, build_id, "kernel")
+    db.write_sync(namespaces.delete, make.ADMIN, "group.physics", force=False)
+
+
+def test_what_has_no_prefix_cannot_be_used(db: Database) -> None:
+    build_id = make.submit(db)
+    with pytest.raises(GoneError):
+        db.write_sync(leases.take, ALICE, build_id, schemas.TakeLease(holder="x"))
+
+
+# Deleting environments
+
+
+def test_an_environment_goes_and_comes_back(db: Database, data: DataDirectory) -> None:
+    build_id = built(db)
+    db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    with pytest.raises(NotFoundError):
+        environment(db, data)
+    assert db.read_sync(kernels.list_kernels, ALICE, data=data).list.kernels == []
+    assert removals.UNDO > removals.PREFIX_STAYS
+    assert db.read_sync(storage.list_prefixes_to_free, 9) == []
+    assert db.write_sync(removals.restore_environment, ALICE, "alice", "ml", None, RULES).name == "ml"
+    assert environment(db, data).current_build_id == build_id
+    assert len(db.read_sync(kernels.list_kernels, ALICE, data=data).list.kernels) == 1
+
+
+def test_an_environment_comes_back_beside_one_that_has_its_name_now(db: Database, data: DataDirectory) -> None:
+    built(db)
+    db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    built(db)
+    with pytest.raises(ConflictError, match="another name"):
+        db.write_sync(removals.restore_environment, ALICE, "alice", "ml", None, RULES)
+    db.write_sync(removals.restore_environment, ALICE, "alice", "ml", "old-ml", RULES)
+    text = environment(db, data, "old-ml").current_build
+    assert text is not None
+    assert "name: old-ml" in text.specification.text
+
+
+def test_an_environment_in_use_goes_only_by_force(db: Database) -> None:
+    build_id = built(db)
+    db.write_sync(leases.take, ALICE, build_id, schemas.TakeLease(holder="x"))
+    with pytest.raises(InUseError):
+        db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    db.write_sync(leases.end, ALICE, build_id, "x")
+    waiting = make.submit(db)
+    with pytest.raises(InUseError):
+        db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=True)
+    assert row_of(db, waiting).status is BuildStatus.CANCELED
+
+
+def test_after_a_day_the_prefix_goes_and_comes_back_from_the_lock(db: Database, data: DataDirectory) -> None:
+    build_id = built(db)
+    db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    a_while_ago(db)
+    (doomed,) = db.read_sync(storage.list_prefixes_to_free, 9)
+    assert db.write_sync(storage.give_up_prefix, doomed)
+    assert not db.write_sync(storage.give_up_prefix, doomed)
+    db.write_sync(removals.restore_environment, ALICE, "alice", "ml", None, RULES)
+    again = row_of(db, build_id + 1)
+    assert (again.status, again.lock_build_id) == (BuildStatus.QUEUED, build_id)
+    finish(db, again.id)
+    assert environment(db, data).current_build_id == again.id
+
+
+def a_while_ago(db: Database) -> None:
+    """Let all that was deleted have been deleted two days ago."""
+
+    def move(session: Session) -> None:
+        for row in session.query(Environment).where(Environment.deleted_at.is_not(None)):
+            row.deleted_at = datetime.now(UTC) - timedelta(days=2)
+
+    db.write_sync(move)
+
+
+# What is freed
+
+
+def test_only_what_nobody_needs_is_freed_and_the_trail_tells_it(db: Database) -> None:
+    old, active = built(db), built(db)
+    db.write_sync(removals.delete_build, ALICE, old, KEPT, force=False)
+    db.write_sync(leases_of_old_kernels, old)
+    assert db.read_sync(storage.list_prefixes_to_free, 9) == []
+
+    def end_lease(session: Session) -> None:
+        leases.end(session, ALICE, old, "x")
+
+    db.write_sync(end_lease)
+    (doomed,) = db.read_sync(storage.list_prefixes_to_free, 9)
+    assert doomed.build_id == old
+    assert db.write_sync(storage.give_up_prefix, doomed)
+    assert (row_of(db, old).prefix_name, row_of(db, old).size) == (None, 0)
+    assert row_of(db, active).prefix_name is not None
+    entries = db.read_sync(audit.list_entries, make.ADMIN, size=9)
+    assert (entries[0].action, entries[0].detail, entries[0].build_id) == (AuditAction.STORAGE_FREE, "1000 bytes", old)
+
+
+def leases_of_old_kernels(session: Session, build_id: int) -> None:
+    """Give a deleted build a lease that was there before it was deleted by force."""
+    row = queries.find_build(session, build_id)
+    assert row is not None
+    deleted, row.deleted_at = row.deleted_at, None
+    session.flush()
+    leases.take(session, ALICE, build_id, schemas.TakeLease(holder="x"))
+    row.deleted_at = deleted
+
+
+def test_bytes_go_when_the_last_artifact_that_has_them_is_deleted(db: Database) -> None:
+    def share_bytes(session: Session) -> None:
+        for artifact in session.query(Artifact).where(Artifact.build_id <= 2, Artifact.key != ""):
+            artifact.key = "sha256/same"
+
+    first, second, _active = built(db), built(db), built(db)
+    db.write_sync(share_bytes)
+    db.write_sync(removals.delete_build, ALICE, first, (), force=False)
+    given_up = db.write_sync(storage.give_up_keys, 9)
+    assert (given_up.free, given_up.more) == ((), True)
+    db.write_sync(removals.delete_build, ALICE, second, (), force=False)
+    assert set(db.write_sync(storage.give_up_keys, 99).free) == {"sha256/same"}
+    assert not db.write_sync(storage.give_up_keys, 9).more
