@@ -87,12 +87,15 @@ def count_busy(session: Session, namespace_id: int) -> int:
     return session.scalar(select(func.count(Build.id)).where(_busy_in(namespace_id))) or 0
 
 
-def end_all(session: Session, namespace_id: int, now: datetime, words: str) -> None:
-    """End the builds of a namespace: those that are queued now, those that run when their runners see it."""
+def end_all(session: Session, namespace_id: int, now: datetime, words: str) -> Sequence[int]:
+    """End the builds of a namespace, and return their ids: those that run end when their runners see it."""
     running = and_(_busy_in(namespace_id), Build.status == BuildStatus.BUILDING)
-    session.execute(update(Build).where(running).values(cancel_requested=True, status_info=words))
+    ended = session.scalars(
+        update(Build).where(running).values(cancel_requested=True, status_info=words).returning(Build.id)
+    ).all()
     queued = {"status": BuildStatus.CANCELED, "status_info": words, "ended_on": now, "log_complete": True}
-    session.execute(update(Build).where(_busy_in(namespace_id), Build.status == BuildStatus.QUEUED).values(queued))
+    waiting = and_(_busy_in(namespace_id), Build.status == BuildStatus.QUEUED)
+    return [*ended, *session.scalars(update(Build).where(waiting).values(queued).returning(Build.id))]
 
 
 def _busy_in(namespace_id: int) -> ColumnElement[bool]:
