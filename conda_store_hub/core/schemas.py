@@ -234,6 +234,7 @@ class MakeToken(Wire):
     exp: Moment | None = None
     """The same, as conda-store's released client says it."""
     primary_namespace: str | None = None
+    """conda-store's; a token's is its owner's."""
     role_bindings: dict[str, list[RoleName]] | None = Field(default=None, min_length=1, max_length=MAX_TOKEN_NAMESPACES)
     """`NAMESPACE/*` or `NAMESPACE/ENVIRONMENT`, each with its roles; instead of `namespaces` and `role`."""
 

@@ -39,16 +39,24 @@ class Postgres:
         engine.dispose()
 
     @contextmanager
-    def database(self) -> Generator[Database]:
-        """Give a migrated database that is removed afterwards."""
+    def new_url(self) -> Generator[str]:
+        """Give the address of a migrated database that is removed afterwards."""
         name = f"t{next(_numbers)}"
         self.run(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
-        database = Database(self.url(name))
         try:
-            yield database
+            yield self.url(name)
         finally:
-            database.close()
             self.run(f"DROP DATABASE {name}")
+
+    @contextmanager
+    def database(self) -> Generator[Database]:
+        """Give a migrated database that is removed afterwards."""
+        with self.new_url() as url:
+            database = Database(url)
+            try:
+                yield database
+            finally:
+                database.close()
 
 
 def _find_programs() -> Path:
