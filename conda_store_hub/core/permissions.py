@@ -120,6 +120,20 @@ class Claim:
     role: Role
     reach: Reach = EVERYTHING
 
+    def as_words(self) -> tuple[str, str | None, str | None]:
+        """Return one that the Hub's scopes gave, as it is kept."""
+        return (self.role, self.reach.kind, self.reach.hub_name)
+
+    @classmethod
+    def from_words(cls, role: str, kind: str | None, hub_name: str | None) -> Claim:
+        """Return what was kept."""
+        return cls(role=Role(role), reach=Reach(kind=NamespaceKind(kind) if kind else None, hub_name=hub_name))
+
+
+def administers(held: Iterable[Claim]) -> bool:
+    """Tell whether somebody who holds this administers everything."""
+    return Claim(role=Role.ADMIN) in held
+
 
 class IdentityKind(StrEnum):
     """What asks."""
@@ -177,7 +191,7 @@ class Identity:
     @property
     def administers_all(self) -> bool:
         """Tell whether they administer the whole service, and came with nothing that narrows it."""
-        return self.admin and (self.limit is None or Claim(role=Role.ADMIN) in self.limit)
+        return self.admin and (self.limit is None or administers(self.limit))
 
     @property
     def subjects(self) -> tuple[str, ...]:

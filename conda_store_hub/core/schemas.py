@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.permissions import Permission, Role, SubjectKind
+from conda_store_hub.core.permissions import IdentityKind, Permission, Role, SubjectKind
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
 
 T = TypeVar("T")
@@ -29,13 +29,16 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-#: A value of JSON, however deep.
+#: A value of JSON.
 Json = JsonValue
 
 
 def _require_zone(when: datetime) -> datetime:
     """Take a time without a zone for UTC, as conda-store's clients mean it."""
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    try:
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("no calendar has this time in UTC") from exc
 
 
 Moment = Annotated[datetime, AfterValidator(_require_zone)]
@@ -224,14 +227,15 @@ class MakeToken(Wire):
     """`POST /api/v1/token/`: conda-store's fields, and ours: a label, and namespaces with a role."""
 
     label: str = Field(default="", max_length=MAX_LABEL)
-    namespaces: list[str] | None = Field(default=None, max_length=MAX_TOKEN_NAMESPACES)
+    namespaces: list[str] | None = Field(default=None, min_length=1, max_length=MAX_TOKEN_NAMESPACES)
     """What it is for; None is everything that its owner has."""
     role: RoleName = Role.VIEWER
     expiration: Moment | None = None
     exp: Moment | None = None
     """The same, as conda-store's released client says it."""
     primary_namespace: str | None = None
-    role_bindings: dict[str, list[RoleName]] | None = Field(default=None, max_length=1000)
+    """conda-store's; a token's is its owner's."""
+    role_bindings: dict[str, list[RoleName]] | None = Field(default=None, min_length=1, max_length=MAX_TOKEN_NAMESPACES)
     """`NAMESPACE/*` or `NAMESPACE/ENVIRONMENT`, each with its roles; instead of `namespaces` and `role`."""
 
 
@@ -273,6 +277,10 @@ class AuditEntry(Wire):
     at: datetime
     action: AuditAction
     actor: str | None
+    actor_kind: IdentityKind
+    """Whether that is a user of the Hub, a service of the Hub or this one, or a token of the configuration."""
+    user_id: int | None = None
+    """This service's number of the user: a Hub name can be given to somebody else."""
     via: str
     source: str
     namespace: str | None = None

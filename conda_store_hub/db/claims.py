@@ -87,17 +87,20 @@ def count_busy(session: Session, namespace_id: int) -> int:
     return session.scalar(select(func.count(Build.id)).where(_busy_in(namespace_id))) or 0
 
 
-def end_all(session: Session, namespace_id: int, now: datetime, words: str) -> None:
-    """End the builds of a namespace."""
-    _end(session, _busy_in(namespace_id), now, words)
+def end_all(session: Session, namespace_id: int, now: datetime, words: str) -> Sequence[int]:
+    """End the builds of a namespace, and return their ids."""
+    return _end(session, _busy_in(namespace_id), now, words)
 
 
-def _end(session: Session, which: ColumnElement[bool], now: datetime, words: str) -> None:
+def _end(session: Session, which: ColumnElement[bool], now: datetime, words: str) -> Sequence[int]:
     """End builds: those that are queued now, those that run when their runners see it."""
     running = and_(which, Build.status == BuildStatus.BUILDING)
-    session.execute(update(Build).where(running).values(cancel_requested=True, status_info=words))
+    ended = session.scalars(
+        update(Build).where(running).values(cancel_requested=True, status_info=words).returning(Build.id)
+    ).all()
     queued = {"status": BuildStatus.CANCELED, "status_info": words, "ended_on": now, "log_complete": True}
-    session.execute(update(Build).where(which, Build.status == BuildStatus.QUEUED).values(queued))
+    waiting = and_(which, Build.status == BuildStatus.QUEUED)
+    return [*ended, *session.scalars(update(Build).where(waiting).values(queued).returning(Build.id))]
 
 
 def count_busy_of(session: Session, environment_id: int) -> int:
@@ -105,9 +108,9 @@ def count_busy_of(session: Session, environment_id: int) -> int:
     return session.scalar(select(func.count(Build.id)).where(_busy(), Build.environment_id == environment_id)) or 0
 
 
-def end_builds_of(session: Session, environment_id: int, now: datetime, words: str) -> None:
-    """End the builds of an environment."""
-    _end(session, and_(_busy(), Build.environment_id == environment_id), now, words)
+def end_builds_of(session: Session, environment_id: int, now: datetime, words: str) -> Sequence[int]:
+    """End the builds of an environment, and return their ids."""
+    return _end(session, and_(_busy(), Build.environment_id == environment_id), now, words)
 
 
 def _busy_in(namespace_id: int) -> ColumnElement[bool]:

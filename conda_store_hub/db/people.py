@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, and_, delete, func, or_, select, update
+from sqlalchemy import Select, and_, delete, func, or_, select, true, update
 from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -20,6 +20,16 @@ from conda_store_hub.db.visibility import allows_on_environment, is_singled_out
 def find_user(session: Session, name: str) -> HubUser | None:
     """Find the person whom the Hub calls `name` now."""
     return session.scalar(select(HubUser).where(HubUser.name == name, HubUser.replaced_at.is_(None)))
+
+
+def mark_seen(session: Session, user_id: int, now: datetime) -> None:
+    """Record that the Hub lets a user in."""
+    session.execute(update(HubUser).where(HubUser.id == user_id).values(seen_at=now, denied_at=None))
+
+
+def keep_scopes(session: Session, user_id: int, scopes: list[list[str | None]]) -> None:
+    """Record what the Hub's scopes give a user."""
+    session.execute(update(HubUser).where(HubUser.id == user_id).values(scopes=scopes))
 
 
 # Grants
@@ -40,9 +50,16 @@ def select_grants(namespace_id: int, environment_id: int | None) -> Select[Grant
     return _grants(namespace_id, environment_id).order_by(Grant.id)
 
 
-def list_grants(session: Session, namespace_id: int, environment_id: int | None, limit: int) -> Sequence[Grant]:
-    """Return the first grants on a namespace, or on an environment of it."""
-    return session.scalars(select_grants(namespace_id, environment_id).limit(limit)).all()
+def list_grants(
+    session: Session, namespace_id: int, environment_id: int | None, limit: int, *, offset: int = 0
+) -> Sequence[Grant]:
+    """Return grants on a namespace, or on an environment of it, the oldest first."""
+    return session.scalars(select_grants(namespace_id, environment_id).limit(limit).offset(offset)).all()
+
+
+def subjects_of(session: Session, namespace_id: int) -> Sequence[str]:
+    """Return to whom something was granted in a namespace, or on environments of it."""
+    return session.scalars(select(Grant.subject).where(Grant.namespace_id == namespace_id).distinct()).all()
 
 
 def count_grants(session: Session, namespace_id: int, environment_id: int | None) -> int:
@@ -99,9 +116,18 @@ def is_live(session: Session, token_id: int, now: datetime) -> bool:
     return session.scalar(statement) is not None
 
 
-def select_tokens(user_id: int) -> Select[Token]:
-    """Select a user's tokens that are not revoked, the newest first, with the names of what they are limited to."""
+def hold_user(session: Session, user_id: int) -> None:
+    """Let others who change what belongs to a user wait until the transaction ends."""
+    session.execute(select(HubUser.id).where(HubUser.id == user_id).with_for_update())
+
+
+def select_tokens(user_id: int, only: int | None = None) -> Select[Token]:
+    """Select a user's tokens that are not revoked, the newest first, with the names of what they are limited to.
+
+    `only`: that one of them.
+    """
     limits = selectinload(Token.limits)
+    which = true() if only is None else Token.id == only
     return (
         select(Token)
         .options(
@@ -109,7 +135,7 @@ def select_tokens(user_id: int) -> Select[Token]:
             limits.joinedload(TokenLimit.namespace),
             limits.joinedload(TokenLimit.environment),
         )
-        .where(Token.user_id == user_id, Token.revoked_at.is_(None))
+        .where(Token.user_id == user_id, Token.revoked_at.is_(None), which)
         .order_by(Token.id.desc())
     )
 
@@ -140,6 +166,7 @@ def audit_entries(
     session: Session,
     *,
     namespace_id: int | None,
+    namespace: str | None,
     environment: str | None,
     actor: str | None,
     action: AuditAction | None,
@@ -150,6 +177,8 @@ def audit_entries(
     statement = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(size)
     if namespace_id is not None:
         statement = statement.where(AuditEntry.namespace_id == namespace_id)
+    if namespace is not None:
+        statement = statement.where(AuditEntry.namespace == namespace)
     if environment is not None:
         statement = statement.where(AuditEntry.environment == environment)
     if actor is not None:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    exists,
     func,
     literal,
     or_,
@@ -52,13 +53,22 @@ def find_namespace(session: Session, name: str) -> Namespace | None:
 
 
 def find_deleted_namespace(session: Session, name: str, since: datetime) -> Namespace | None:
-    """Find the namespace of that name that was deleted last, and not before `since`."""
+    """Find the namespace of that name that was deleted last and not before `since`; one with something in it first."""
+    full = exists().where(Environment.namespace_id == Namespace.id)
     return session.scalar(
         select(Namespace)
         .where(Namespace.name == name, Namespace.deleted_at >= since)
-        .order_by(Namespace.deleted_at.desc())
+        .order_by(full.desc(), Namespace.deleted_at.desc())
         .limit(1)
     )
+
+
+def has_links(session: Session, namespace_id: int) -> bool:
+    """Tell whether links on disk still stand under the name of a namespace."""
+    statement = select(Environment.id).where(
+        Environment.namespace_id == namespace_id, Environment.linked_build_id.is_not(None)
+    )
+    return session.scalar(statement.limit(1)) is not None
 
 
 def find_hub_namespace(session: Session, kind: NamespaceKind, hub_name: str) -> Namespace | None:
@@ -71,6 +81,19 @@ def find_hub_namespace(session: Session, kind: NamespaceKind, hub_name: str) -> 
             Namespace.deleted_at.is_(None),
         )
     )
+
+
+def unsealed_namespaces(session: Session, kind: NamespaceKind, hub_name: str) -> Sequence[Namespace]:
+    """Return all that a Hub user or group has, deleted ones too."""
+    return session.scalars(
+        select(Namespace).where(Namespace.kind == kind, Namespace.hub_name == hub_name, Namespace.sealed_at.is_(None))
+    ).all()
+
+
+def hold_namespace(session: Session, row: Namespace) -> Namespace:
+    """Keep a namespace as it is until the transaction ends, and read it anew; SQLite has one writer anyway."""
+    session.refresh(row, with_for_update=True)
+    return row
 
 
 def select_namespaces(identity: Identity, permission: Permission, now: datetime) -> Select[Namespace]:

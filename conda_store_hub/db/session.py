@@ -11,10 +11,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, FromClause, create_engine, event, inspect, text
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.errors import ConfigurationError, StorageFullError, UnavailableError
+from conda_store_hub.core.errors import ConfigurationError, InvalidRequestError, StorageFullError, UnavailableError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -167,6 +167,10 @@ class _translated:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
+        if isinstance(exc, DataError):
+            raise InvalidRequestError(
+                "This holds a character or a number that cannot be kept.", detail=str(exc.orig)
+            ) from exc
         if isinstance(exc, IntegrityError):
             raise UnavailableError("Somebody did the same at this moment; try again.", detail=str(exc.orig)) from exc
         if not isinstance(exc, OperationalError):

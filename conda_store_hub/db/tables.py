@@ -28,7 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.names import NamespaceKind
-from conda_store_hub.core.permissions import Role
+from conda_store_hub.core.permissions import IdentityKind, Role
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
 
 
@@ -83,6 +83,7 @@ class Base(DeclarativeBase):
         Phase: _words(Phase),
         Role: _words(Role),
         AuditAction: _words(AuditAction),
+        IdentityKind: _words(IdentityKind),
     }
 
 
@@ -103,7 +104,8 @@ class HubUser(Base):
     """A person as the Hub knows them.
 
     A name that the Hub gave to somebody new gets a new row: `replaced_at` is set on the old one, and what refers to it
-    is nobody's any more. `hub_created` is None until the Hub has told it.
+    is nobody's any more. `hub_created` is None until the Hub has told it. `seen_at` is when the Hub last let them in,
+    `denied_at` since when it does not; `scopes` is what its custom scopes gave them at their last session.
     """
 
     __tablename__ = "hub_user"
@@ -113,6 +115,9 @@ class HubUser(Base):
     hub_created: Mapped[datetime | None]
     first_seen_at: Mapped[datetime]
     replaced_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]
+    denied_at: Mapped[datetime | None]
+    scopes: Mapped[list[Any] | None]
 
     __table_args__ = (
         Index(
@@ -375,7 +380,7 @@ class BuildPackage(Base):
 
 
 class Grant(Base):
-    """A role that a subject has on a namespace, or on one environment of it; see `core.permissions.Subject`."""
+    """A role that a subject has on a namespace, or on one environment of it; see `core.permissions.SubjectKind`."""
 
     __tablename__ = "role_grant"
 
@@ -463,6 +468,8 @@ class AuditEntry(Base):
     at: Mapped[datetime]
     action: Mapped[AuditAction]
     actor: Mapped[str | None] = mapped_column(Text)
+    actor_kind: Mapped[IdentityKind]
+    user_id: Mapped[int | None] = mapped_column(Integer)
     via: Mapped[str] = mapped_column(Text)
     source: Mapped[str] = mapped_column(Text)
     namespace_id: Mapped[int | None] = mapped_column(Integer)
@@ -473,6 +480,7 @@ class AuditEntry(Base):
 
     __table_args__ = (
         Index("ix_audit_namespace", "namespace_id", "id"),
+        Index("ix_audit_namespace_name", "namespace", "id"),
         Index("ix_audit_actor", "actor", "id"),
         Index("ix_audit_action", "action", "id"),
         _KEEP_IDS,

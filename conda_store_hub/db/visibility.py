@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ScalarSelect, and_, false, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -63,29 +64,54 @@ def _open(identity: Identity) -> Condition:
 
 
 def _claimed(held: Iterable[Claim], permission: Permission) -> _Held:
-    found = _Held()
-    for claim in held:
-        if permission not in PERMISSIONS[claim.role]:
-            continue
-        if claim.reach.environment is claim.reach.environment_id is None:
-            found.whole.append(_covers(claim.reach))
-        else:
-            found.single.append(_covers(claim.reach))
-            found.around.append(_covers(replace(claim.reach, environment=None, environment_id=None)))
-    return found
-
-
-def _covers(reach: Reach) -> Condition:
-    """Return `Reach.covers` as a condition."""
-    pairs: tuple[tuple[InstrumentedAttribute[object], object], ...] = (
-        (Namespace.kind, reach.kind),
-        (Namespace.hub_name, reach.hub_name),
-        (Namespace.name, reach.namespace),
-        (Environment.name_key, reach.environment),
-        (Namespace.id, reach.namespace_id),
-        (Environment.id, reach.environment_id),
+    reaches = [claim.reach for claim in held if permission in PERMISSIONS[claim.role]]
+    single = [reach for reach in reaches if _is_single(reach)]
+    return _Held(
+        whole=_cover([reach for reach in reaches if not _is_single(reach)]),
+        single=_cover(single),
+        around=_cover([replace(reach, environment=None, environment_id=None) for reach in single]),
     )
-    return and_(true(), *(column == wanted for column, wanted in pairs if wanted is not None))
+
+
+def _is_single(reach: Reach) -> bool:
+    return (reach.environment, reach.environment_id) != (None, None)
+
+
+_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
+    "kind": Namespace.kind,
+    "namespace_id": Namespace.id,
+    "namespace": Namespace.name,
+    "hub_name": Namespace.hub_name,
+    "environment": Environment.name_key,
+    "environment_id": Environment.id,
+}
+
+
+def _cover(reaches: Iterable[Reach]) -> list[Condition]:
+    """Return `Reach.covers` as conditions, one for all that differ in their last field alone.
+
+    A database takes an expression of so many terms only (SQLite: a depth of 1,000), and people are in many groups.
+    """
+    alike: defaultdict[tuple[tuple[str, object], ...], set[Any]] = defaultdict(set)
+    for reach in reaches:
+        given = _given(reach)
+        key = (*given[:-1], (given[-1][0], None)) if given else ()
+        alike[key].add(given[-1][1] if given else None)
+    return [_one_of(key, values) for key, values in alike.items()]
+
+
+def _given(reach: Reach) -> list[tuple[str, object]]:
+    """Return the fields that are given; the number of an environment says all the rest."""
+    if reach.environment_id is not None:
+        return [("environment_id", reach.environment_id)]
+    return [(name, getattr(reach, name)) for name in _COLUMNS if getattr(reach, name) is not None]
+
+
+def _one_of(key: tuple[tuple[str, object], ...], values: set[Any]) -> Condition:
+    if not key:
+        return true()
+    equal = [_COLUMNS[name] == value for name, value in key[:-1]]
+    return and_(*equal, _COLUMNS[key[-1][0]].in_(sorted(values)))
 
 
 def _granted(
@@ -113,7 +139,7 @@ def _live(identity: Identity, now: datetime) -> Condition:
 def is_singled_out(identity: Identity, permission: Permission, now: datetime) -> Condition:
     """Return the condition on an Environment and its Namespace under which a grant or a token names it by itself."""
     reaches = [claim.reach for claim in (*claims(identity), *(identity.limit or ()))]
-    named = [_covers(reach) for reach in reaches if (reach.environment, reach.environment_id) != (None, None)]
+    named = _cover([reach for reach in reaches if _is_single(reach)])
     return or_(Environment.id.in_(granted_environment_ids(identity, permission, now)), *named)
 
 
@@ -128,6 +154,7 @@ class GrantedRole(NamedTuple):
     namespace_id: int
     environment_id: int | None
     role: Role
+    expires_at: datetime | None
 
 
 def granted_roles(
@@ -136,7 +163,7 @@ def granted_roles(
     """Return what was granted to `identity` in some namespaces, and on single environments of them."""
     if not identity.subjects:
         return ()
-    statement = select(Grant.namespace_id, Grant.environment_id, Grant.role).where(
+    statement = select(Grant.namespace_id, Grant.environment_id, Grant.role, Grant.expires_at).where(
         Grant.namespace_id.in_(namespace_ids), _live(identity, now)
     )
     return [GrantedRole(*row) for row in session.execute(statement)]

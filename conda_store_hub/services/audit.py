@@ -34,6 +34,8 @@ def record(
             at=datetime.now(UTC),
             action=action,
             actor=identity.name,
+            actor_kind=identity.kind,
+            user_id=identity.user_id,
             via=identity.via,
             source=identity.source,
             namespace_id=namespace.id if namespace else None,
@@ -62,13 +64,14 @@ def list_entries(
     """
     if not identity.authenticated:
         raise NotAuthenticatedError
-    name = namespace
-    if name is None and not identity.administers_all:
-        name = rights.find_own_namespace(session, identity) or ""
-    row = rights.require_namespace(session, identity, name, Permission.AUDIT_READ) if name is not None else None
+    row = None
+    if not identity.administers_all:  # who does is told of what is gone too
+        name = namespace or rights.find_own_namespace(session, identity) or ""
+        row = rights.require_namespace(session, identity, name, Permission.AUDIT_READ)
     entries = people.audit_entries(
         session,
         namespace_id=row.id if row else None,
+        namespace=None if row else namespace,
         environment=environment,
         actor=actor,
         action=action,

@@ -181,9 +181,11 @@ def _ensure_environment(
     row = queries.find_environment(session, target, prepared.name)
     if row is not None and rights.find_role(session, identity, row.namespace, row) is not None:
         rights.require_row(session, identity, row, Permission.ENVIRONMENT_UPDATE, "")
+        rights.hold(session, identity, row.namespace)
         _describe_anew(row, prepared)
         return row
     owner = rights.require_namespace(session, identity, target, Permission.ENVIRONMENT_CREATE)
+    rights.hold(session, identity, owner)
     made = tables.Environment(
         namespace=owner,
         name=prepared.name,

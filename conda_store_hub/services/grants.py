@@ -60,17 +60,22 @@ def _require(session: Session, identity: Identity, place: Place, permission: Per
 
 
 def list_members(
-    session: Session, identity: Identity, place: Place, *, page: int, size: int
+    session: Session, identity: Identity, place: Place, *, page: int, size: int, scoped: bool = False
 ) -> tuple[list[schemas.Member], int]:
-    """Return a page of who has a role there, and the count; whose the namespace is comes first, on the first page.
+    """Return a page of who has a role there, and the count; whose the namespace is comes first.
 
+    `scoped`: the Hub's scopes say what whose it is may do, and they are known of nobody but who asks.
     Those of the whole namespace have their roles on each environment too, and stand in its list alone.
     """
     rows = _require(session, identity, place, Permission.MEMBERS_READ)
-    grants, count = queries.page_of(session, people.select_grants(*rows.key), page=page, size=size)
+    count = people.count_grants(session, *rows.key)
+    owner = _owner(rows.namespace) if rows.environment is None and not scoped else None
+    ahead = 1 if owner else 0
+    start = (page - 1) * size
+    limit = size - ahead if start == 0 else size
+    grants = people.list_grants(session, *rows.key, limit, offset=max(0, start - ahead))
     shown = [views.member(grant) for grant in grants]
-    owner = _owner(rows.namespace) if rows.environment is None and page == 1 else None
-    return ([owner, *shown] if owner else shown), count
+    return ([owner, *shown] if owner and start == 0 else shown), count + ahead
 
 
 def _owner(namespace: Namespace) -> schemas.Member | None:
@@ -99,6 +104,7 @@ def grant(
     `user_id`: this service's number of the user that the request names; the Hub was asked who that is.
     """
     rows = _require(session, identity, place, Permission.MEMBERS_UPDATE)
+    queries.hold_namespace(session, rows.namespace)
     _check(session, identity, rows, request, anonymous_allowed=anonymous_allowed)
     subject = _subject(request, user_id)
     row = people.find_grant(session, *rows.key, subject)
@@ -129,6 +135,11 @@ def _check(
         raise PolicyRefusedError("Everybody, logged in or not, can only be a viewer.")
     if request.expires_on is not None and request.expires_on <= datetime.now(UTC):
         raise InvalidRequestError("`expires_on` lies in the past.")
+    end = rights.find_end(session, identity, rows.namespace, rows.environment, request.role)
+    if end is not None and (request.expires_on is None or request.expires_on > end):
+        raise ForbiddenError(
+            f"You have this yourself until {end:%Y-%m-%d %H:%M:%S} UTC: give an `expires_on` up to then."
+        )
 
 
 def _subject(request: schemas.GrantRole, user_id: int | None) -> str:
@@ -160,6 +171,8 @@ def read_mapping(
     """Return what it means to give a role to a namespace; one of a user or a group stands for them."""
     _require(session, identity, place, Permission.MEMBERS_UPDATE)
     other = queries.find_namespace(session, other_namespace)
+    if other is not None and other.kind is NamespaceKind.GROUP and rights.find_role(session, identity, other) is None:
+        other = None  # which groups a Hub has is not for all of its users
     kinds = {NamespaceKind.USER: SubjectKind.USER, NamespaceKind.GROUP: SubjectKind.GROUP}
     if other is None or other.kind not in kinds or other.sealed_at is not None:
         raise NotFoundError(f"There is no user or group whose namespace “{shorten(other_namespace)}” is.")

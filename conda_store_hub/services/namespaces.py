@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import ConflictError, InUseError, InvalidNameError, InvalidRequestError
-from conda_store_hub.core.names import NamespaceKind, check_namespace_name, is_reserved, shorten
+from conda_store_hub.core.errors import ConflictError, ForbiddenError, InUseError, InvalidNameError, InvalidRequestError
+from conda_store_hub.core.names import NamespaceKind, check_namespace_name, is_reserved, list_namespace_names, shorten
 from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission
 from conda_store_hub.db import claims, lifecycle, queries, usage
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Namespace
 from conda_store_hub.services import audit, rights, views
-from conda_store_hub.services.changes import ALL_KERNELS, QUEUE
+from conda_store_hub.services.changes import QUEUE, build_topic
 
 UNDO = timedelta(days=7)
 MOST_ABOUT = 10_000
@@ -34,7 +34,7 @@ def create(session: Session, identity: Identity, name: str) -> schemas.Namespace
     session.add(row)
     session.flush()
     audit.record(session, identity, AuditAction.NAMESPACE_CREATE, namespace=row)
-    announce(session, ALL_KERNELS)
+    rights.announce_namespace(session, row)
     return views.namespace(row)
 
 
@@ -62,7 +62,13 @@ def describe(session: Session, identity: Identity, name: str) -> schemas.Namespa
 def change(session: Session, identity: Identity, name: str, about: dict[str, schemas.Json]) -> None:
     """Replace what is noted about a namespace."""
     row = rights.require_namespace(session, identity, name, Permission.NAMESPACE_UPDATE)
-    if len(json.dumps(about)) > MOST_ABOUT:
+    try:
+        size = len(json.dumps(about, allow_nan=False))
+    except ValueError as exc:
+        raise InvalidRequestError(
+            "What is noted about a namespace must be JSON: it has no `NaN` and no `Infinity`."
+        ) from exc
+    if size > MOST_ABOUT:
         raise InvalidRequestError(f"What is noted about a namespace has at most {MOST_ABOUT} characters as JSON.")
     row.about = dict(about)
     audit.record(session, identity, AuditAction.NAMESPACE_UPDATE, namespace=row)
@@ -88,9 +94,13 @@ def list_usage(session: Session, identity: Identity, *, page: int, size: int) ->
 
 def list_writable(session: Session, identity: Identity) -> list[schemas.Namespace]:
     """Return the namespaces in which `identity` may create environments, its own first."""
-    own = rights.find_own_namespace(session, identity)
-    rows = queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.ENVIRONMENT_CREATE, datetime.now(UTC))
-    return [views.namespace(row) for row in sorted(rows, key=lambda row: (row.name != own, row.name))]
+    rows = rights.own_first(
+        session,
+        identity,
+        queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.ENVIRONMENT_CREATE, datetime.now(UTC)),
+        Permission.ENVIRONMENT_CREATE,
+    )
+    return [views.namespace(row) for row in rows]
 
 
 def delete(session: Session, identity: Identity, name: str, *, force: bool) -> schemas.Usage:
@@ -99,17 +109,19 @@ def delete(session: Session, identity: Identity, name: str, *, force: bool) -> s
     Refused while something in it is being built, unless forced; then that is cancelled.
     """
     row = rights.require_namespace(session, identity, name, Permission.NAMESPACE_DELETE)
+    row = rights.hold(session, identity, row)
     now = datetime.now(UTC)
     if not force:
         _require_unused(session, row, now)
     held = usage.usage_of(session, [row.id])[row.id]
-    claims.end_all(session, row.id, now, f"Cancelled by {identity.name} with its namespace.")
+    for build_id in claims.end_all(session, row.id, now, f"Cancelled by {identity.name} with its namespace."):
+        announce(session, build_topic(build_id))
     announce(session, QUEUE)
     row.deleted_at = now
     queries.delete_environments(session, row.id, now)
     words = f"{held.environments} environments, {held.builds} builds"
     audit.record(session, identity, AuditAction.NAMESPACE_DELETE, namespace=row, detail=words)
-    announce(session, ALL_KERNELS)
+    rights.announce_namespace(session, row)
     return views.usage(held)
 
 
@@ -123,23 +135,53 @@ def _require_unused(session: Session, row: Namespace, now: datetime) -> None:
 
 
 def restore(session: Session, identity: Identity, name: str, new_name: str | None) -> schemas.Namespace:
-    """Bring back the namespace of that name which was deleted last, under another name if that one is taken."""
+    """Bring back the namespace of that name which was deleted last and had something in it.
+
+    A shared one may get another name, from who administers all; one of a user or a group has a name of theirs.
+    """
     row = queries.find_deleted_namespace(session, name, datetime.now(UTC) - UNDO)
     role = None if row is None else rights.find_role(session, identity, row)
     if row is None or role is None or Permission.NAMESPACE_DELETE not in PERMISSIONS[role]:
         raise rights.hidden(identity, f"There is no namespace “{shorten(name)}” that you could bring back.")
-    _make_way(session, row)
-    _require_free(session, check_namespace_name(new_name or name))
+    _make_way(session, identity, row)
+    wanted = _choose_name(session, identity, row, new_name)
+    if wanted != row.name and queries.has_links(session, row.id):
+        raise ConflictError("Links under the old name are still being removed; try again in a moment.")
     queries.restore_environments(session, row.id, row.deleted_at)
     row.deleted_at = None
-    row.name = new_name or name
+    row.name = wanted
     session.flush()
     audit.record(session, identity, AuditAction.NAMESPACE_RESTORE, namespace=row, detail=f"was “{name}”")
-    announce(session, ALL_KERNELS)
+    rights.announce_namespace(session, row)
     return views.namespace(row)
 
 
-def _make_way(session: Session, row: Namespace) -> None:
+def _choose_name(session: Session, identity: Identity, row: Namespace, new_name: str | None) -> str:
+    """Return the name that a namespace comes back with; whose it is decides what it may be called."""
+    if new_name is not None and new_name != row.name:
+        _check_new_name(identity, row, new_name)
+        _require_free(session, new_name)
+        return new_name
+    names = [row.name] if row.hub_name is None else [row.name, *list_namespace_names(row.kind, row.hub_name)]
+    free = next((one for one in names if queries.find_namespace(session, one) is None), None)
+    if free is None:
+        raise ConflictError(
+            f"There is a namespace “{shorten(row.name)}” again; an administrator can choose another name."
+        )
+    return free
+
+
+def _check_new_name(identity: Identity, row: Namespace, new_name: str) -> None:
+    check_namespace_name(new_name)
+    if is_reserved(new_name):
+        raise InvalidNameError(f"“{new_name}” is a name that the service keeps for itself; choose another.")
+    if row.kind is not NamespaceKind.SHARED or not identity.administers_all:
+        raise ForbiddenError(
+            "Only an administrator of the Hub can give a shared namespace another name, and no other one."
+        )
+
+
+def _make_way(session: Session, identity: Identity, row: Namespace) -> None:
     """Remove the namespace that a user or a group got at their next contact, if there is nothing in it yet."""
     if row.hub_name is None or row.sealed_at is not None:
         return
@@ -152,3 +194,5 @@ def _make_way(session: Session, row: Namespace) -> None:
         )
     successor.deleted_at = datetime.now(UTC)
     session.flush()
+    words = f"empty, it made way for what “{row.name}” had"
+    audit.record(session, identity, AuditAction.NAMESPACE_DELETE, namespace=successor, detail=words)

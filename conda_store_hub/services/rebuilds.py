@@ -47,6 +47,7 @@ def clone(
     """Make an environment in another place from the lock of an active build, and return the id of its build."""
     row = rights.require_environment(session, identity, *source, Permission.ENVIRONMENT_READ)
     owner = rights.require_namespace(session, identity, target[0], Permission.ENVIRONMENT_CREATE)
+    rights.hold(session, identity, owner)
     name = check_environment_name(target[1])
     if queries.find_environment(session, owner.name, name) is not None:
         raise ConflictError(f"There is an environment “{shorten(name)}” in “{shorten(owner.name)}” already.")

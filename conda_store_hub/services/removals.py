@@ -30,10 +30,12 @@ def delete_environment(session: Session, identity: Identity, namespace: str, nam
     Refused while it is being built or somebody computes with it, unless forced; then builds are cancelled.
     """
     row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_DELETE)
+    rights.hold(session, identity, row.namespace)
     now = datetime.now(UTC)
     if not force:
         _require_unused(session, row, now)
-    claims.end_builds_of(session, row.id, now, f"Cancelled by {identity.name} with its environment.")
+    for build_id in claims.end_builds_of(session, row.id, now, f"Cancelled by {identity.name} with its environment."):
+        announce(session, build_topic(build_id))
     row.deleted_at = now
     audit.record(session, identity, AuditAction.ENVIRONMENT_DELETE, namespace=row.namespace, environment=row)
     environments.announce_kernels(session, row.namespace_id)
@@ -62,6 +64,7 @@ def restore_environment(
     if row is None:
         raise rights.hidden(identity, words)
     rights.require_row(session, identity, row, Permission.ENVIRONMENT_DELETE, words)
+    rights.hold(session, identity, row.namespace)
     wanted = check_environment_name(new_name or row.name)
     if queries.find_environment(session, namespace, wanted) is not None:
         raise ConflictError(f"There is an environment “{shorten(wanted)}” again; give another name to this one.")

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.errors import ForbiddenError, NotAuthenticatedError, NotFoundError
 from conda_store_hub.core.names import NamespaceKind, shorten
-from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission, Role, Target, role_on
-from conda_store_hub.db import queries, visibility
+from conda_store_hub.core.permissions import (
+    PERMISSIONS,
+    Identity,
+    Permission,
+    Role,
+    SubjectKind,
+    Target,
+    group_subject,
+    role_on,
+    user_subject,
+)
+from conda_store_hub.db import people, queries, visibility
+from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Environment, Namespace
 from conda_store_hub.db.visibility import GrantedRole
+from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic, rights_topic
 
 
 def target_of(namespace: Namespace, environment: Environment | None = None) -> Target:
@@ -39,18 +52,37 @@ def find_roles(
     session: Session, identity: Identity, places: Sequence[tuple[Namespace, Environment | None]]
 ) -> list[Role | None]:
     """Return the role of `identity` in each namespace, or on each environment; one statement for all."""
-    numbers = sorted({namespace.id for namespace, _ in places})
-    granted = visibility.granted_roles(session, identity, numbers, datetime.now(UTC))
+    granted: defaultdict[tuple[int, int | None], list[GrantedRole]] = defaultdict(list)
+    for grant in visibility.granted_roles(
+        session, identity, sorted({namespace.id for namespace, _ in places}), datetime.now(UTC)
+    ):
+        granted[grant.namespace_id, grant.environment_id].append(grant)
     return [
-        role_on(identity, target_of(*place), [grant.role for grant in granted if _reaches(grant, *place)])
-        for place in places
+        role_on(identity, target_of(*place), [grant.role for grant in _on_place(granted, *place)]) for place in places
     ]
 
 
-def _reaches(grant: GrantedRole, namespace: Namespace, environment: Environment | None) -> bool:
-    if grant.namespace_id != namespace.id:
-        return False
-    return grant.environment_id is None or (environment is not None and grant.environment_id == environment.id)
+def _on_place(
+    granted: Mapping[tuple[int, int | None], list[GrantedRole]], namespace: Namespace, environment: Environment | None
+) -> list[GrantedRole]:
+    whole = granted.get((namespace.id, None), [])
+    return whole if environment is None else [*whole, *granted.get((namespace.id, environment.id), [])]
+
+
+def find_end(
+    session: Session, identity: Identity, namespace: Namespace, environment: Environment | None, role: Role
+) -> datetime | None:
+    """Return when `identity` ceases to have at least `role` there, as far as that is known; None for never."""
+    by_nature = role_on(identity, target_of(namespace, environment))
+    ends = [identity.expires] if identity.expires is not None else []
+    if by_nature is None or by_nature.rank < role.rank:
+        found = visibility.granted_roles(session, identity, [namespace.id], datetime.now(UTC))
+        place = {None, environment.id if environment else None}
+        held = [grant.expires_at for grant in found if grant.environment_id in place and grant.role.rank >= role.rank]
+        lasting = [end for end in held if end is not None]
+        if len(lasting) == len(held) and lasting:
+            ends.append(max(lasting))
+    return min(ends, default=None)
 
 
 def may(
@@ -103,12 +135,47 @@ def require_row(
     return row
 
 
+def hold(session: Session, identity: Identity, row: Namespace) -> Namespace:
+    """Keep a namespace as it is until the transaction ends; raise if it was deleted meanwhile."""
+    if queries.hold_namespace(session, row).deleted_at is not None:
+        raise hidden(identity, f"There is no namespace “{shorten(row.name)}”, or you may not see it.")
+    return row
+
+
+def own_first(
+    session: Session, identity: Identity, rows: Sequence[Namespace], permission: Permission
+) -> list[Namespace]:
+    """Return the first of what somebody has with their own at the head, also where it is not among the first."""
+    own = queries.find_hub_namespace(session, NamespaceKind.USER, identity.name or "") if identity.is_user else None
+    if own is None or not may(session, identity, permission, own):
+        return list(rows)
+    return [own, *(row for row in rows if row.id != own.id)]
+
+
 def find_own_namespace(session: Session, identity: Identity) -> str | None:
     """Return the name of the namespace that somebody works in when they name none."""
     if not identity.is_user or identity.name is None:
         return identity.primary
     row = queries.find_hub_namespace(session, NamespaceKind.USER, identity.name)
     return row.name if row else None
+
+
+def announce_namespace(session: Session, row: Namespace) -> None:
+    """Wake everybody who waits for what is in a namespace, or for whom it may just have appeared or gone."""
+    announce(session, kernels_topic(row.id))
+    announce(session, ALL_KERNELS)
+    for subject in _subjects_of(session, row):
+        announce(session, rights_topic(subject))
+
+
+def _subjects_of(session: Session, row: Namespace) -> list[str]:
+    granted = people.subjects_of(session, row.id)
+    if row.kind is NamespaceKind.SHARED:
+        return [*granted, SubjectKind.AUTHENTICATED]
+    if row.kind is NamespaceKind.GROUP and row.hub_name is not None:
+        return [*granted, group_subject(row.hub_name)]
+    owner = people.find_user(session, row.hub_name) if row.hub_name is not None else None
+    return [*granted, *([user_subject(owner.id)] if owner else [])]
 
 
 def require_service(identity: Identity, permission: Permission) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,7 +22,7 @@ from conda_store_hub.core.errors import (
     TokenTooStrongError,
 )
 from conda_store_hub.core.names import NamespaceKind, shorten
-from conda_store_hub.core.permissions import Claim, Identity, Permission, Reach, Role
+from conda_store_hub.core.permissions import Claim, Identity, Permission, Reach, Role, strongest
 from conda_store_hub.db import people, queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Token, TokenLimit
@@ -47,7 +48,7 @@ class TokenOwner:
     limit: tuple[Claim, ...]
     scopes: tuple[Claim, ...] | None
     expires: datetime | None
-    last_used: datetime | None
+    owner_seen: datetime | None
 
 
 def make_digest(token: str, pepper: bytes) -> str:
@@ -59,7 +60,7 @@ def find_owner(session: Session, digest: str) -> TokenOwner | None:
     """Return whose a token is; None if it is unknown, has ended, or its owner's name is somebody else's now."""
     row = people.find_token(session, digest)
     now = datetime.now(UTC)
-    if row is None or row.revoked_at is not None or row.user.replaced_at is not None:
+    if row is None or row.revoked_at is not None or row.user.replaced_at is not None or row.user.denied_at is not None:
         return None
     if row.expires_at is not None and row.expires_at <= now:
         return None
@@ -70,10 +71,18 @@ def find_owner(session: Session, digest: str) -> TokenOwner | None:
         name=row.user.name,
         hub_created=row.user.hub_created,
         limit=tuple(_claim(limit) for limit in row.limits),
-        scopes=None if row.scopes is None else tuple(_read_claim(*item) for item in row.scopes),
+        scopes=_still_given(row),
         expires=row.expires_at,
-        last_used=row.last_used_at,
+        owner_seen=row.user.seen_at,
     )
+
+
+def _still_given(row: Token) -> tuple[Claim, ...] | None:
+    """Return what the Hub's scopes gave the maker of a token, as far as they give it to them still."""
+    if row.scopes is None:
+        return None
+    now = row.scopes if row.user.scopes is None else row.user.scopes
+    return tuple(Claim.from_words(*item) for item in row.scopes if item in now)
 
 
 def _claim(limit: TokenLimit) -> Claim:
@@ -103,9 +112,10 @@ def rights_topics(identity: Identity) -> list[str]:
 
 def make(session: Session, identity: Identity, request: schemas.MakeToken, *, pepper: bytes) -> schemas.NewToken:
     """Make a token for oneself; its text is in the answer and nowhere else."""
-    owner = _require_user(identity)
+    owner = _require_maker(identity)
+    people.hold_user(session, owner)
     now = datetime.now(UTC)
-    expires = _expiry(identity, request, now)
+    expires = _expiry(request, now)
     limits = _limits(session, identity, request)
     if people.count_tokens(session, owner, now) >= MOST_TOKENS:
         raise ConflictError(f"You have {MOST_TOKENS} tokens; revoke those that you do not need.")
@@ -115,7 +125,7 @@ def make(session: Session, identity: Identity, request: schemas.MakeToken, *, pe
         label=request.label or "made by a program",
         digest=make_digest(text, pepper),
         hint=text[-_HINT:],
-        scopes=None if identity.scopes is None else [_store_claim(claim) for claim in identity.scopes],
+        scopes=None if identity.scopes is None else [list(claim.as_words()) for claim in identity.scopes],
         created_at=now,
         expires_at=expires,
         limits=limits,
@@ -126,14 +136,6 @@ def make(session: Session, identity: Identity, request: schemas.MakeToken, *, pe
     return schemas.NewToken(token=text, id=row.id)
 
 
-def _store_claim(claim: Claim) -> list[str | None]:
-    return [claim.role, claim.reach.kind, claim.reach.hub_name]
-
-
-def _read_claim(role: str, kind: str | None, hub_name: str | None) -> Claim:
-    return Claim(role=Role(role), reach=Reach(kind=NamespaceKind(kind) if kind else None, hub_name=hub_name))
-
-
 def _require_user(identity: Identity) -> int:
     if not identity.authenticated:
         raise NotAuthenticatedError
@@ -142,52 +144,52 @@ def _require_user(identity: Identity) -> int:
     return identity.user_id
 
 
-def _expiry(identity: Identity, request: schemas.MakeToken, now: datetime) -> datetime | None:
-    """Return when the token ends: as asked, but never after the token of ours that it is made with."""
+def _require_maker(identity: Identity) -> int:
+    """Return whose a new token is; a token of ours makes none: what it made would outlive it."""
+    owner = _require_user(identity)
+    if identity.token_id is not None:
+        raise TokenTooStrongError("A token cannot make tokens: log in, or use a token of the Hub.")
+    return owner
+
+
+def _expiry(request: schemas.MakeToken, now: datetime) -> datetime | None:
     asked = request.expiration or request.exp
     if asked is not None and asked <= now:
         raise InvalidRequestError("`expiration` lies in the past.")
-    if identity.token_id is None or identity.expires is None:
-        return asked
-    if asked is not None and asked > identity.expires:
-        raise TokenTooStrongError("A token cannot be made to last longer than the one that it is made with.")
-    return asked or identity.expires
+    return asked
 
 
 def _limits(session: Session, identity: Identity, request: schemas.MakeToken) -> list[TokenLimit]:
     """Return what the token is limited to, each held by who asks: nobody can give more than they have."""
     if request.role_bindings is not None:
-        wanted = [(key, role) for key, role in request.role_bindings.items()]
-    else:
-        keys = [f"{name}/*" for name in request.namespaces] if request.namespaces is not None else [_EVERYTHING]
-        wanted = [(key, [request.role]) for key in keys]
-    return [_limit(session, identity, key, max(roles, key=lambda role: role.rank)) for key, roles in wanted if roles]
+        wanted = ((key, strongest(roles)) for key, roles in request.role_bindings.items())
+        return [_limit(session, identity, key, role) for key, role in wanted if role is not None]
+    if request.namespaces is not None:
+        names = dict.fromkeys(request.namespaces)
+        return [_limit_to_namespace(session, identity, name, request.role) for name in names]
+    return [TokenLimit(role=request.role)]
 
 
 def _limit(session: Session, identity: Identity, key: str, role: Role) -> TokenLimit:
     if key == _EVERYTHING:
-        return _limit_to_everything(identity, role)
+        return TokenLimit(role=role)
     namespace, _, environment = key.partition("/")
     if environment == "*":
-        row = rights.require_namespace(session, identity, namespace, Permission.NAMESPACE_READ)
-        held = rights.find_role(session, identity, row)
-        limit = TokenLimit(namespace_id=row.id, role=role)
-    else:
-        found = rights.require_environment(session, identity, namespace, environment, Permission.ENVIRONMENT_READ)
-        held = rights.find_role(session, identity, found.namespace, found)
-        limit = TokenLimit(namespace_id=found.namespace_id, environment_id=found.id, role=role)
+        return _limit_to_namespace(session, identity, namespace, role)
+    found = rights.require_environment(session, identity, namespace, environment, Permission.ENVIRONMENT_READ)
+    _require_held(rights.find_role(session, identity, found.namespace, found), role, key)
+    return TokenLimit(namespace_id=found.namespace_id, environment_id=found.id, role=role)
+
+
+def _limit_to_namespace(session: Session, identity: Identity, name: str, role: Role) -> TokenLimit:
+    row = rights.require_namespace(session, identity, name, Permission.NAMESPACE_READ)
+    _require_held(rights.find_role(session, identity, row), role, name)
+    return TokenLimit(namespace_id=row.id, role=role)
+
+
+def _require_held(held: Role | None, role: Role, place: str) -> None:
     if held is None or role.rank > held.rank:
-        place = shorten(key.removesuffix("/*"))
-        raise TokenTooStrongError(f"A token cannot have the role {role} on “{place}”: yours there is {held}.")
-    return limit
-
-
-def _limit_to_everything(identity: Identity, role: Role) -> TokenLimit:
-    """All that one has, each with at most this role; what a token itself was not given it cannot pass on."""
-    general = [claim.role for claim in identity.limit or () if claim.reach == Reach()]
-    if identity.limit is not None and role.rank > max((held.rank for held in general), default=-1):
-        raise TokenTooStrongError("The token that you use is limited; name the namespaces that the new one is for.")
-    return TokenLimit(role=role)
+        raise TokenTooStrongError(f"A token cannot have the role {role} on “{shorten(place)}”: yours there is {held}.")
 
 
 # Listing and revoking
@@ -196,10 +198,23 @@ def _limit_to_everything(identity: Identity, role: Role) -> TokenLimit:
 def list_tokens(
     session: Session, identity: Identity, *, user: str | None, page: int, size: int
 ) -> tuple[list[schemas.TokenView], int]:
-    """Return a page of one's own tokens that were not revoked; who administers all may name a `user`."""
+    """Return a page of one's own tokens that were not revoked; who administers all may name a `user`.
+
+    Who came with a token of ours sees that one.
+    """
     owner = _require_user(identity) if user is None else _find_user(session, identity, user)
-    rows, count = queries.page_of(session, people.select_tokens(owner), page=page, size=size)
-    return [views.token(row) for row in rows], count
+    only = None if identity.administers_all else identity.token_id
+    rows, count = queries.page_of(session, people.select_tokens(owner, only), page=page, size=size)
+    seen = _seen(session, identity, rows)
+    return [views.token(row, seen) for row in rows], count
+
+
+def _seen(session: Session, identity: Identity, rows: Sequence[Token]) -> frozenset[int]:
+    """Return the namespaces whose names one may be told: a token may be for one that one has lost since."""
+    limits = [limit for row in rows for limit in row.limits if limit.namespace is not None]
+    places = [(limit.namespace, limit.environment) for limit in limits if limit.namespace is not None]
+    roles = rights.find_roles(session, identity, places) if places else []
+    return frozenset(limit.id for limit, role in zip(limits, roles, strict=True) if role is not None)
 
 
 def _find_user(session: Session, identity: Identity, name: str) -> int:
@@ -214,7 +229,7 @@ def _find_user(session: Session, identity: Identity, name: str) -> int:
 def revoke(session: Session, identity: Identity, token_id: int) -> None:
     """End a token, at once: one's own, or anybody's for who administers all."""
     row = people.get_token(session, token_id)
-    mine = row is not None and row.user_id == identity.user_id and identity.user_id is not None
+    mine = row is not None and row.user_id == identity.user_id and identity.token_id in (None, row.id)
     if row is None or row.revoked_at is not None or not (mine or identity.administers_all):
         raise rights.hidden(identity, f"You have no token {token_id}.")
     row.revoked_at = datetime.now(UTC)

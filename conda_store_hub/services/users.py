@@ -9,14 +9,20 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import ConflictError
+from conda_store_hub.core.errors import ConflictError, UnavailableError
 from conda_store_hub.core.names import NamespaceKind, list_namespace_names, shorten
-from conda_store_hub.core.permissions import PERMISSIONS, SERVICE_PERMISSIONS, Identity, Permission, Role, role_on
+from conda_store_hub.core.permissions import (
+    PERMISSIONS,
+    SERVICE_PERMISSIONS,
+    Claim,
+    Identity,
+    Permission,
+    Role,
+    role_on,
+)
 from conda_store_hub.db import people, queries
-from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Environment, HubUser, Namespace
 from conda_store_hub.services import audit, rights
-from conda_store_hub.services.changes import ALL_KERNELS
 
 _MOST_SHOWN = 500
 _OWN = "your own"
@@ -32,7 +38,9 @@ def meet(session: Session, name: str, created: datetime | None) -> int:
     row = people.find_user(session, name)
     if row is not None and row.hub_created is None:
         row.hub_created = created
-    if row is not None and created is not None and row.hub_created != created:
+    if row is not None and created is not None and row.hub_created is not None and row.hub_created != created:
+        if created < row.hub_created:
+            raise UnavailableError("The Hub has just given this name to somebody else; try again in a moment.")
         _seal(session, row, now)
         row = None
     if row is None:
@@ -42,11 +50,24 @@ def meet(session: Session, name: str, created: datetime | None) -> int:
     return row.id
 
 
+def let_in(session: Session, user_id: int, scopes: tuple[Claim, ...] | None) -> None:
+    """Record that the Hub lets a user in, and what its scopes give them; None leaves what was known."""
+    people.mark_seen(session, user_id, datetime.now(UTC))
+    if scopes is not None:
+        people.keep_scopes(session, user_id, [list(claim.as_words()) for claim in scopes])
+
+
+def keep_out(session: Session, name: str) -> None:
+    """Record that the Hub does not let a user in any more: their tokens are worth nothing until it does."""
+    row = people.find_user(session, name)
+    if row is not None and row.denied_at is None:
+        row.denied_at = datetime.now(UTC)
+
+
 def _seal(session: Session, row: HubUser, now: datetime) -> None:
     row.replaced_at = now
     people.revoke_tokens(session, row.id, now)
-    namespace = queries.find_hub_namespace(session, NamespaceKind.USER, row.name)
-    if namespace is not None:
+    for namespace in queries.unsealed_namespaces(session, NamespaceKind.USER, row.name):
         namespace.sealed_at = now
         audit.record(
             session,
@@ -55,7 +76,7 @@ def _seal(session: Session, row: HubUser, now: datetime) -> None:
             namespace=namespace,
             detail=f"The Hub has given the name “{shorten(row.name)}” to a new user.",
         )
-        announce(session, ALL_KERNELS)
+        rights.announce_namespace(session, namespace)
     session.flush()
 
 
@@ -118,7 +139,12 @@ class Place:
 def list_places(session: Session, identity: Identity) -> list[Place]:
     """Return the namespaces that `identity` may read, their own first, and single environments granted to them."""
     now = datetime.now(UTC)
-    namespaces = queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.NAMESPACE_READ, now)
+    namespaces = rights.own_first(
+        session,
+        identity,
+        queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.NAMESPACE_READ, now),
+        Permission.NAMESPACE_READ,
+    )
     environments = people.single_environments(session, identity, now, _MOST_SHOWN)
     rows = [*((row, None) for row in namespaces), *((row.namespace, row) for row in environments)]
     roles = rights.find_roles(session, identity, rows)

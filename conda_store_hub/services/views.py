@@ -51,14 +51,16 @@ def member(row: Grant) -> schemas.Member:
     )
 
 
-def token(row: Token) -> schemas.TokenView:
-    """Show a token; its user, its limits and their names are loaded."""
+def token(row: Token, seen: frozenset[int]) -> schemas.TokenView:
+    """Show a token; its user, its limits and their names are loaded. `seen`: the limits whose names may be told."""
     return schemas.TokenView(
         id=row.id,
         label=row.label,
         user=row.user.name,
         hint=row.hint,
-        scopes=[schemas.TokenScope(on=_scope_name(limit), role=limit.role) for limit in row.limits],
+        scopes=[
+            schemas.TokenScope(on=_scope_name(limit, told=limit.id in seen), role=limit.role) for limit in row.limits
+        ],
         created_on=row.created_at,
         expires_on=row.expires_at,
         last_used_on=row.last_used_at,
@@ -67,9 +69,11 @@ def token(row: Token) -> schemas.TokenView:
     )
 
 
-def _scope_name(limit: TokenLimit) -> str:
+def _scope_name(limit: TokenLimit, *, told: bool) -> str:
     if limit.namespace is None:
         return "*/*"
+    if not told:
+        return "nothing any more"
     return f"{limit.namespace.name}/{limit.environment.name if limit.environment else '*'}"
 
 

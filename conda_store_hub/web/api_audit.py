@@ -10,7 +10,7 @@ from conda_store_hub.core.errors import NotFoundError
 from conda_store_hub.services import audit
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import MAX_SIZE, Number, Query, Size, Text
+from conda_store_hub.web.query import MAX_SIZE, Id, Query, Size, Text
 
 
 class AuditQuery(Query):
@@ -20,7 +20,7 @@ class AuditQuery(Query):
     environment: Text | None = Field(None, description="Only those about environments of this name.")
     actor: Text | None = Field(None, description="Only what this user did.")
     action: AuditAction | None = Field(None, description="Only deeds of this kind.")
-    before: Number | None = Field(None, description="Only entries with a lower number: what the last page gave.")
+    before: Id | None = Field(None, description="Only entries with a lower number: what the last page gave.")
     size: Size = Field(MAX_SIZE, description=f"How many entries a page has; more than {MAX_SIZE} means {MAX_SIZE}.")
 
 

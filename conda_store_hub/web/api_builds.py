@@ -17,14 +17,14 @@ from conda_store_hub.web import arguments, downloads, events
 from conda_store_hub.web.api_life import BuildLife
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import Number, PagedQuery, Query, Status, Text
+from conda_store_hub.web.query import Id, Number, PagedQuery, Query, Status, Text
 from conda_store_hub.web.wire import show_build
 
 
 class BuildsQuery(PagedQuery):
     """Which builds are meant."""
 
-    environment_id: Number | None = Field(None, description="Only those of this environment.")
+    environment_id: Id | None = Field(None, description="Only those of this environment.")
     namespace: Text | None = Field(None, description="Only those of this namespace.")
     name: Text | None = Field(None, description="Only those of environments of this name.")
     status: Status | None = Field(None, description="Only those in this state.")

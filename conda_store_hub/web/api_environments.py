@@ -25,7 +25,7 @@ from conda_store_hub.web.api_life import EnvironmentDeletion
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.cursor import make_cursor, read_cursor
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import MAX_SIZE, PagedQuery, Query, Size, Status, Text
+from conda_store_hub.web.query import MAX_ID, MAX_SIZE, PagedQuery, Query, Size, Status, Text
 from conda_store_hub.web.wire import show_environment
 
 # conda-store's released client never asks for a second page of environments: with more than one it asks for the
@@ -128,7 +128,7 @@ class EnvironmentHandler(EnvironmentDeletion):
         change = self.read_body(schemas.ActivateBuild)
         if change.build_id is None and change.description is None:
             raise InvalidRequestError("There is nothing to change: give `build_id` or `description`.")
-        if change.build_id is not None and not 0 < change.build_id < 1 << 63:
+        if change.build_id is not None and not 0 < change.build_id <= MAX_ID:
             raise NotFoundError(f"The environment “{name}” has no such build.")
         await self.services.db.write(environments.update, self.identity, *where, change)
         self.write_model(schemas.Answer[None](data=None, message="The environment was changed."))

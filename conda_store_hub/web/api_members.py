@@ -31,7 +31,12 @@ class _Members(ApiHandler):
     async def list_members(self, place: Place) -> None:
         query = self.read_query(PagedQuery)
         rows, count = await self.services.db.read(
-            grants.list_members, self.identity, place, page=query.page, size=query.size
+            grants.list_members,
+            self.identity,
+            place,
+            page=query.page,
+            size=query.size,
+            scoped=self.services.auth.use_scopes,
         )
         self.write_model(schemas.Page[schemas.Member](data=rows, page=query.page, size=query.size, count=count))
 
@@ -56,9 +61,17 @@ class _Members(ApiHandler):
             if user_id is None:
                 raise NotFoundError(f"There is no user “{shorten(name)}” on this Hub.")
             return user_id
-        if request.subject is SubjectKind.GROUP and not await auth.hub.has_group(name):
-            raise NotFoundError(f"There is no group “{shorten(name)}” on this Hub.")
+        if request.subject is SubjectKind.GROUP and not await self._knows_group(name):
+            raise NotFoundError(
+                f"You are in no group “{shorten(name)}” of this Hub; only its administrators know others."
+            )
         return None
+
+    async def _knows_group(self, name: str) -> bool:
+        """Tell whether a group is there, to who may know: which groups a Hub has is not for all of its users."""
+        if name in self.identity.groups:
+            return True
+        return self.identity.administers_all and await self.services.auth.hub.has_group(name)
 
     async def remove(self, place: Place, member_id: str) -> None:
         await self.services.db.write(grants.remove, self.identity, place, arguments.read_member(member_id))

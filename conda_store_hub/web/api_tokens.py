@@ -50,7 +50,7 @@ class TokensHandler(ApiHandler):
 class TokenHandler(ApiHandler):
     """`/api/v1/token/ID/`."""
 
-    @Operation(answer=schemas.Answer[None], fresh=True)
+    @Operation(answer=schemas.Answer[None])
     async def delete(self, token_id: str) -> None:
         """Revoke a token: it is worth nothing from now on."""
         await self.services.db.write(tokens.revoke, self.identity, arguments.read_token(token_id))

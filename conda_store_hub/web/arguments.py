@@ -17,15 +17,16 @@ from conda_store_hub.core.names import (
     check_namespace_name,
     shorten,
 )
+from conda_store_hub.web.query import MAX_ID
 
-_ID = re.compile(r"[0-9]{1,18}")
+_ID = re.compile(r"[0-9]{1,10}")
 
 # What a part of a path in braces can be: `{build_id}` in the route table is this everywhere.
 PARTS: dict[str, Any] = {
-    "build_id": Annotated[int, Field(ge=0, le=10**18 - 1, description="The number of a build.")],
-    "other_id": Annotated[int, Field(ge=0, le=10**18 - 1, description="The number of another build.")],
-    "member_id": Annotated[int, Field(ge=0, le=10**18 - 1, description="The number of a member.")],
-    "token_id": Annotated[int, Field(ge=0, le=10**18 - 1, description="The number of a token.")],
+    "build_id": Annotated[int, Field(ge=0, le=MAX_ID, description="The number of a build.")],
+    "other_id": Annotated[int, Field(ge=0, le=MAX_ID, description="The number of another build.")],
+    "member_id": Annotated[int, Field(ge=0, le=MAX_ID, description="The number of a member.")],
+    "token_id": Annotated[int, Field(ge=0, le=MAX_ID, description="The number of a token.")],
     "namespace": Annotated[
         str,
         Field(max_length=MAX_NAMESPACE, pattern=f"^{NAMESPACE_PATTERN}$", description="The name of a namespace."),
@@ -53,7 +54,7 @@ def read_token(text: str) -> int:
 
 
 def _read_number(text: str, what: str) -> int:
-    if not _ID.fullmatch(text):
+    if not _ID.fullmatch(text) or int(text) > MAX_ID:
         raise NotFoundError(f"There is no {what} “{shorten(text)}”.")
     return int(text)
 

@@ -10,15 +10,18 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
-from weakref import WeakValueDictionary
 
+from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 from traitlets import Bool, Int, default
 from traitlets.config import LoggingConfigurable
 
-from conda_store_hub.core.errors import CondaStoreHubError, ForbiddenError, UnavailableError
-from conda_store_hub.core.permissions import ANONYMOUS, Claim, Identity, IdentityKind, Role, read_scopes
+from conda_store_hub.core.errors import CondaStoreHubError, ForbiddenError, NotAuthenticatedError, UnavailableError
+from conda_store_hub.core.names import NamespaceKind
+from conda_store_hub.core.permissions import ANONYMOUS, Claim, Identity, IdentityKind, administers, read_scopes
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import tokens, users
 from conda_store_hub.services.tokens import TokenOwner
@@ -48,6 +51,13 @@ class HubAuthenticator(LoggingConfigurable):
         help="Whether what was shared with everybody is shown to people who are not logged in.",
     ).tag(config=True)
 
+    token_rest_days = Int(
+        90,
+        min=0,
+        help="""Days after which a token of ours rests if its owner has not been here as the Hub's user: the Hub tells
+        what it takes from somebody only when they come. 0 means never.""",
+    ).tag(config=True)
+
     use_scopes = Bool(
         help="""Whether the Hub's custom scopes `custom:NAME:environments:{read,write,admin}` say what people may do in
         the namespaces of users and groups, instead of the rule that everybody has their own and their groups'.
@@ -71,7 +81,7 @@ class HubAuthenticator(LoggingConfigurable):
         self._known: dict[Identity, float] = {}
         self._touched: dict[int, float] = {}
         self._touching: set[asyncio.Task[None]] = set()
-        self._meeting = WeakValueDictionary[str, asyncio.Lock]()
+        self._receiving: dict[Identity, asyncio.Task[Identity]] = {}
 
     async def identify(
         self, handler: RequestHandler, db: Database, *, fresh: bool = False, again: bool = False
@@ -84,9 +94,8 @@ class HubAuthenticator(LoggingConfigurable):
         token = _find_token(handler)
         found = None if token is None else await self._find_own(token, db, fresh=fresh)
         if found is None and (token is None or not token.startswith(tokens.PREFIX)):
-            found = await self._find_hub_user(handler, fresh=fresh, again=again)
-        source = handler.request.remote_ip or ""
-        return replace(found or ANONYMOUS, anyone=self.allow_anonymous, source=source)
+            found = await self._find_hub_user(handler, db, fresh=fresh, again=again)
+        return replace(found or ANONYMOUS, anyone=self.allow_anonymous, source=find_source(handler.request))
 
     # Tokens of ours
 
@@ -102,6 +111,10 @@ class HubAuthenticator(LoggingConfigurable):
         person = await self.hub.find_person(owner.name, fresh=fresh)
         if person is None or (owner.hub_created is not None and person.created not in (None, owner.hub_created)):
             return None
+        if self._is_resting(owner):
+            raise NotAuthenticatedError(
+                f"The owner of this token has not logged in here for {self.token_rest_days} days: then it rests."
+            )
         groups = frozenset(person.groups)
         return Identity(
             name=owner.name,
@@ -134,11 +147,15 @@ class HubAuthenticator(LoggingConfigurable):
 
     # Users and services of the Hub
 
-    async def _find_hub_user(self, handler: RequestHandler, *, fresh: bool, again: bool) -> Identity | None:
+    async def _find_hub_user(
+        self, handler: RequestHandler, db: Database, *, fresh: bool, again: bool
+    ) -> Identity | None:
         user = await self.hub.find_user(handler, fresh=fresh, again=again)
         if user is None:
             return None
         if not self.hub.lets_in(user):
+            if user.kind == "user" and user.session_id:
+                await db.write(users.keep_out, user.name)  # not for a token that was made for something else
             wanted = max(self.environment.access_scopes, key=len)
             raise ForbiddenError(
                 "You may not use this service: your Hub's administrator has not let you, or your token lacks the scope"
@@ -152,20 +169,26 @@ class HubAuthenticator(LoggingConfigurable):
             name=user.name,
             user_id=self._met.get((user.token_digest, user.name)),
             groups=frozenset(user.groups),
-            admin=user.admin or Claim(role=Role.ADMIN) in (scopes or ()),
+            admin=user.admin or administers(scopes or ()),
             scopes=scopes,
             credential=user.token_digest,
-            via="Hub token" if "Authorization" in handler.request.headers else SESSION,
+            via="Hub token" if getattr(handler, "_token_authenticated", False) else SESSION,
         )
 
     def _as_service(self, user: HubUser) -> Identity:
         """Return a service of the Hub: nobody's name, so it has no namespace, and only what scopes give it."""
         held = read_scopes(self.environment.service, user.scopes) if self.use_scopes else ()
-        admin = user.admin or Claim(role=Role.ADMIN) in held
+        admin = user.admin or administers(held)
         if not admin and not held:
             raise ForbiddenError("This is a token of a service of the Hub; use one of a user.")
         name = f"service {user.name}"
         return Identity(name=name, kind=IdentityKind.SERVICE, admin=admin, bindings=held, via="Hub token")
+
+    def _is_resting(self, owner: TokenOwner) -> bool:
+        """Tell whether the Hub has not let the owner of a token in for long: what it took from them may be unknown."""
+        if not self.token_rest_days:
+            return False
+        return owner.owner_seen is None or datetime.now(UTC) - owner.owner_seen > timedelta(days=self.token_rest_days)
 
     async def welcome(self, db: Database, identity: Identity) -> Identity:
         """Return a user with this service's number of them, once their namespaces are there.
@@ -175,14 +198,38 @@ class HubAuthenticator(LoggingConfigurable):
         """
         if not identity.is_user or identity.name is None or self._is_known(identity):
             return identity
-        async with self._meeting.setdefault(identity.name, asyncio.Lock()):
-            if identity.user_id is None:
-                identity = replace(identity, user_id=await self._meet(db, identity.name, identity.credential))
-            if not self._is_known(identity):
-                await db.write(users.ensure_namespaces, identity)
-                _make_room(self._known)
-                self._known[identity] = time.monotonic()
+        # Whoever comes while somebody is being received waits for the same answer, or the same failure.
+        receiving = self._receiving.get(identity)
+        if receiving is None:
+            receiving = asyncio.create_task(self._receive(db, identity))
+            self._receiving[identity] = receiving
+            receiving.add_done_callback(lambda task: self._received(identity, task))
+        found = await asyncio.shield(receiving)
+        return replace(identity, user_id=found.user_id)
+
+    def _received(self, identity: Identity, task: asyncio.Task[Identity]) -> None:
+        self._receiving.pop(identity, None)
+        if not task.cancelled() and task.exception() is not None:
+            self.log.debug("%s could not be received", identity.name)  # whoever waits is told; they may have left
+
+    async def _receive(self, db: Database, identity: Identity) -> Identity:
+        user_id = identity.user_id
+        if user_id is None:
+            user_id = await self._meet(db, identity.name or "", identity.credential)
+        identity = replace(identity, user_id=user_id)
+        if not self._is_known(identity):
+            await db.write(users.ensure_namespaces, identity)
+            _make_room(self._known)
+            self._known[identity] = time.monotonic()
+            if identity.token_id is None:
+                await db.write(users.let_in, user_id, self._news_of_scopes(user_id, identity))
         return identity
+
+    def _news_of_scopes(self, user_id: int, identity: Identity) -> tuple[Claim, ...] | None:
+        """Return what the Hub's scopes give a user, if that is not known: a session has all that they have."""
+        if identity.scopes is None or identity.via != SESSION:
+            return None
+        return identity.scopes
 
     def _is_known(self, identity: Identity) -> bool:
         return time.monotonic() - self._known.get(identity, -self.cache_max_age) < self.cache_max_age
@@ -239,9 +286,23 @@ def _find_token(handler: RequestHandler) -> str | None:
     return password
 
 
+def find_source(request: HTTPServerRequest) -> str:
+    """Return from which address a request came: what the proxy in front of us added last, or the peer itself.
+
+    What stands before that in X-Forwarded-For, and X-Real-Ip as a whole, is whatever the sender wrote.
+    """
+    forwarded = ",".join(request.headers.get_list("X-Forwarded-For")).rpartition(",")[2].strip()
+    try:
+        return str(ip_address(forwarded))
+    except ValueError:
+        return str(getattr(getattr(request.connection, "context", None), "_orig_remote_ip", "") or "")
+
+
 def _still(held: tuple[Claim, ...], groups: frozenset[str]) -> tuple[Claim, ...]:
     """Return what a token's scopes still give: what is about a group only while its owner is in it."""
-    return tuple(claim for claim in held if claim.reach.kind != "group" or claim.reach.hub_name in groups)
+    return tuple(
+        claim for claim in held if claim.reach.kind is not NamespaceKind.GROUP or claim.reach.hub_name in groups
+    )
 
 
 def _make_room(known: dict[Any, Any]) -> None:

@@ -16,6 +16,7 @@ from conda_store_hub.core.errors import (
     RequestTooLargeError,
     UnavailableError,
 )
+from conda_store_hub.core.names import shorten
 
 _BY_STATUS: dict[int, type[CondaStoreHubError]] = {
     kind.status: kind
@@ -45,7 +46,7 @@ def as_error(status: int, exc: BaseException | None) -> CondaStoreHubError:
 def say_what_is_wrong(exc: ValidationError) -> str:
     """Return the first fault of a JSON body in words."""
     fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part) for part in fault["loc"])
+    where = shorten(".".join(str(part) for part in fault["loc"]))
     if fault["type"] == "json_invalid":
         return f"The body is not JSON: {fault['msg'].removeprefix('Invalid JSON: ')}."
     if not where:

@@ -8,12 +8,11 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, field_validator
 from tornado.web import RequestHandler
 
 from conda_store_hub.core.errors import ConfigurationError, HubUnavailableError, UnavailableError
@@ -85,6 +84,13 @@ class HubEnvironment:
         return f"{self.host}{self.base_url}hub/{path}"
 
 
+def _refuse_surrogates(value: str | list[str]) -> str | list[str]:
+    """Take no name that is no text (UnicodeEncodeError is a ValueError): it could not be kept."""
+    for name in [value] if isinstance(value, str) else value:
+        name.encode()
+    return value
+
+
 class HubUser(BaseModel):
     """As much as we need of what `GET /hub/api/user` answers about a token, and which token that was."""
 
@@ -95,7 +101,10 @@ class HubUser(BaseModel):
     admin: bool = False
     groups: list[str] = []
     scopes: list[str] = []
+    session_id: str | None = None
     token_digest: str = ""
+
+    _check_name = field_validator("name", "groups")(_refuse_surrogates)
 
 
 class HubPerson(BaseModel):
@@ -107,7 +116,9 @@ class HubPerson(BaseModel):
     kind: str
     admin: bool = False
     groups: list[str] = []
-    created: datetime | None = None
+    created: AwareDatetime | None = None
+
+    _check_name = field_validator("name", "groups")(_refuse_surrogates)
 
 
 class HubGroup(BaseModel):
@@ -162,6 +173,9 @@ class Hub:
 
         if again:
             forget_user(handler)
+        if handler.request.headers.get("Sec-Fetch-Mode") == "websocket":
+            # The library lets websockets pass without an XSRF token, and takes tokens from their address.
+            handler.request.headers["Sec-Fetch-Mode"] = "cors"
 
         try:
             with asked_anew(wanted=fresh):

@@ -14,7 +14,7 @@ from traitlets.config import LoggingConfigurable
 
 from conda_store_hub.core.errors import ConfigurationError, InvalidNameError
 from conda_store_hub.core.names import check_environment_name, check_namespace_name
-from conda_store_hub.core.permissions import Claim, Identity, IdentityKind, Reach, Role, strongest
+from conda_store_hub.core.permissions import Claim, Identity, IdentityKind, Reach, Role, administers, strongest
 from conda_store_hub.core.schemas import Moment, RoleName
 
 _HASH = re.compile(r"sha256:([0-9a-f]{64})")
@@ -80,7 +80,7 @@ def _read(text: Any, value: Any) -> tuple[str, Identity]:
     return digest, Identity(
         name=f"token {digest[:_SHOWN]}",
         kind=IdentityKind.TOKEN,
-        admin=Claim(role=Role.ADMIN) in bindings,
+        admin=administers(bindings),
         bindings=bindings,
         primary=token.primary_namespace,
         expires=token.expiration,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 100
 MAX_NUMBER = 10**18
+MAX_ID = 2**31 - 1  # what a column of ids holds
 _MAX_PAGE = 1_000_000_000
 _MAX_TEXT = 200
 
@@ -31,7 +32,14 @@ def _raise_case(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
 
-Text = Annotated[str, Field(max_length=_MAX_TEXT)]
+def _refuse_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("it holds a NUL character")
+    return text
+
+
+Text = Annotated[str, Field(max_length=_MAX_TEXT), AfterValidator(_refuse_nul)]
+Id = Annotated[int, Field(ge=0, le=MAX_ID)]
 Number = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 Size = Annotated[int, Field(ge=1), AfterValidator(_cap)]
 Status = Annotated[BuildStatus, BeforeValidator(_raise_case)]

@@ -19,9 +19,21 @@ from conda_store_hub.core.errors import (
     NotAuthenticatedError,
     NotFoundError,
     PolicyRefusedError,
+    TokenTooStrongError,
+    UnavailableError,
 )
 from conda_store_hub.core.names import DataDirectory, NamespaceKind
-from conda_store_hub.core.permissions import ANONYMOUS, Claim, Identity, IdentityKind, Permission, Role, SubjectKind
+from conda_store_hub.core.permissions import (
+    ANONYMOUS,
+    Claim,
+    Identity,
+    IdentityKind,
+    Permission,
+    Reach,
+    Role,
+    SubjectKind,
+    read_scopes,
+)
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import people, queries
 from conda_store_hub.db.session import Database
@@ -142,6 +154,24 @@ def test_who_comes_back_is_still_themselves(db: Database) -> None:
     assert db.write_sync(users.meet, "zoe", LATER) != first
 
 
+def test_what_the_former_user_had_deleted_is_sealed_too(db: Database) -> None:
+    alice = come(db, "alice")
+    make.submit(db, alice)
+    db.write_sync(namespaces.delete, alice, "alice", force=True)
+    newcomer, root = come(db, "alice", created=LATER), come(db, "root", admin=True)
+    with pytest.raises(NotFoundError):
+        db.write_sync(namespaces.restore, newcomer, "alice", None)
+    db.write_sync(namespaces.restore, root, "alice", None)
+    assert not may_read(db, newcomer)
+
+
+def test_an_answer_of_the_hub_that_was_overtaken_seals_nobody(db: Database) -> None:
+    newcomer = come(db, "alice", created=LATER)
+    with pytest.raises(UnavailableError):
+        db.write_sync(users.meet, "alice", BORN)
+    assert db.write_sync(users.meet, "alice", LATER) == newcomer.user_id
+
+
 # Sharing
 
 
@@ -177,7 +207,11 @@ def test_a_role_can_be_changed_and_taken_back(db: Database) -> None:
     make.submit(db, bob, namespace="alice")
     members, count = db.read_sync(grants.list_members, alice, place, page=1, size=9)
     assert [(member.name, member.role) for member in members] == [("alice", "admin"), ("bob", "developer")]
-    assert count == 1
+    assert count == 2
+    pages = [db.read_sync(grants.list_members, alice, place, page=page, size=1)[0] for page in (1, 2, 3)]
+    assert [[member.name for member in page] for page in pages] == [["alice"], ["bob"], []]
+    scoped = db.read_sync(grants.list_members, alice, place, page=1, size=9, scoped=True)[0]
+    assert [member.name for member in scoped] == ["bob"]
     db.write_sync(grants.remove, alice, place, second.id or 0)
     assert not may_read(db, bob)
     with pytest.raises(NotFoundError):
@@ -275,6 +309,37 @@ def test_an_end_in_the_past_is_refused(db: Database) -> None:
         make_token(db, alice, expiration=BORN)
 
 
+def test_nobody_makes_what_they_have_for_a_while_last_longer(db: Database) -> None:
+    alice, bob, carol = come(db, "alice"), come(db, "bob"), come(db, "carol")
+    make.submit(db, alice)
+    place, end = Place(namespace="alice"), datetime.now(UTC) + timedelta(hours=1)
+    share(db, alice, place, bob, Role.ADMIN, expires_on=end)
+    for who, request in (
+        (bob, {}),
+        (carol, {}),
+        (carol, {"expires_on": end + timedelta(seconds=1)}),
+    ):
+        with pytest.raises(ForbiddenError, match="yourself until"):
+            share(db, bob, place, who, Role.VIEWER, **request)
+    assert share(db, bob, place, carol, Role.VIEWER, expires_on=end).expires_on == end
+    ending = with_token(db, alice, make_token(db, alice, role="admin", expiration=end))
+    with pytest.raises(ForbiddenError, match="yourself until"):
+        share(db, ending, place, carol, Role.VIEWER)
+    assert share(db, alice, place, carol, Role.VIEWER).expires_on is None
+
+
+def test_somebody_in_very_many_groups_is_served(db: Database) -> None:
+    alice = come(db, "alice")
+    make.submit(db, alice)
+    many = Identity(name="zoe", user_id=1000, groups=frozenset(f"g{number}" for number in range(3000)))
+    assert db.read_sync(environments.list_environments, many, page=1, size=9) == ([], 0)
+    limit = tuple(
+        Claim(role=Role.VIEWER, reach=Reach(namespace_id=number, environment_id=number)) for number in range(3000)
+    )
+    limited = Identity(name="alice", user_id=alice.user_id, limit=limit)
+    assert db.read_sync(environments.list_environments, limited, page=1, size=9)[1] == 1
+
+
 # Tokens
 
 
@@ -310,22 +375,67 @@ def test_a_token_does_what_it_was_made_for_and_never_more_than_its_owner(db: Dat
         make_token(db, alice, namespaces=["bob"], role="viewer")
 
 
-def test_a_token_makes_only_tokens_that_are_no_more_than_itself(db: Database) -> None:
-    alice = come(db, "alice", "physics")
-    make.submit(db, alice)
-    end = datetime.now(UTC) + timedelta(days=1)
-    text = make_token(db, alice, role_bindings={"alice/*": ["viewer", "developer"]}, expiration=end)
-    token = with_token(db, alice, text)
-    assert with_token(db, alice, make_token(db, token, namespaces=["alice"])).expires == end
-    for more in (
-        {"namespaces": ["alice"], "role": "admin"},
-        {"role": "viewer"},
-        {"namespaces": ["alice"], "expiration": end + timedelta(seconds=1)},
-    ):
-        with pytest.raises(ForbiddenError):
-            make_token(db, token, **more)
+def test_a_token_makes_no_tokens_and_sees_and_revokes_only_itself(db: Database) -> None:
+    alice, root = come(db, "alice"), come(db, "root", admin=True)
+    strong = make_token(db, alice, role="admin")
+    weak = with_token(db, alice, make_token(db, alice, namespaces=["alice"], role="viewer"))
+    with pytest.raises(TokenTooStrongError, match="cannot make tokens"):
+        make_token(db, weak, namespaces=["alice"])
+    shown, count = db.read_sync(tokens.list_tokens, weak, user=None, page=1, size=9)
+    assert ([token.id for token in shown], count) == ([weak.token_id], 1)
+    other = db.read_sync(tokens.find_owner, tokens.make_digest(strong, PEPPER))
+    assert other is not None
     with pytest.raises(NotFoundError):
-        make_token(db, token, namespaces=["group.physics"])
+        db.write_sync(tokens.revoke, weak, other.token_id)
+    db.write_sync(tokens.revoke, weak, weak.token_id or 0)
+    with pytest.raises(NotAuthenticatedError):
+        db.read_sync(tokens.require_live, weak)
+    whole = with_token(db, root, make_token(db, root, role="admin"))
+    db.write_sync(tokens.revoke, whole, other.token_id)
+
+
+def test_a_token_tells_no_names_of_what_its_owner_has_lost(db: Database) -> None:
+    alice, bob, root = come(db, "alice"), come(db, "bob"), come(db, "root", admin=True)
+    db.write_sync(namespaces.create, root, "course")
+    member = share(db, root, Place(namespace="course"), bob, Role.DEVELOPER)
+    make_token(db, bob, namespaces=["course"], role="developer")
+    make.submit(db, alice)
+    db.write_sync(grants.remove, root, Place(namespace="course"), member.id or 0)
+    (shown,) = db.read_sync(tokens.list_tokens, bob, user=None, page=1, size=9)[0]
+    assert [scope.on for scope in shown.scopes] == ["course/*"]  # everybody logged in sees that one
+    share(db, alice, Place(namespace="alice"), bob)
+    make_token(db, bob, namespaces=["alice"])
+    gone = db.read_sync(grants.list_members, alice, Place(namespace="alice"), page=1, size=9)[0][-1]
+    db.write_sync(grants.remove, alice, Place(namespace="alice"), gone.id or 0)
+    newest = db.read_sync(tokens.list_tokens, bob, user=None, page=1, size=9)[0][0]
+    assert [scope.on for scope in newest.scopes] == ["nothing any more"]
+
+
+def test_a_token_is_worth_nothing_while_the_hub_keeps_its_owner_out(db: Database) -> None:
+    alice = come(db, "alice")
+    digest = tokens.make_digest(make_token(db, alice), PEPPER)
+    db.write_sync(users.keep_out, "alice")
+    assert db.read_sync(tokens.find_owner, digest) is None
+    db.write_sync(users.let_in, alice.user_id or 0, None)
+    assert db.read_sync(tokens.find_owner, digest) is not None
+
+
+def test_a_token_keeps_no_scope_that_the_hub_has_taken_back(db: Database) -> None:
+    user_id = come(db, "zoe").user_id or 0
+    held = read_scopes("s", ["custom:s:environments:admin", "custom:s:environments:write!user=zoe"])
+    zoe = Identity(name="zoe", user_id=user_id, scopes=held)
+    digest = tokens.make_digest(make_token(db, zoe), PEPPER)
+
+    def given() -> tuple[Claim, ...] | None:
+        found = db.read_sync(tokens.find_owner, digest)
+        assert found is not None
+        return found.scopes
+
+    assert given() == held
+    db.write_sync(users.let_in, user_id, held[1:])
+    assert given() == held[1:]
+    db.write_sync(users.let_in, user_id, None)  # not a session: it may not have all
+    assert given() == held[1:]
 
 
 def test_an_administrators_token_administers_all_only_if_it_was_made_to(db: Database) -> None:
@@ -486,9 +596,24 @@ def test_a_name_is_free_once_its_namespace_is_deleted(db: Database) -> None:
     db.write_sync(namespaces.create, root, "course")
     db.write_sync(namespaces.delete, root, "course", force=False)
     db.write_sync(namespaces.create, root, "course")
-    with pytest.raises(ConflictError, match="another name"):
+    with pytest.raises(ConflictError, match="choose another name"):
         db.write_sync(namespaces.restore, root, "course", None)
+    for reserved in ("default", "group.course"):
+        with pytest.raises(InvalidNameError):
+            db.write_sync(namespaces.restore, root, "course", reserved)
     assert db.write_sync(namespaces.restore, root, "course", "course-2025").name == "course-2025"
+
+
+def test_whose_a_namespace_is_decides_what_it_may_be_called(db: Database) -> None:
+    root, alice, bob = come(db, "root", admin=True), come(db, "alice"), come(db, "bob")
+    share(db, alice, Place(namespace="alice"), bob, Role.ADMIN)
+    make.submit(db, alice)
+    db.write_sync(namespaces.delete, alice, "alice", force=True)
+    for somebody, name in ((alice, "stolen"), (alice, "group.physics"), (bob, "bob2"), (root, "bob")):
+        with pytest.raises((ForbiddenError, InvalidNameError)):
+            db.write_sync(namespaces.restore, somebody, "alice", name)
+    db.write_sync(namespaces.create, root, "alice")
+    assert db.write_sync(namespaces.restore, alice, "alice", None).name != "alice"
 
 
 def test_a_user_who_came_again_gets_their_namespace_back_unless_they_began_anew(db: Database) -> None:
@@ -500,6 +625,11 @@ def test_a_user_who_came_again_gets_their_namespace_back_unless_they_began_anew(
         assert not may_read(db, alice)
         db.write_sync(namespaces.restore, alice, "alice", None)
         assert may_read(db, alice)
+    db.write_sync(namespaces.delete, alice, "alice", force=True)
+    db.write_sync(users.ensure_namespaces, alice)
+    db.write_sync(namespaces.delete, alice, "alice", force=True)  # the empty one, by mistake
+    db.write_sync(namespaces.restore, alice, "alice", None)
+    assert may_read(db, alice)
     db.write_sync(namespaces.delete, alice, "alice", force=True)
     make.submit(db, alice, yaml=make.text("new"))
     with pytest.raises(ConflictError, match="a new namespace since"):
@@ -529,9 +659,9 @@ def test_usage_counts_what_is_there(db: Database) -> None:
 
 
 def test_conda_stores_way_to_share_says_the_same(db: Database) -> None:
-    alice = come(db, "alice")
+    alice = come(db, "alice", "physics")
     come(db, "bob")
-    come(db, "carol", "physics")
+    come(db, "carol", "chemistry")
     place = Place(namespace="alice")
     asked = db.read_sync(grants.read_mapping, alice, place, "bob", Role.VIEWER)
     assert (asked.subject, asked.name) == (SubjectKind.USER, "bob")
@@ -540,8 +670,9 @@ def test_conda_stores_way_to_share_says_the_same(db: Database) -> None:
     db.write_sync(grants.grant, alice, place, asked, user_id=None, anonymous_allowed=False)
     rows = db.read_sync(grants.list_mappings, alice, place)
     assert [(row.namespace, row.other_namespace, row.role) for row in rows] == [("alice", "group.physics", "developer")]
-    with pytest.raises(NotFoundError):
-        db.read_sync(grants.read_mapping, alice, place, "nobody", Role.VIEWER)
+    for unknown in ("nobody", "group.chemistry"):
+        with pytest.raises(NotFoundError):
+            db.read_sync(grants.read_mapping, alice, place, unknown, Role.VIEWER)
 
 
 # The audit trail
@@ -559,6 +690,7 @@ def test_the_trail_tells_who_what_when_and_from_where(db: Database) -> None:
     ]
     newest = entries[0]
     assert (newest.actor, newest.via, newest.source) == ("alice", "session", "10.0.0.7")
+    assert (newest.actor_kind, newest.user_id) == (IdentityKind.USER, alice.user_id)
     assert (newest.namespace, newest.environment, newest.build_id) == ("alice", "ml", build_id)
     assert datetime.now(UTC) - newest.at < timedelta(minutes=1)
     assert deeds(db, alice, before=newest.id) == [AuditAction.BUILD_SUBMIT, AuditAction.ENVIRONMENT_CREATE]
@@ -589,6 +721,7 @@ def test_the_trail_is_read_by_who_administers_and_outlives_what_it_tells_of(db: 
 
     db.write_sync(purge)
     assert deeds(db, root)[:2] == [AuditAction.NAMESPACE_DELETE, AuditAction.GRANT_SET]
+    assert deeds(db, root, namespace="alice")[0] is AuditAction.NAMESPACE_DELETE
 
 
 def test_what_fails_leaves_no_trace_of_having_been_done(db: Database) -> None:

@@ -36,6 +36,7 @@ class FakeHub:
     groups: set[str] = field(default_factory=set)
     readable: frozenset[str] = frozenset({"users", "groups"})
     seconds: float = 0.0
+    slow_people: float = 0.0
     status: int = 200
     api_token: str = "the service's own token"
     asked: list[str] = field(default_factory=list)
@@ -114,7 +115,8 @@ class _Readable(_Handler):
 class _PersonHandler(_Readable):
     kind = "users"
 
-    def get(self, name: str) -> None:
+    async def get(self, name: str) -> None:
+        await asyncio.sleep(self.hub.slow_people)
         self.answer(self.hub.person(name))
 
 

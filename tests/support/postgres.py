@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from conda_store_hub.db.session import Database
 
@@ -38,16 +39,24 @@ class Postgres:
         engine.dispose()
 
     @contextmanager
-    def database(self) -> Generator[Database]:
-        """Give a migrated database that is removed afterwards."""
+    def new_url(self) -> Generator[str]:
+        """Give the address of a migrated database that is removed afterwards."""
         name = f"t{next(_numbers)}"
         self.run(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
-        database = Database(self.url(name))
         try:
-            yield database
+            yield self.url(name)
         finally:
-            database.close()
             self.run(f"DROP DATABASE {name}")
+
+    @contextmanager
+    def database(self) -> Generator[Database]:
+        """Give a migrated database that is removed afterwards."""
+        with self.new_url() as url:
+            database = Database(url)
+            try:
+                yield database
+            finally:
+                database.close()
 
 
 def _find_programs() -> Path:
@@ -91,13 +100,21 @@ def postgres() -> Generator[Postgres]:
             log.close()
 
 
+def _creates(running: Postgres) -> bool:
+    """Make the database that the others are copies of, once the server lets anybody in."""
+    try:
+        running.run(f"CREATE DATABASE {_TEMPLATE}")
+    except OperationalError:
+        return False
+    return True
+
+
 def _prepare(running: Postgres, server: subprocess.Popen[bytes], log: Path) -> Postgres:
     until = time.monotonic() + 30
-    while not (running.socket / ".s.PGSQL.5432").exists():
+    while not _creates(running):
         assert server.poll() is None, log.read_text()
         assert time.monotonic() < until, "PostgreSQL did not start"
         time.sleep(0.02)
-    running.run(f"CREATE DATABASE {_TEMPLATE}")
     database = Database(running.url(_TEMPLATE))
     database.upgrade()
     database.close()

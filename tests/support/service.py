@@ -144,6 +144,7 @@ def run_service(
     *,
     rules: BuildRules | None = None,
     ready: bool = True,
+    database_url: str | None = None,
     **authenticator: Any,
 ) -> Generator[RunningService]:
     """Run the application; `authenticator` are traits of HubAuthenticator."""
@@ -154,7 +155,7 @@ def run_service(
     def call(awaitable: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(awaitable, loop).result(30)
 
-    running, server = call(_start(data, rules or make.rules(), ready, authenticator))
+    running, server = call(_start(data, rules or make.rules(), ready, database_url, authenticator))
     try:
         yield running
     finally:
@@ -166,7 +167,7 @@ def run_service(
 
 
 async def _start(
-    data: DataDirectory, rules: BuildRules, ready: bool, authenticator: dict[str, Any]
+    data: DataDirectory, rules: BuildRules, ready: bool, database_url: str | None, authenticator: dict[str, Any]
 ) -> tuple[RunningService, HTTPServer]:
     hub = FakeHub(
         tokens={
@@ -188,7 +189,7 @@ async def _start(
         "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{url}oauth_callback",
     }
     changes = Changes()
-    db = Database(f"sqlite:///{data.database}", listener=changes.publish)
+    db = Database(database_url or f"sqlite:///{data.database}", listener=changes.publish)
     if ready:
         db.upgrade()
     services = Services(

@@ -16,6 +16,7 @@ from traitlets.config import Config
 
 from conda_store_hub.core.errors import ConfigurationError
 from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.db.tables import HubUser
 from conda_store_hub.web.predefined import AuthenticationBackend
 from tests.support import make
 from tests.support.fake_hub import ACCESS, user
@@ -366,3 +367,117 @@ def test_a_setting_is_read_from_the_service_file_by_the_seeds_names() -> None:
     found = AuthenticationBackend(config=config).find("x" * 16)
     assert found is not None
     assert found.via == "a token of the configuration"
+
+
+# What a second reading found
+
+
+@pytest.mark.parametrize("when", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "soon", "99999-01-01"])
+def test_a_time_that_no_calendar_has_is_refused_in_words(service: RunningService, when: str) -> None:
+    with service.client("alice") as alice:
+        for field in ("expiration", "exp"):
+            assert alice.post("api/v1/token/", json={"label": "x", field: when}).status_code == 400
+        asked = {"subject": "user", "name": "bob", "role": "viewer", "expires_on": when}
+        assert alice.put("api/v1/namespace/alice/member/", json=asked).status_code == 400
+
+
+def test_what_is_no_json_is_not_noted(service: RunningService) -> None:
+    with service.client("alice") as alice:
+        for text in ('{"x": NaN}', '{"x": Infinity}', '{"x": 1e999}'):
+            answer = alice.put("api/v1/namespace/alice/metadata", content=text)
+            assert answer.status_code == 400, text
+
+
+def test_the_trail_holds_the_address_that_the_proxy_saw(service: RunningService) -> None:
+    forged = {"X-Real-Ip": "6.6.6.6", "X-Forwarded-For": "7.7.7.7, 192.0.2.5"}
+    with service.client("alice", headers=forged) as alice:
+        alice.post("api/v1/specification/", json=SPECIFICATION)
+        assert alice.get("api/v1/audit/").json()["data"][0]["source"] == "192.0.2.5"
+    with service.client("alice", headers={"X-Real-Ip": "6.6.6.6", "X-Forwarded-For": "<script>"}) as alice:
+        alice.put("api/v1/namespace/alice/metadata", json={})
+        assert alice.get("api/v1/audit/").json()["data"][0]["source"] == "127.0.0.1"
+
+
+def test_nothing_here_is_a_websocket(service: RunningService) -> None:
+    with service.browser("alice") as browser:
+        headers = {"Sec-Fetch-Mode": "websocket"}
+        assert browser.post("api/v1/token/", json={"label": "x"}, headers=headers).status_code == 401
+        assert browser.get("api/v1/namespace/?token=bob-token", headers=headers).status_code == 401
+
+
+def test_the_trail_says_that_a_session_did_it_whatever_else_was_sent(service: RunningService) -> None:
+    with service.browser("alice") as browser:
+        headers = {"Authorization": "Basic !!!", "X-XSRFToken": browser.cookies["_xsrf"]}
+        assert browser.post("api/v1/specification/", json=SPECIFICATION, headers=headers).status_code == 200
+        assert browser.get("api/v1/audit/", headers=headers).json()["data"][0]["via"] == "session"
+
+
+def test_ones_own_token_can_be_revoked_while_the_hub_is_away(service: RunningService) -> None:
+    with service.client("alice") as alice:
+        new_token(alice)
+        number = alice.get("api/v1/token/").json()["data"][0]["id"]
+        service.hub.status = 502
+        assert alice.delete(f"api/v1/token/{number}/").status_code == 200
+
+
+def test_a_token_ends_when_its_owner_may_no_longer_come_here(data: DataDirectory) -> None:
+    with run_service(data, cache_max_age=1) as service, owned(service) as program:
+        assert program.get("api/v1/namespace/").status_code == 200
+        with service.browser("alice") as browser:
+            service.hub.tokens["alice-token"] = user("alice", scopes=()) | {"session_id": "s"}
+            until(lambda: browser.get("api/v1/namespace/").status_code == 403)
+        assert program.get("api/v1/namespace/").status_code == 401
+
+
+def test_a_token_rests_when_its_owner_has_not_been_here_for_long(service: RunningService) -> None:
+    with owned(service) as program:
+        assert program.get("api/v1/namespace/").status_code == 200
+
+        def long_ago(session: Any) -> None:
+            session.query(HubUser).update({"seen_at": datetime.now(UTC) - timedelta(days=91)})
+
+        service.db.write_sync(long_ago)
+        answer = program.get("api/v1/namespace/")
+        assert answer.status_code == 401
+        assert "rests" in answer.json()["message"]
+
+
+def test_many_requests_of_somebody_new_wait_for_one_answer_of_the_hub(data: DataDirectory) -> None:
+    with run_service(data, hub_seconds=3) as service:
+        service.hub.slow_people = 1.0
+        statuses: list[int] = []
+
+        def ask() -> None:
+            with service.client("bob") as bob:
+                statuses.append(bob.get("api/v1/namespace/").status_code)
+
+        asking = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+        assert statuses == [200] * 8
+        assert service.hub.asked.count("/hub/api/users/bob") == 1
+
+
+def test_who_waits_for_kernels_hears_of_a_namespace_that_goes_and_comes(service: RunningService) -> None:
+    service.completed()
+    with service.client("alice") as alice, service.client("bob") as bob:
+        asked = {"subject": "user", "name": "bob", "role": "viewer"}
+        alice.put("api/v1/namespace/alice/member/", json=asked)
+        for change in (
+            lambda: alice.delete("api/v1/namespace/alice/"),
+            lambda: alice.put("api/v1/namespace/alice/restore/", json={}),
+        ):
+            etag = bob.get("api/v1/kernels/").json()["data"]["etag"]
+            heard: list[int] = []
+            waiting = threading.Thread(
+                target=lambda etag=etag, heard=heard: heard.append(
+                    bob.get("api/v1/kernels/", params={"since": etag, "wait": 20}).status_code
+                )
+            )
+            waiting.start()
+            until(lambda: any("rights:" in topic for topic in service.services.changes._waiting))
+            assert change().status_code == 200
+            waiting.join(8)
+            assert heard == [200]

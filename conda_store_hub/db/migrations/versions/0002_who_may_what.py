@@ -29,6 +29,9 @@ def upgrade() -> None:
         _time("hub_created"),
         _time("first_seen_at", nullable=False),
         _time("replaced_at"),
+        _time("seen_at"),
+        _time("denied_at"),
+        sa.Column("scopes", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hub_user")),
         sqlite_autoincrement=True,
     )
@@ -149,6 +152,8 @@ def upgrade() -> None:
         _time("at", nullable=False),
         sa.Column("action", sa.String(length=32), nullable=False),
         sa.Column("actor", sa.Text(), nullable=True),
+        sa.Column("actor_kind", sa.String(length=32), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=True),
         sa.Column("via", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("namespace_id", sa.Integer(), nullable=True),
@@ -161,3 +166,4 @@ def upgrade() -> None:
     )
     for name in ("namespace_id", "actor", "action"):
         op.create_index(f"ix_audit_{name.removesuffix('_id')}", "audit", [name, "id"])
+    op.create_index("ix_audit_namespace_name", "audit", ["namespace", "id"])
