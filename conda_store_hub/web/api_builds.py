@@ -9,15 +9,20 @@ from pydantic import Field
 from tornado.iostream import StreamClosedError
 
 from conda_store_hub.core import schemas
-from conda_store_hub.core.errors import ConflictError, GoneError, RangeNotSatisfiableError
+from conda_store_hub.core.errors import (
+    ConflictError,
+    GoneError,
+    InUseError,
+    PolicyRefusedError,
+    RangeNotSatisfiableError,
+)
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.core.protocol import ArtifactType
-from conda_store_hub.services import artifacts, builds
+from conda_store_hub.services import artifacts, builds, rebuilds, removals
 from conda_store_hub.web import arguments, downloads, events
-from conda_store_hub.web.api_life import BuildLife
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import Id, Number, PagedQuery, Query, Status, Text
+from conda_store_hub.web.query import ForceQuery, Id, Number, PagedQuery, Query, Status, Text
 from conda_store_hub.web.wire import show_build
 
 
@@ -66,7 +71,7 @@ class BuildsHandler(ApiHandler):
         self.write_model(schemas.Page[schemas.BuildSummary](data=rows, page=query.page, size=query.size, count=count))
 
 
-class BuildHandler(BuildLife):
+class BuildHandler(ApiHandler):
     """`GET /api/v1/build/ID/`."""
 
     @Operation(answer=schemas.Answer[schemas.Build], needs=Permission.ENVIRONMENT_READ)
@@ -76,6 +81,40 @@ class BuildHandler(BuildLife):
             builds.get_build, self.identity, arguments.read_id(build_id), data=self.services.data
         )
         self.write_model(schemas.Answer[schemas.Build](data=show_build(found)))
+
+    @Operation(
+        answer=schemas.Answer[schemas.BuildId],
+        body=schemas.Rebuild,
+        needs=Permission.ENVIRONMENT_UPDATE,
+        errors=(ConflictError, PolicyRefusedError),
+    )
+    async def put(self, build_id: str) -> None:
+        """Build the same specification once more: with a new solve, or `exact`, from the lock of this build."""
+        request = self.read_optional_body(schemas.Rebuild)
+        made = await self.services.db.write(
+            rebuilds.rebuild,
+            self.identity,
+            arguments.read_id(build_id),
+            self.services.rules,
+            exact=request.exact,
+            activate=request.activate,
+        )
+        self.write_model(schemas.Answer[schemas.BuildId](data=schemas.BuildId(build_id=made)))
+
+    @Operation(
+        answer=schemas.Answer[None], query=ForceQuery, needs=Permission.BUILD_DELETE, errors=(ConflictError, InUseError)
+    )
+    async def delete(self, build_id: str) -> None:
+        """Delete what a build left on disk, but for the artifacts that are kept; it stays listed."""
+        query = self.read_query(ForceQuery)
+        await self.services.db.write(
+            removals.delete_build,
+            self.identity,
+            arguments.read_id(build_id),
+            self.services.rules.kept_artifacts,
+            force=query.force,
+        )
+        self.write_model(schemas.Answer[None](data=None, message="The build was deleted."))
 
 
 class PackagesHandler(ApiHandler):

@@ -11,6 +11,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
     ConflictError,
     EditConflictError,
+    InUseError,
     InvalidNameError,
     InvalidRequestError,
     InvalidSpecificationError,
@@ -19,13 +20,12 @@ from conda_store_hub.core.errors import (
     SpecificationTooLargeError,
 )
 from conda_store_hub.core.permissions import Permission
-from conda_store_hub.services import builds, environments
+from conda_store_hub.services import builds, environments, removals
 from conda_store_hub.web import arguments
-from conda_store_hub.web.api_life import EnvironmentDeletion
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.cursor import make_cursor, read_cursor
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import MAX_ID, MAX_SIZE, PagedQuery, Query, Size, Status, Text
+from conda_store_hub.web.query import MAX_ID, MAX_SIZE, ForceQuery, PagedQuery, Query, Size, Status, Text
 from conda_store_hub.web.wire import show_environment
 
 # conda-store's released client never asks for a second page of environments: with more than one it asks for the
@@ -104,7 +104,7 @@ class EnvironmentsByCursorHandler(ApiHandler):
         )
 
 
-class EnvironmentHandler(EnvironmentDeletion):
+class EnvironmentHandler(ApiHandler):
     """`/api/v1/environment/NAMESPACE/NAME/`."""
 
     @Operation(answer=schemas.Answer[schemas.Environment], needs=Permission.ENVIRONMENT_READ)
@@ -132,6 +132,18 @@ class EnvironmentHandler(EnvironmentDeletion):
             raise NotFoundError(f"The environment “{name}” has no such build.")
         await self.services.db.write(environments.update, self.identity, *where, change)
         self.write_model(schemas.Answer[None](data=None, message="The environment was changed."))
+
+    @Operation(
+        answer=schemas.Answer[None],
+        query=ForceQuery,
+        needs=Permission.ENVIRONMENT_DELETE,
+        errors=(InUseError,),
+    )
+    async def delete(self, namespace: str, name: str) -> None:
+        """Delete an environment; its name is free at once, and for seven days it can be brought back."""
+        where, query = arguments.read_names(namespace, name), self.read_query(ForceQuery)
+        await self.services.db.write(removals.delete_environment, self.identity, *where, force=query.force)
+        self.write_model(schemas.Answer[None](data=None, message="The environment was deleted."))
 
 
 class SpecificationHandler(ApiHandler):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
     ConflictError,
     GoneError,
-    InUseError,
     InvalidNameError,
     InvalidRequestError,
     PolicyRefusedError,
@@ -18,29 +15,6 @@ from conda_store_hub.services import comparisons, environments, leases, rebuilds
 from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import Query
-
-
-class ForceQuery(Query):
-    """How something is deleted."""
-
-    force: bool = Field(default=False, description="Also when it is in use; what is being built in it is cancelled.")
-
-
-class EnvironmentDeletion(ApiHandler):
-    """The deleting half of `/api/v1/environment/NAMESPACE/NAME/`."""
-
-    @Operation(
-        answer=schemas.Answer[None],
-        query=ForceQuery,
-        needs=Permission.ENVIRONMENT_DELETE,
-        errors=(InUseError,),
-    )
-    async def delete(self, namespace: str, name: str) -> None:
-        """Delete an environment; its name is free at once, and for seven days it can be brought back."""
-        where, query = arguments.read_names(namespace, name), self.read_query(ForceQuery)
-        await self.services.db.write(removals.delete_environment, self.identity, *where, force=query.force)
-        self.write_model(schemas.Answer[None](data=None, message="The environment was deleted."))
 
 
 class EnvironmentRestoreHandler(ApiHandler):
@@ -88,56 +62,17 @@ class CloneHandler(ApiHandler):
     @Operation(
         answer=schemas.Answer[schemas.BuildId],
         body=schemas.CloneEnvironment,
-        needs=Permission.ENVIRONMENT_READ,
         errors=(InvalidNameError, ConflictError, PolicyRefusedError),
     )
     async def post(self, namespace: str, name: str) -> None:
         """Make an environment elsewhere from the lock of the active build, without a solve.
 
-        Needs environment:create where it goes.
+        Needs environment::read here and environment:create where it goes.
         """
         where, request = arguments.read_names(namespace, name), self.read_body(schemas.CloneEnvironment)
         target = request.namespace, request.name
         build_id = await self.services.db.write(rebuilds.clone, self.identity, where, target, self.services.rules)
         self.write_model(schemas.Answer[schemas.BuildId](data=schemas.BuildId(build_id=build_id)))
-
-
-class BuildLife(ApiHandler):
-    """The changing half of `/api/v1/build/ID/`."""
-
-    @Operation(
-        answer=schemas.Answer[schemas.BuildId],
-        body=schemas.Rebuild,
-        needs=Permission.ENVIRONMENT_UPDATE,
-        errors=(ConflictError, PolicyRefusedError),
-    )
-    async def put(self, build_id: str) -> None:
-        """Build the same specification once more: with a new solve, or `exact`, from the lock of this build."""
-        request = self.read_optional_body(schemas.Rebuild)
-        made = await self.services.db.write(
-            rebuilds.rebuild,
-            self.identity,
-            arguments.read_id(build_id),
-            self.services.rules,
-            exact=request.exact,
-            activate=request.activate,
-        )
-        self.write_model(schemas.Answer[schemas.BuildId](data=schemas.BuildId(build_id=made)))
-
-    @Operation(
-        answer=schemas.Answer[None], query=ForceQuery, needs=Permission.BUILD_DELETE, errors=(ConflictError, InUseError)
-    )
-    async def delete(self, build_id: str) -> None:
-        """Delete what a build left on disk, but for the artifacts that are kept; it stays listed."""
-        query = self.read_query(ForceQuery)
-        await self.services.db.write(
-            removals.delete_build,
-            self.identity,
-            arguments.read_id(build_id),
-            self.services.rules.kept_artifacts,
-            force=query.force,
-        )
-        self.write_model(schemas.Answer[None](data=None, message="The build was deleted."))
 
 
 class PinHandler(ApiHandler):

@@ -61,6 +61,12 @@ class PagedQuery(Query):
     size: Size = Field(MAX_SIZE, description=f"How many entries a page has; more than {MAX_SIZE} means {MAX_SIZE}.")
 
 
+class ForceQuery(Query):
+    """How something is deleted."""
+
+    force: bool = Field(default=False, description="Also when it is in use; what is being built in it is cancelled.")
+
+
 Q = TypeVar("Q", bound=Query)
 
 

@@ -136,6 +136,7 @@ class Place:
 
     name: str
     build_id: int
+    old_id: int
     queued_id: int
     member_id: int
     environment_member_id: int
@@ -214,6 +215,7 @@ def _ask(answer: httpx.Response) -> httpx.Response:
 
 def _fill(service: RunningService) -> dict[str, Place]:
     wanted = list(itertools.product(PLACES, ENVIRONMENTS))
+    old = {place: service.completed("ml", user="root", namespace=place) for place in PLACES}
     built = {(place, name): service.completed(name, user="root", namespace=place) for place, name in wanted}
     for build_id in built.values():
         service.log(build_id, "solving\n")
@@ -225,6 +227,7 @@ def _fill(service: RunningService) -> dict[str, Place]:
         place: Place(
             name=place,
             build_id=built[place, "ml"],
+            old_id=old[place],
             queued_id=queued[place],
             member_id=numbers[place][0],
             environment_member_id=numbers[place][1],

@@ -27,7 +27,7 @@ from conda_store_hub.web.api_kernels import KernelsQuery
 from conda_store_hub.web.api_members import RoleQuery
 from conda_store_hub.web.api_namespaces import DeleteQuery
 from conda_store_hub.web.operations import Operation, Route
-from conda_store_hub.web.query import Query
+from conda_store_hub.web.query import ForceQuery, Query
 from conda_store_hub.web.routes import ROUTES
 from tests.support import make
 from tests.support.world import EVERYBODY, FOREIGN, PLACES, Place, Who, World, make_world
@@ -37,20 +37,28 @@ PARTS: dict[str, Callable[[Place], object]] = {
     "namespace": lambda place: place.name,
     "name": lambda place: "ml",
     "build_id": lambda place: place.build_id,
+    "other_id": lambda place: place.old_id,
     "member_id": lambda place: place.member_id,
 }
 #: Where a route needs another value, so that what it does can be done.
 PARTS_OF: dict[str, dict[str, Callable[[Place], object]]] = {
+    "api/v1/build/{build_id}/": {"build_id": lambda place: place.old_id},
     "api/v1/build/{build_id}/cancel/": {"build_id": lambda place: place.queued_id},
     "api/v1/environment/{namespace}/{name}/member/{member_id}/": {
         "member_id": lambda place: place.environment_member_id
     },
 }
 #: What is nowhere.
-NOTHING: dict[str, object] = {"namespace": "nowhere", "name": "nothing", "build_id": 987654321}
+NOTHING: dict[str, object] = {"namespace": "nowhere", "name": "nothing", "build_id": 987654321, "other_id": 987654321}
 BODIES: dict[type[Any], Any] = {
     schemas.ActivateBuild: {"description": "another"},
     schemas.ChangeNamespace: {"metadata": {}},
+    schemas.CloneEnvironment: {"namespace": "nowhere", "name": "clone"},
+    schemas.EndLease: {"holder": "kernel"},
+    schemas.NewName: {"name": "renamed"},
+    schemas.PinBuild: {},
+    schemas.Rebuild: {},
+    schemas.TakeLease: {"holder": "kernel"},
     schemas.GrantRole: {"subject": "user", "name": "stranger", "role": "viewer"},
     schemas.Notes: {},
     schemas.RestoreNamespace: {},
@@ -59,14 +67,17 @@ BODIES: dict[type[Any], Any] = {
 }
 QUERIES: dict[type[Query], dict[str, str]] = {
     DeleteQuery: {"force": "true"},
+    ForceQuery: {"force": "true"},
     KernelsQuery: {"wait": "0"},
     RoleQuery: {"other_namespace": "guest"},
 }
 RESTORE = "api/v1/namespace/{namespace}/restore/"
+RESTORE_ONE = "api/v1/environment/{namespace}/{name}/restore/"
 #: Of these the tests below that have no table of routes tell who may what.
 BY_HAND = {
     ("GET", "api/v1/audit/"),
     ("POST", "api/v1/specification/"),
+    ("POST", "api/v1/environment/{namespace}/{name}/clone/"),
     ("GET", "api/v1/token/"),
     ("POST", "api/v1/token/"),
     ("DELETE", "api/v1/token/{token_id}/"),
@@ -153,12 +164,23 @@ def delete_place(session: Session, place: str) -> None:
     queries.delete_environments(session, row.id, now)
 
 
+def delete_one(session: Session, place: str) -> None:
+    """Delete the environment `ml` as the service does, without saying so."""
+    row = queries.find_environment(session, place, "ml")
+    assert row is not None
+    row.deleted_at = datetime.now(UTC)
+
+
+#: What is brought back has to be gone first.
+GONE = {RESTORE: delete_place, RESTORE_ONE: delete_one}
+
+
 @pytest.mark.parametrize("asked", NEEDING, ids=str)
 def test_who_asks_gets_what_the_table_says(world: World, asked: Asked) -> None:
     wrong: list[str] = []
     for place in map(world.places.__getitem__, PLACES):
-        if asked.route.template == RESTORE:
-            world.service.db.write_sync(delete_place, place.name)
+        if (gone := GONE.get(asked.route.template)) is not None:
+            world.service.db.write_sync(gone, place.name)
         for who in EVERYBODY:
             expected = expect(who, asked, place.name)
             answer = asked.of(world.clients[who.name], asked.values(place))
@@ -166,9 +188,9 @@ def test_who_asks_gets_what_the_table_says(world: World, asked: Asked) -> None:
                 wrong.append(f"{who.name} on {place.name}: {answer.status_code}, not {expected}: {answer.text}")
             if answer.is_success and asked.method != "GET":
                 world.snapshot.restore()
-                if asked.route.template == RESTORE:
-                    world.service.db.write_sync(delete_place, place.name)
-        if asked.route.template == RESTORE:
+                if gone is not None:
+                    world.service.db.write_sync(gone, place.name)
+        if gone is not None:
             world.snapshot.restore()
     assert not wrong, "\n".join(wrong)
 
