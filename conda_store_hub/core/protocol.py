@@ -81,9 +81,9 @@ class _Frozen(BaseModel):
 
 
 class Directories(_Frozen):
-    """Where the builder may write; absolute paths."""
+    """Where the builder may write; absolute paths. A dry run needs no prefix."""
 
-    prefix: str
+    prefix: str = ""
     packages: str
     bytecode: str
     repodata: str
