@@ -12,7 +12,6 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from rattler import Gateway, Subdir
 
@@ -70,23 +69,28 @@ class IndexCache:
 
 def _describe_index(address: str, patience: float) -> str | None:
     """Return what tells one state of an index from another; `absent` where there is no index."""
-    if urlsplit(address).scheme not in ("http", "https"):
+    if not address.startswith(("http://", "https://")):
         return None
     for name in _INDEXES:
-        request = urllib.request.Request(  # noqa: S310 - checked above
-            f"{address}/{name}", method="HEAD", headers={"User-Agent": "conda-store-hub"}
-        )
         try:
-            with urllib.request.urlopen(request, timeout=patience) as response:  # noqa: S310
-                validators = _find_validators(response.headers)
-                return f"{name} {validators}" if validators else None
+            validators = _find_validators(_ask(f"{address}/{name}", patience))
         except urllib.error.HTTPError as exc:
             exc.close()
             if exc.code not in _GONE:
                 return None
-        except (OSError, HTTPException, ValueError):
+        except (OSError, HTTPException, ValueError, TypeError):
             return None
+        else:
+            return f"{name} {validators}" if validators else None
     return "absent"
+
+
+def _ask(address: str, patience: float) -> Message:
+    request = urllib.request.Request(  # noqa: S310 - its caller looked at the scheme
+        address, method="HEAD", headers={"User-Agent": "conda-store-hub"}
+    )
+    with urllib.request.urlopen(request, timeout=patience) as response:  # noqa: S310
+        return response.headers
 
 
 def _find_validators(headers: Message) -> str | None:

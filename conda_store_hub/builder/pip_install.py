@@ -22,7 +22,7 @@ from conda_store_hub.builder.events import say
 from conda_store_hub.builder.piplock import FILE_NAME, format_pip_lock, read_pins
 from conda_store_hub.builder.prefix import CondaPackage, require_site_packages
 from conda_store_hub.builder.records import strip_credentials
-from conda_store_hub.core.errors import BuildDiskFullError, BuildError, PipConflictError, PipError
+from conda_store_hub.core.errors import BuildDiskFullError, BuildError, PackageCorruptError, PipConflictError, PipError
 from conda_store_hub.core.matchspec import parse_pip_line
 from conda_store_hub.core.protocol import BuildRequest, Package
 
@@ -42,6 +42,7 @@ export PATH
 exec python "$@"
 """
 
+_HASH_MISMATCH = re.compile(r"Hash mismatch for `([^`]+)`")
 _UNTOLD = ("Using Python", "warning: The `--pylock`")
 
 
@@ -195,6 +196,8 @@ class PipInstaller:
         """Return the error in uv's own words."""
         if "No space left on device" in noise:
             return BuildDiskFullError(detail=noise)
+        if match := _HASH_MISMATCH.search(noise):
+            return PackageCorruptError(f"{match[1]} is not what its lock says: its hash is another one.", detail=noise)
         first = re.search(r"^error: (.*)$", noise, re.MULTILINE)
         cause = re.search(r"^\s*cause: (.*?)(?=\n\s*(?:cause|hint):|\Z)", noise, re.MULTILINE | re.DOTALL)
         found = [" ".join(match[1].split()).rstrip(".") for match in (first, cause) if match]
