@@ -1,7 +1,7 @@
 """What one build may take: watched from inside the builder, which ends when it is too much.
 
-The engine dies in unclear ways when an allocation fails, so memory is measured four times a second; what grows faster
-than that meets the kernel's limit on the addresses of one process, far above.
+The engine dies in unclear ways when an allocation fails, and its threads reserve far more addresses than they use, the
+more the more cores there are. So there is no limit of the kernel's on it: memory is measured, four times a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from conda_store_hub.core.protocol import BuildRequest, Phase
 
 _INTERVAL = 0.25  # seconds
 _MEASURES = 10  # a prefix is measured for a tenth of the time at most
-_ADDRESSES = 4 << 30  # more than the engine and its seventy threads reserve without using it
 _PAGE = resource.getpagesize()
 
 
@@ -41,11 +40,6 @@ class Limits:
 
     def start(self) -> None:
         """Begin to watch, if there is anything to watch for."""
-        if (memory := self._limits.memory_bytes) is not None:
-            _, most = resource.getrlimit(resource.RLIMIT_AS)
-            wanted = memory + _ADDRESSES
-            wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-            resource.setrlimit(resource.RLIMIT_AS, (wanted, wanted))
         if any(value is not None for value in self._limits.model_dump().values()):
             threading.Thread(target=self._watch, name="limits", daemon=True).start()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from conda_store_hub.core.errors import InvalidSpecificationError, SpecificationTooLargeError
 from conda_store_hub.core.lockfiles import LockedPackage, SourceKind, detect_kind, parse_lock
@@ -210,3 +212,59 @@ def test_a_lock_of_many_packages_is_read_and_one_of_more_is_refused() -> None:
 def test_a_text_that_is_too_large_is_not_looked_at() -> None:
     with pytest.raises(SpecificationTooLargeError, match="larger than 8 MB"):
         parse_lock("@EXPLICIT\n" + "#" * 8_000_001)
+
+
+_PIECES = st.sampled_from(
+    [
+        *(
+            "@EXPLICIT\n",
+            "package:\n",
+            "version: 1\n",
+            "- ",
+            "  ",
+            "\n",
+            "\r",
+            "\x85",
+            "\u2028",
+            "#",
+            "[",
+            "{",
+            ":",
+            "null",
+            "~",
+        ),
+        *(
+            f"{CHANNEL}/noarch/c-2-0.conda",
+            f"#{MD5}",
+            "# platform: linux-64\n",
+            "https://[",
+            "https://h:x/",
+            "\ud800",
+            "%ff",
+        ),
+        *PACKAGE.splitlines(keepends=True),
+        *WHEEL.splitlines(keepends=True),
+    ]
+)
+
+
+@settings(max_examples=500)
+@given(st.text(max_size=100) | st.lists(_PIECES, max_size=40).map("".join))
+def test_no_lock_whatever_surprises_the_reader(text: str) -> None:
+    for start in ("", "@EXPLICIT\n", "version: 1\npackage:\n"):
+        try:
+            parse_lock(start + text)
+        except InvalidSpecificationError as exc:
+            assert exc.public_message
+
+
+@settings(max_examples=500)
+@given(st.integers(0, len(PACKAGE) - 1), st.text(max_size=3), st.integers(0, 5))
+def test_no_change_of_a_lock_surprises_the_reader(place: int, new: str, length: int) -> None:
+    try:
+        (package,) = parse_lock(conda_lock(PACKAGE[:place] + new + PACKAGE[place + length :])).packages
+    except InvalidSpecificationError as exc:
+        assert exc.public_message
+    else:
+        assert package.url.startswith("http")
+        assert package.md5 or package.sha256
