@@ -36,9 +36,13 @@ class EventWriter:
     def write(self, event: BuildEvent) -> None:
         """Write an event with its number and time."""
         with self._lock:
-            self._seq += 1
-            stamped = event.model_copy(update={"seq": self._seq, "t": round(time.monotonic() - self._started, 4)})
-            self._write_line(stamped.model_dump_json().encode() + b"\n")
+            self._write(event)
+
+    def write_last(self, event: BuildEvent) -> None:
+        """Write an event after which nothing is written any more, whatever other threads do."""
+        with self._lock:
+            self._write(event)
+            self._descriptor = None
 
     def start(self, phase: Phase) -> None:
         """Tell that a phase began."""
@@ -52,6 +56,11 @@ class EventWriter:
     def elapsed(self) -> float:
         """Seconds since the builder started."""
         return time.monotonic() - self._started
+
+    def _write(self, event: BuildEvent) -> None:
+        self._seq += 1
+        stamped = event.model_copy(update={"seq": self._seq, "t": round(time.monotonic() - self._started, 4)})
+        self._write_line(stamped.model_dump_json().encode() + b"\n")
 
     def _write_line(self, line: bytes) -> None:
         view = memoryview(line)

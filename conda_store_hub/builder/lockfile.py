@@ -12,7 +12,7 @@ from conda_store_hub.builder.prefix import CondaPackage
 from conda_store_hub.core.protocol import BuildRequest, Package
 
 
-class LockedPackage(BaseModel):
+class LockfileEntry(BaseModel):
     """A package, and the packages that it needs: name and version specification, `*` for any."""
 
     model_config = ConfigDict(frozen=True)
@@ -30,7 +30,7 @@ class LockfileRequest(BaseModel):
     channels: tuple[str, ...]
     platform: str
     sha256: str
-    packages: tuple[LockedPackage, ...]
+    packages: tuple[LockfileEntry, ...]
 
 
 def format_pinned(request: BuildRequest, conda: Sequence[Package], pip: Sequence[Package]) -> str:
@@ -48,16 +48,16 @@ def format_pinned(request: BuildRequest, conda: Sequence[Package], pip: Sequence
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=2**31)
 
 
-def lock_conda(packages: Sequence[CondaPackage]) -> list[LockedPackage]:
+def lock_conda(packages: Sequence[CondaPackage]) -> list[LockfileEntry]:
     """Return conda's packages with what they depend on."""
     return [
-        LockedPackage(package=each.package, needs=tuple(_split(need) for need in each.depends)) for each in packages
+        LockfileEntry(package=each.package, needs=tuple(_split(need) for need in each.depends)) for each in packages
     ]
 
 
-def lock_pip(packages: Sequence[Package], distributions: Distributions, names: set[str]) -> list[LockedPackage]:
+def lock_pip(packages: Sequence[Package], distributions: Distributions, names: set[str]) -> list[LockfileEntry]:
     """Return pip's packages with those of their requirements that are among the `names` of this environment."""
-    return [LockedPackage(package=each, needs=tuple(distributions.list_needs(each.name, names))) for each in packages]
+    return [LockfileEntry(package=each, needs=tuple(distributions.list_needs(each.name, names))) for each in packages]
 
 
 def _split(need: str) -> tuple[str, str]:

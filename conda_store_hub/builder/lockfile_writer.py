@@ -16,7 +16,7 @@ from conda_lock.lockfile.v1.models import HashModel, LockMeta
 from conda_lock.lockfile.v2prelim.models import LockedDependency, Lockfile
 from conda_lock.models.channel import Channel
 
-from conda_store_hub.builder.lockfile import LockedPackage, LockfileRequest
+from conda_store_hub.builder.lockfile import LockfileEntry, LockfileRequest
 from conda_store_hub.core.protocol import Package
 
 _CHUNK = 1 << 20
@@ -39,7 +39,7 @@ def write_lockfile(request: LockfileRequest) -> None:
     write_conda_lock_file(lockfile, Path(request.path), metadata_choices=None, include_help_text=False)
 
 
-def _lock(locked: LockedPackage, platform: str) -> LockedDependency:
+def _lock(locked: LockfileEntry, platform: str) -> LockedDependency:
     package = locked.package
     # Without a category a package would vanish when it is written.
     return LockedDependency(

@@ -19,9 +19,10 @@ from packaging.version import InvalidVersion, Version
 from conda_store_hub.builder import child
 from conda_store_hub.builder.distributions import PIP_LOCK, Distributions
 from conda_store_hub.builder.events import say
+from conda_store_hub.builder.piplock import FILE_NAME, format_pip_lock, read_pins
 from conda_store_hub.builder.prefix import CondaPackage, require_site_packages
 from conda_store_hub.builder.records import strip_credentials
-from conda_store_hub.core.errors import BuildDiskFullError, BuildError, PipConflictError, PipError
+from conda_store_hub.core.errors import BuildDiskFullError, BuildError, PackageCorruptError, PipConflictError, PipError
 from conda_store_hub.core.matchspec import parse_pip_line
 from conda_store_hub.core.protocol import BuildRequest, Package
 
@@ -41,15 +42,17 @@ export PATH
 exec python "$@"
 """
 
+_HASH_MISMATCH = re.compile(r"Hash mismatch for `([^`]+)`")
 _UNTOLD = ("Using Python", "warning: The `--pylock`")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipPart:
-    """What the pip part brought: its packages, and its files relative to the prefix."""
+    """What the pip part brought: its packages, its files relative to the prefix, and its lock."""
 
     packages: tuple[Package, ...]
     files: tuple[str, ...]
+    lock: str
 
 
 class PipInstaller:
@@ -63,22 +66,27 @@ class PipInstaller:
         self._site_packages = require_site_packages(conda)
         self._provided = Distributions(self._prefix, self._site_packages).versions
 
-    def install(self) -> PipPart:
-        """Install; return what was added. Raises PipConflictError, PipError, BuildDiskFullError."""
+    def install(self, lock: str | None = None) -> PipPart:
+        """Install what `lock` says, or else what the pip lines are resolved to; return what was added.
+
+        Raises PipConflictError, PipError, PackageCorruptError, BuildDiskFullError, InvalidRequestError.
+        """
         self._work.mkdir(parents=True, exist_ok=True)
         self._write_python()
-        pins = self._resolve()
+        lock = self._lock(self._resolve()) if lock is None else lock
+        pins = read_pins(lock)
+        self._require_none_provided(pins)
+        # What people can read has no password of the index in it.
+        kept = strip_credentials(lock)
         if pins:
-            lock = self._lock(pins)
             self._install(lock)
-            # What people can read has no password of the index in it.
-            (self._prefix / PIP_LOCK).write_text(strip_credentials(lock.read_text(encoding="utf-8")), encoding="utf-8")
+            (self._prefix / PIP_LOCK).write_text(kept, encoding="utf-8")
         else:
             say("Nothing to install: conda's packages provide all of the pip part")
         now = Distributions(self._prefix, self._site_packages)
         files = now.list_files(pins)
         self._require_no_overlap(files)
-        return PipPart(packages=now.read_pip_packages(), files=files)
+        return PipPart(packages=now.read_pip_packages(), files=files, lock=kept)
 
     def _resolve(self) -> dict[str, str]:
         """Return the name and version of each package to add."""
@@ -120,20 +128,31 @@ class PipInstaller:
                     name,
                 )
 
-    def _lock(self, pins: Mapping[str, str]) -> Path:
-        """Return a file with the address and hash of each package."""
-        lock = "pylock.toml"
+    def _require_none_provided(self, pins: Mapping[str, str]) -> None:
+        """Raise PipConflictError when a lock has what conda installed."""
+        for name, version in pins.items():
+            if (there := self._provided.get(name)) is not None:
+                raise PipConflictError(
+                    f"conda installs {name} {there}, and the lock of the pip part has {name} {version}:"
+                    " pip may not replace what conda installed."
+                )
+
+    def _lock(self, pins: Mapping[str, str]) -> str:
+        """Return the lock with the address and hash of each package."""
+        if not pins:
+            return format_pip_lock([])
         exact = self._write("pins.txt", [f"{name}=={version}" for name, version in pins.items()])
         self._run(
             "pip", "compile", exact, "--no-deps", "--format", "pylock.toml", "--no-header", "-q",
-            "-o", lock, *self._selection(),
+            "-o", FILE_NAME, *self._selection(),
         )  # fmt: skip
-        return self._work / lock
+        return (self._work / FILE_NAME).read_text(encoding="utf-8")
 
-    def _install(self, lock: Path) -> None:
+    def _install(self, lock: str) -> None:
+        (self._work / FILE_NAME).write_text(lock, encoding="utf-8")
         self._run(
             "pip", "install", "--no-deps", "--require-hashes", "--link-mode", "copy",
-            "-r", lock.name, *self._selection(),
+            "-r", FILE_NAME, *self._selection(),
         )  # fmt: skip
 
     def _selection(self) -> list[str]:
@@ -177,6 +196,8 @@ class PipInstaller:
         """Return the error in uv's own words."""
         if "No space left on device" in noise:
             return BuildDiskFullError(detail=noise)
+        if match := _HASH_MISMATCH.search(noise):
+            return PackageCorruptError(f"{match[1]} is not what its lock says: its hash is another one.", detail=noise)
         first = re.search(r"^error: (.*)$", noise, re.MULTILINE)
         cause = re.search(r"^\s*cause: (.*?)(?=\n\s*(?:cause|hint):|\Z)", noise, re.MULTILINE | re.DOTALL)
         found = [" ".join(match[1].split()).rstrip(".") for match in (first, cause) if match]

@@ -38,6 +38,10 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     except BaseException:  # noqa: BLE001 - a process edge; a panic of the engine is no Exception
         traceback.print_exc()
         code = _fail(events, BuildError("The builder failed in a way that nobody foresaw; its log says where."))
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -78,7 +82,10 @@ def _build(events: EventWriter) -> None:
     say(f"Building “{request.name}” for {request.platform}")
     from conda_store_hub.builder.pipeline import Pipeline
 
-    Pipeline(request, events).run()
+    def give_up(error: BuildError) -> NoReturn:
+        _end(_fail(events, error))
+
+    Pipeline(request, events, give_up).run()
 
 
 def _translate(exc: OSError) -> CondaStoreHubError:
@@ -92,7 +99,7 @@ def _fail(events: EventWriter, error: CondaStoreHubError) -> int:
     say(f"Failed: {error.public_message}")
     for line in (error.detail or "").splitlines():
         say(f"  {line}")
-    events.write(
+    events.write_last(
         ErrorEvent(code=error.code, message=error.message, detail=error.detail, line=error.line, column=error.column)
     )
     return error.exit_code

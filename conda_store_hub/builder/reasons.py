@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from rattler import Gateway, MatchSpec, Subdir
 from rattler.exceptions import GatewayError
 
+from conda_store_hub.builder.policy import Policy
 from conda_store_hub.builder.records import strip_credentials
 from conda_store_hub.core.errors import (
     BuildError,
@@ -107,15 +108,30 @@ def _no_such_version(entry: Entry, name: str, versions: list[str], tree: str) ->
     )
 
 
-def _explain_conflict(tree: str, request: BuildRequest, specs: Sequence[MatchSpec]) -> SolveError:
-    """Name the dependencies at the root of the solver's tree, and what this machine lacks."""
+def explain_policy(text: str, policy: Policy, request: BuildRequest, specs: Sequence[MatchSpec]) -> SolveError:
+    """Return the error for a specification that could be met, if the policy were not; `text` is the solver's own."""
+    tree = text.split("because of: ", 1)[-1].rstrip()
+    at_fault = _find_roots(tree, request, specs)
+    last = at_fault[-1] if at_fault else None
+    return SolveError(
+        policy.explain(tree), detail=tree, line=last.line if last else None, column=last.column if last else None
+    )
+
+
+def _find_roots(tree: str, request: BuildRequest, specs: Sequence[MatchSpec]) -> list[Entry]:
+    """Return the dependencies at the root of the solver's tree."""
     lines = tree.splitlines()
     roots = {_first_word(line) for line in lines if line[:1] in "├└" or (line and line[0].isalnum())}
-    at_fault = [(entry, spec) for entry, spec in zip(request.dependencies, specs, strict=True) if _name(spec) in roots]
-    message = _conflict_words([entry.text for entry, _ in at_fault])
+    return [entry for entry, spec in zip(request.dependencies, specs, strict=True) if _name(spec) in roots]
+
+
+def _explain_conflict(tree: str, request: BuildRequest, specs: Sequence[MatchSpec]) -> SolveError:
+    """Name the dependencies at the root of the solver's tree, and what this machine lacks."""
+    at_fault = _find_roots(tree, request, specs)
+    message = _conflict_words([entry.text for entry in at_fault])
     if lacking := re.search(r"(__\w+[^,\n]*), for which no candidates were found", tree):
         message += f" This machine does not offer {lacking[1]}."
-    last = at_fault[-1][0] if at_fault else None
+    last = at_fault[-1] if at_fault else None
     return SolveError(message, detail=tree, line=last.line if last else None, column=last.column if last else None)
 
 

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from rattler import (
-    BuildString,
-    ChannelPriority,
-    Gateway,
-    GenericVirtualPackage,
-    PackageName,
-    RepoDataRecord,
-    SourceConfig,
-    Subdir,
-    Version,
-    VirtualPackage,
-)
+from rattler import ChannelPriority, Gateway, MatchSpec, RepoDataRecord, SourceConfig, Subdir
 from rattler import solve as run_solver
 from rattler.exceptions import GatewayError, SolverError
 from rattler.networking import CacheAction, Client
 
-from conda_store_hub.builder.reasons import explain_channel, explain_solver
+from conda_store_hub.builder.channel_state import IndexCache, read_channel_state
+from conda_store_hub.builder.events import say
+from conda_store_hub.builder.locked import LockedRecords
+from conda_store_hub.builder.piplock import has_pip_part
+from conda_store_hub.builder.policy import Policy
+from conda_store_hub.builder.reasons import explain_channel, explain_policy, explain_solver
 from conda_store_hub.builder.records import load_records
-from conda_store_hub.core.errors import InvalidRequestError, PipError
+from conda_store_hub.builder.virtual import list_virtual_packages
+from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError, PipError
 from conda_store_hub.core.matchspec import parse_dependency
 from conda_store_hub.core.protocol import BuildRequest
 
 _RETRIES = 2
-
-# What runs on every machine of a platform: the processor of the one that solves may be newer than that of
-# the one that computes.
-_BASELINE = {"linux-64": "x86_64", "linux-aarch64": "aarch64", "linux-ppc64le": "ppc64le", "osx-64": "x86_64"}
+_STATE_SECONDS = 5  # an answer of one line; without it there is a solve
 
 
 def make_index_client(request: BuildRequest) -> Client:
@@ -42,6 +37,16 @@ def make_index_client(request: BuildRequest) -> Client:
     return Client.default_client(max_retries=_RETRIES, timeout=2 * request.network_seconds)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Solution:
+    """Exact packages by name, how they were found, and the state of the channels before that."""
+
+    records: tuple[RepoDataRecord, ...]
+    how: str
+    channel_state: str | None = None
+    reused: bool = False
+
+
 class Solver:
     """Solves one request; keeps what it read of the channels for the words of a failure."""
 
@@ -49,50 +54,97 @@ class Solver:
         self._request = request
         self._client = make_index_client(request)
         self._gateway = self._open_gateway(cache="cache-or-fetch")
-        self._fresh = False
+        self._index_cache = IndexCache(Path(request.directories.repodata), request.channels, request.platform)
+        self._policy = Policy(request)
         self.specs = [parse_dependency(entry) for entry in request.dependencies]
 
-    async def solve(self) -> list[RepoDataRecord]:
-        """Return the packages in the order of their names.
+    async def solve(self) -> Solution:
+        """Return the packages, from a lock if there is one that counts.
 
-        Raises ChannelUnavailableError, PackageNotFoundError, SolveError, BuildTimedOutError, PipError.
+        Raises ChannelUnavailableError, PackageNotFoundError, SolveError, BuildTimedOutError, PipError,
+        PackageCorruptError.
         """
-        records = await self._solve() if self._request.records is None else self._read_lock()
-        names = {record.name.normalized for record in records}
-        if self._request.pip and "python" not in names:
-            first = self._request.pip[0]
-            raise PipError(
-                "The pip part needs Python: add `python` to the dependencies.",
-                line=first.line,
-                column=first.column,
-            )
-        return sorted(records, key=lambda record: record.name.normalized)
+        solution = await self._find()
+        if breach := self._policy.find_breach(solution.records):
+            raise breach
+        self._require_python(solution.records)
+        return solution
 
-    async def _solve(self) -> list[RepoDataRecord]:
+    async def _find(self) -> Solution:
+        request = self._request
+        if request.locked:
+            records = await LockedRecords(self._gateway, request.platform).find(request.locked)
+            return Solution(records=_sort(records), how="Taken from the lock file")
+        if request.records is not None:
+            return Solution(records=_sort(load_records(Path(request.records))), how="Taken from the lock")
+        patience = min(_STATE_SECONDS, request.network_seconds)
+        # Before the solve: what changes in between makes the next build solve again.
+        state = await asyncio.to_thread(read_channel_state, request.channels, request.platform, patience=patience)
+        if reused := self._find_reusable(state):
+            return Solution(records=_sort(reused), how="No channel changed: reused", channel_state=state, reused=True)
+        self._index_cache.renew(self._gateway, state)
+        records = await self._solve()
+        self._index_cache.remember(state)
+        return Solution(records=_sort(records), how="Solved", channel_state=state)
+
+    def _find_reusable(self, state: str | None) -> list[RepoDataRecord] | None:
+        """Return the records of an earlier build, if this one would solve for the same."""
+        reuse = self._request.reuse
+        if reuse is None or state is None or reuse.channel_state != state:
+            return None
         try:
-            return await self._run()
+            records = load_records(Path(reuse.records))
+        except InvalidRequestError as exc:
+            say(f"Warning: the earlier lock cannot be read, so this is solved anew: {exc.detail}")
+            return None
+        return None if self._policy.find_breach(records) else records
+
+    def _require_python(self, records: Sequence[RepoDataRecord]) -> None:
+        if not has_pip_part(self._request) or any(record.name.normalized == "python" for record in records):
+            return
+        first = self._request.pip[0] if self._request.pip else None
+        raise PipError(
+            "The pip part needs Python: add `python` to the dependencies.",
+            line=first.line if first else None,
+            column=first.column if first else None,
+        )
+
+    async def _solve(self, *, cache: CacheAction = "cache-or-fetch") -> list[RepoDataRecord]:
+        try:
+            return await self._run(self._policy.specs)
         except GatewayError as exc:
             # A server that answers 304 without the ETag that belongs to it: read everything anew, once.
-            if self._fresh or "304 Not Modified" not in str(exc):
+            if cache == "no-cache" or "304 Not Modified" not in str(exc):
                 raise explain_channel(str(exc), self._request.channels) from exc
         except SolverError as exc:
-            raise await explain_solver(str(exc), self._request, self._gateway, self.specs) from exc
-        self._fresh = True
+            raise await self._explain(str(exc)) from exc
         self._gateway = self._open_gateway(cache="no-cache")
-        return await self._solve()
+        return await self._solve(cache="no-cache")
 
-    async def _run(self) -> list[RepoDataRecord]:
+    async def _run(self, constraints: Sequence[MatchSpec]) -> list[RepoDataRecord]:
         return await run_solver(
             self._request.channels,
             self.specs,
             gateway=self._gateway,
             platforms=[Subdir(self._request.platform), Subdir("noarch")],
-            virtual_packages=detect_virtual_packages(self._request.platform),
+            virtual_packages=list_virtual_packages(self._request.platform, self._request.virtual_packages),
             channel_priority=ChannelPriority.Strict,
             timeout=timedelta(seconds=self._request.solve_seconds),
+            constraints=constraints,
             # A channel may name further channels (CEP 42): nobody has allowed those.
             channel_relations="disabled",
         )
+
+    async def _explain(self, text: str) -> CondaStoreHubError:
+        """Return the error for the solver's words: the policy's fault if there is a solution without it."""
+        if self._policy.rules and "cancelled" not in text:
+            try:
+                await self._run([])
+            except SolverError as exc:
+                text = str(exc)
+            else:
+                return explain_policy(text, self._policy, self._request, self.specs)
+        return await explain_solver(text, self._request, self._gateway, self.specs)
 
     def _open_gateway(self, *, cache: CacheAction) -> Gateway:
         return Gateway(
@@ -101,22 +153,13 @@ class Solver:
             default_config=SourceConfig(cache_action=cache),
         )
 
-    def _read_lock(self) -> list[RepoDataRecord]:
-        return load_records(Path(self._request.records or ""))
-
-
-def detect_virtual_packages(platform: str) -> list[GenericVirtualPackage]:
-    """Return what this machine offers to packages, with the plainest processor of its kind."""
-    found = [package.into_generic() for package in VirtualPackage.detect()]
-    kept = [package for package in found if package.name.normalized != "__archspec"]
-    if platform in _BASELINE:
-        build = BuildString(_BASELINE[platform])
-        kept.append(GenericVirtualPackage(PackageName("__archspec"), Version("1"), build))
-    return kept
-
 
 def require_this_platform(platform: str) -> None:
     """Raise InvalidRequestError when packages of `platform` would not run here."""
     here = str(Subdir.current())
     if platform != here:
         raise InvalidRequestError(f"This machine can build for {here}, not for {platform}.")
+
+
+def _sort(records: Sequence[RepoDataRecord]) -> tuple[RepoDataRecord, ...]:
+    return tuple(sorted(records, key=lambda record: record.name.normalized))

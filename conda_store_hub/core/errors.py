@@ -274,6 +274,12 @@ class BuildTimedOutError(BuildError):
     code = "timed-out"
 
 
+class LimitExceededError(BuildError):
+    """The build needs more than it may take."""
+
+    code = "limit-exceeded"
+
+
 class BuilderDiedError(BuildError):
     """The builder ended without a result."""
 

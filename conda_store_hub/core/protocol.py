@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
+from conda_store_hub.core.lockfiles import LockedPackage
 from conda_store_hub.core.spec import Entry
 
 PROTOCOL_VERSION = 1
@@ -51,6 +52,7 @@ class ArtifactType(StrEnum):
     YAML = "YAML"
     CONDA_PACK = "CONDA_PACK"
     RECORDS = "RECORDS"
+    PIP_LOCK = "PIP_LOCK"
 
 
 class ArtifactState(StrEnum):
@@ -80,14 +82,37 @@ class _Frozen(BaseModel):
 
 
 class Directories(_Frozen):
-    """Where the builder may write; absolute paths."""
+    """Where the builder may write; absolute paths. A dry run needs no prefix."""
 
-    prefix: str
+    prefix: str = ""
     packages: str
     bytecode: str
     repodata: str
     pip_cache: str
     work: str
+
+
+class LockReuse(_Frozen):
+    """The lock of an earlier build of the same request; its records count only while its channels are as they were."""
+
+    records: str
+    """Path of a JSON list of solved records."""
+    channel_state: str
+    """What `LockEvent.channel_state` said of them."""
+    pip_lock: str | None = None
+    """Path of the pip lock that belongs to them."""
+
+
+class BuildLimits(_Frozen):
+    """What one build may take; None is without limit."""
+
+    memory_bytes: int | None = Field(default=None, gt=0)
+    """Memory that the builder and all it started occupy at once."""
+    disk_bytes: int | None = Field(default=None, gt=0)
+    """The environment's size, with what it shares with others."""
+    file_count: int | None = Field(default=None, gt=0)
+    install_seconds: int | None = Field(default=None, gt=0)
+    pip_seconds: int | None = Field(default=None, gt=0)
 
 
 class BuildRequest(_Frozen):
@@ -103,8 +128,22 @@ class BuildRequest(_Frozen):
     platform: str
     directories: Directories
     artifacts: tuple[ArtifactType, ...] = ()
+    solve_only: bool = False
+    """A dry run: the `lock` event, the result, and nothing on disk but the records."""
+    constraints: tuple[str, ...] = ()
+    """Match specs that limit what may be installed, without installing anything."""
+    excluded: tuple[str, ...] = ()
+    """Match specs (names with versions) of packages that may not be installed."""
+    virtual_packages: tuple[str, ...] = ()
+    """What the machines that compute offer, `__cuda=12.6`, in place of what is found on this one."""
     records: str | None = None
     """Path of a JSON list of solved records: the solve is skipped, the install is exact."""
+    reuse: LockReuse | None = None
+    """A lock that is taken if the channels have not changed since; else there is a solve."""
+    locked: tuple[LockedPackage, ...] = ()
+    """The packages of a lock file, conda's and pip's: neither is solved for."""
+    pip_lock: str | None = None
+    """Path of a pylock.toml: the pip part is exactly that, hashes checked, whatever `pip` says."""
     prefix_ready: bool = False
     """The prefix is complete: only the artifacts are missing (the service stopped while they were made)."""
     pip_index: str | None = None
@@ -114,6 +153,7 @@ class BuildRequest(_Frozen):
     """How long a server may keep silent; an index may take twice as long as a whole, a package as long as it likes."""
     sha256: str = ""
     """The digest of the normalised specification; the lockfile carries it as content hash."""
+    limits: BuildLimits = BuildLimits()
 
 
 class Package(_Frozen):
@@ -220,6 +260,10 @@ class LockEvent(_Event):
     type: Literal["lock"] = "lock"
     path: str
     packages: tuple[Package, ...]
+    channel_state: str | None = None
+    """A digest (64 hex) of what the channels' indexes were before the solve; None if a server does not tell."""
+    reused: bool = False
+    """The records are those of `BuildRequest.reuse`."""
 
 
 class UsableEvent(_Event):

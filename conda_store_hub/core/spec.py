@@ -17,12 +17,11 @@ from conda_store_hub.core.errors import (
     SpecificationTooLargeError,
 )
 from conda_store_hub.core.names import check_environment_name
+from conda_store_hub.core.yamltext import compose, fault, quote
 
 MAX_BYTES = 1_000_000
-MAX_DEPTH = 20  # libyaml recurses in C when it composes: deep nesting would end the process
 MAX_ITEMS = 10_000  # of events while parsing; an environment of 2,000 packages has about 2,100
 
-_TOO_DEEP = f"The specification is nested more than {MAX_DEPTH} levels deep."
 _KEYS = ("name", "description", "channels", "dependencies", "variables", "platforms", "prefix")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLATFORM = re.compile(r"[a-z]+-[a-z0-9_]+")
@@ -92,7 +91,7 @@ def parse(text: str) -> Specification:
     values = dict(_items(root))
     specification = _Reader(values).read()
     if not specification.dependencies and not specification.pip:
-        raise _fault("A specification needs at least one dependency.", values.get("dependencies", root))
+        raise fault("A specification needs at least one dependency.", values.get("dependencies", root))
     return specification
 
 
@@ -130,7 +129,7 @@ class _Reader:
         try:
             return check_environment_name(name)
         except InvalidNameError as exc:
-            raise _fault(exc.message, self._values["name"]) from exc
+            raise fault(exc.message, self._values["name"]) from exc
 
     def _text(self, key: str) -> str | None:
         node = self._values.get(key)
@@ -158,7 +157,7 @@ class _Reader:
         for entry in entries:
             if not _PLATFORM.fullmatch(entry.text):
                 raise InvalidSpecificationError(
-                    f"{_quote(entry.text)} is not a platform; write one such as linux-64.",
+                    f"{quote(entry.text)} is not a platform; write one such as linux-64.",
                     line=entry.line,
                     column=entry.column,
                 )
@@ -169,58 +168,26 @@ def _compose(text: str) -> yaml.MappingNode:
     """Return the root mapping of a YAML document that is safe to walk."""
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise SpecificationTooLargeError
-    try:
-        _guard(text)
-        root = yaml.compose(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, UnicodeError) as exc:
-        raise _not_yaml(exc) from exc
-    if root is None:
-        raise InvalidSpecificationError("The specification is empty.")
+    root = compose(text, what="specification", max_items=MAX_ITEMS)
     if not isinstance(root, yaml.MappingNode):
-        raise _fault(
+        raise fault(
             "A specification is a mapping with `name:`, `channels:` and `dependencies:`, not a list or a single value.",
             root,
         )
     return root
 
 
-def _guard(text: str) -> None:
-    """Refuse what would hurt the process that composes it: depth, aliases, more than one document."""
-    depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _fault("Anchors and aliases (`&`, `*`) are not allowed here; write the value out.", event)
-        if isinstance(event, yaml.DocumentStartEvent) and count > 1:
-            raise _fault("A specification is one YAML document; remove what follows the second `---`.", event)
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise _fault(_TOO_DEEP, event)
-        if count > MAX_ITEMS:
-            raise _fault(f"The specification has more than {MAX_ITEMS} items.", event)
-
-
-def _not_yaml(exc: Exception) -> InvalidSpecificationError:
-    mark = getattr(exc, "problem_mark", None)
-    problem = getattr(exc, "problem", None) or getattr(exc, "reason", None) or "it cannot be read"
-    too_deep = "nesting depth" in problem  # newer readers have a limit of their own, met before their first event
-    return InvalidSpecificationError(
-        _TOO_DEEP if too_deep else f"The specification is not valid YAML: {problem}.",
-        line=mark.line + 1 if mark else None,
-        column=mark.column + 1 if mark else None,
-    )
-
-
 def _items(node: yaml.Node, where: str = "") -> Iterator[tuple[str, yaml.Node]]:
     """Yield the key and value of each entry; at the root, only known keys."""
     if not isinstance(node, yaml.MappingNode):
-        raise _fault(f"`{where}:` must be a mapping of names to values.", node)
+        raise fault(f"`{where}:` must be a mapping of names to values.", node)
     seen: set[str] = set()
     for key_node, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
         key = _scalar(key_node, where or "a key")
         if key in seen:
-            raise _fault(f"{_quote(key)} stands here twice.", key_node)
+            raise fault(f"{quote(key)} stands here twice.", key_node)
         if not where and key not in _KEYS:
-            raise _fault(f"{_quote(key)} is not known here; the keys are {', '.join(_KEYS)}.", key_node)
+            raise fault(f"{quote(key)} is not known here; the keys are {', '.join(_KEYS)}.", key_node)
         seen.add(key)
         yield key, value
 
@@ -229,7 +196,7 @@ def _sequence(node: yaml.Node | None, where: str) -> list[yaml.Node]:
     if node is None or _is_null(node):
         return []
     if not isinstance(node, yaml.SequenceNode):
-        raise _fault(f"`{where}:` must be a list.", node)
+        raise fault(f"`{where}:` must be a list.", node)
     return cast("list[yaml.Node]", node.value)
 
 
@@ -245,7 +212,7 @@ def _entry(node: yaml.Node, where: str) -> Entry:
 def _pip_lines(node: yaml.MappingNode) -> Iterator[Entry]:
     for key_node, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
         if _scalar(key_node, "dependencies") != "pip":
-            raise _fault(
+            raise fault(
                 "Among dependencies, only `pip:` may have a list of its own.",
                 key_node,
             )
@@ -254,34 +221,22 @@ def _pip_lines(node: yaml.MappingNode) -> Iterator[Entry]:
 
 def _variable(name: str, node: yaml.Node) -> tuple[str, str]:
     if not _VARIABLE.fullmatch(name):
-        raise _fault(f"{_quote(name)} is not the name of an environment variable.", node)
+        raise fault(f"{quote(name)} is not the name of an environment variable.", node)
     value = "" if _is_null(node) else _scalar(node, name, empty=True)
     if "\0" in value or "\n" in value:
-        raise _fault(f"The value of {name} must be one line.", node)
+        raise fault(f"The value of {name} must be one line.", node)
     return name, value
 
 
 def _scalar(node: yaml.Node, where: str, *, empty: bool = False) -> str:
     """Return the text as typed: `3.10` stays `3.10`."""
     if not isinstance(node, yaml.ScalarNode):
-        raise _fault(f"Expected a single value in `{where}`, not a list or a mapping.", node)
+        raise fault(f"Expected a single value in `{where}`, not a list or a mapping.", node)
     text = cast("str", node.value).strip()
     if not text and not empty:
-        raise _fault(f"There is an empty value in `{where}`.", node)
+        raise fault(f"There is an empty value in `{where}`.", node)
     return text
 
 
 def _is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
-
-
-def _fault(message: str, place: yaml.Node | yaml.Event) -> InvalidSpecificationError:
-    mark = place.start_mark
-    if mark is None:  # only what no text has been parsed from
-        return InvalidSpecificationError(message)
-    return InvalidSpecificationError(message, line=mark.line + 1, column=mark.column + 1)
-
-
-def _quote(text: str) -> str:
-    short = text if len(text) <= 60 else text[:60] + "…"
-    return f"“{short}”"

@@ -131,7 +131,7 @@ class Runner:
     async def _build(self, claim: Claim, home: Path, state: _Progress) -> None:
         request = self._request(claim, home)
         if claim.lock_key is not None and not claim.prefix_ready:
-            request = request.model_copy(update={"records": str(await self._fetch_lock(claim.lock_key, home))})
+            request = request.model_copy(update=await self._fetch_locks(claim.lock_key, claim.pip_lock_key, home))
         builder = await BuilderProcess.start(request, home, self._command)
         try:
             async with asyncio.timeout(self._build_seconds):
@@ -145,9 +145,14 @@ class Runner:
         if state.error is None and not state.done and not state.cancelled:
             state.error = _death(await builder.wait())
 
-    async def _fetch_lock(self, key: str, home: Path) -> Path:
-        """Bring the lock that a build is made from to where its builder may read it."""
-        path = home / "lock.json"
+    async def _fetch_locks(self, key: str, pip_key: str | None, home: Path) -> dict[str, str]:
+        """Bring the locks that a build is made from to where its builder may read them; the request's fields."""
+        fields = {"records": str(await self._fetch_lock(key, home / "lock.json"))}
+        if pip_key is not None:
+            fields["pip_lock"] = str(await self._fetch_lock(pip_key, home / "pip-lock.toml"))
+        return fields
+
+    async def _fetch_lock(self, key: str, path: Path) -> Path:
         try:
             size = await self._store.head(key) if key else 0
             with path.open("wb") as file:

@@ -126,7 +126,8 @@ def remove(session: Session, row: Build, kept: Sequence[ArtifactType]) -> None:
     """Mark a build and its artifacts as deleted; the janitor frees what they had."""
     row.deleted_at = datetime.now(UTC)
     # The lock is what a kept lockfile was written from: with it, the build can be made once more.
-    stays = [*kept, *([ArtifactType.RECORDS] if ArtifactType.LOCKFILE in kept else [])]
+    locks = [ArtifactType.RECORDS, ArtifactType.PIP_LOCK] if ArtifactType.LOCKFILE in kept else []
+    stays = [*kept, *locks]
     lifecycle.drop_artifacts(session, row.id, stays)
     if ArtifactType.LOGS not in kept:
         lifecycle.drop_log(session, row.id)

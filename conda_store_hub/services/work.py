@@ -56,6 +56,8 @@ class Claim:
     attempt: int
     lock_key: str | None = None
     """Where the lock that it is made from is in storage."""
+    pip_lock_key: str | None = None
+    """Where that of its pip part is, if it has one."""
 
     @property
     def build_id(self) -> int:
@@ -113,6 +115,7 @@ def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
         prefix_ready=prefix_ready,
         attempt=row.attempt,
         lock_key=_find_lock(session, row),
+        pip_lock_key=_find_pip_lock(session, row),
     )
 
 
@@ -122,6 +125,13 @@ def _find_lock(session: Session, row: Build) -> str | None:
         return None
     found = lifecycle.find_ready_artifact(session, row.lock_build_id, ArtifactType.RECORDS)
     return found.key if found else ""
+
+
+def _find_pip_lock(session: Session, row: Build) -> str | None:
+    if row.lock_build_id is None:
+        return None
+    found = lifecycle.find_ready_artifact(session, row.lock_build_id, ArtifactType.PIP_LOCK)
+    return found.key if found else None
 
 
 def _get(session: Session, build_id: int) -> Build:

@@ -115,6 +115,18 @@ def test_a_package_that_is_not_what_its_channel_says_is_refused(workshop: Worksh
     assert "The package changed-1.0-0 is not what its channel says it is" in message
 
 
+def test_a_package_that_changes_between_solve_and_install_is_refused(workshop: Workshop, tmp_path: Path) -> None:
+    make_package(tmp_path, "swapped", "1.0", files={"share/swapped.txt": "as solved\n"})
+    index(tmp_path)
+    with serve_channel(tmp_path) as address:
+        solved = workshop.build("swapped", channels=(address,), solve_only=True)
+        make_package(tmp_path, "swapped", "1.0", files={"share/swapped.txt": "as installed\n"})
+        index(tmp_path)
+        outcome = workshop.build("swapped", channels=(address,), records=solved.lock.path)
+    message = require_one_error(outcome, "package-corrupt")
+    assert "The package swapped-1.0-0 is not what its channel says it is" in message
+
+
 def test_packages_of_one_name_from_two_channels_are_kept_apart(workshop: Workshop, tmp_path: Path) -> None:
     outcomes: dict[str, tuple[Path, Outcome]] = {}
     requests: dict[str, BuildRequest] = {}

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from conda_store_hub.builder.channel_state import read_channel_state
+from conda_store_hub.core.protocol import BuildLimits
 from conda_store_hub.demo.channel import index, make_package
-from tests.support.builder import Workshop
+from tests.support.builder import Outcome, Workshop
 
 
 class OddServer(ThreadingHTTPServer):
@@ -24,6 +26,8 @@ class OddServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(directory)))
         self.silent_about = ""
         self.pause = 0.0
+        self.heads: list[str] = []
+        self.refuses_heads = False
         self.over = threading.Event()
 
     @property
@@ -36,6 +40,15 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        self.server.heads.append(self.path)
+        if self.server.silent_about and self.server.silent_about in self.path:
+            self.server.over.wait()
+        if self.server.refuses_heads:
+            self.send_error(405)
+        else:
+            super().do_HEAD()
 
     def do_GET(self) -> None:
         if self.server.silent_about and self.server.silent_about in self.path:
@@ -54,6 +67,13 @@ class _Handler(SimpleHTTPRequestHandler):
             self.wfile.write(data[start : start + piece])
             self.wfile.flush()
             self.server.over.wait(self.server.pause)
+
+
+def age(directory: Path, seconds: float) -> None:
+    """Make files older, so that their dates tell them apart."""
+    for path in directory.rglob("repodata*"):
+        then = path.stat().st_mtime - seconds
+        os.utime(path, (then, then))
 
 
 @pytest.fixture
@@ -102,3 +122,93 @@ def test_a_server_whose_304_lacks_what_belongs_to_it_can_be_used(shop: Workshop)
     assert shop.build("small").succeeded
     again = shop.build("small")
     assert again.succeeded, again.log
+
+
+# What servers say of their indexes.
+
+
+def state_of(server: OddServer, platform: str = "linux-64") -> str | None:
+    return read_channel_state([server.address], platform, patience=1)
+
+
+def test_dates_and_lengths_tell_states_apart_where_there_are_no_tags(odd: OddServer, tmp_path: Path) -> None:
+    age(tmp_path, 100)
+    first = state_of(odd)
+    assert first is not None
+    assert len(first) == 64
+    assert state_of(odd) == first
+    assert set(odd.heads) == {
+        "/noarch/repodata_shards.msgpack.zst",
+        "/linux-64/repodata_shards.msgpack.zst",
+        "/linux-64/repodata.json.zst",
+        "/linux-64/repodata.json",
+    }
+    age(tmp_path, 10)
+    assert state_of(odd) != first
+
+
+def test_the_index_that_the_engine_would_read_is_asked_for(odd: OddServer, tmp_path: Path) -> None:
+    age(tmp_path, 100)
+    states = [state_of(odd)]
+    for name in ("repodata_shards.msgpack.zst", "repodata.json.zst"):
+        (tmp_path / "noarch" / name).unlink()
+        states.append(state_of(odd))
+    assert None not in states
+    assert len(set(states)) == 3
+
+
+def test_an_index_that_is_too_young_has_no_state(odd: OddServer) -> None:
+    """It may change once more within the second that its date tells."""
+    assert state_of(odd) is None
+
+
+def test_a_server_that_does_not_answer_in_time_or_at_all_tells_no_state(odd: OddServer, tmp_path: Path) -> None:
+    age(tmp_path, 100)
+    odd.refuses_heads = True
+    assert state_of(odd) is None
+    odd.silent_about = "repodata"
+    assert state_of(odd) is None
+    for address in ("http://127.0.0.1:9/c", "file:///etc", "http://[::1", "nothing"):
+        assert read_channel_state([address], "linux-64", patience=1) is None
+    assert read_channel_state([], "linux-64", patience=1) is not None
+
+
+def test_a_build_without_a_state_succeeds(shop: Workshop, odd: OddServer) -> None:
+    odd.refuses_heads = True
+    outcome = shop.build("small")
+    assert outcome.succeeded, outcome.log
+    assert (outcome.lock.channel_state, outcome.lock.reused) == (None, False)
+
+
+def test_an_index_that_the_cache_may_keep_is_read_anew_when_it_changed(shop: Workshop, tmp_path: Path) -> None:
+    """The date of the first makes it fresh for days, by HTTP's rules."""
+    age(tmp_path, 10**7)
+    assert _versions(shop.build("small", solve_only=True)) == ["1.0"]
+    make_package(tmp_path, "small", "2.0")
+    index(tmp_path)
+    age(tmp_path, 10**6)
+    assert _versions(shop.build("small", solve_only=True)) == ["2.0"]
+
+
+def _versions(outcome: Outcome) -> list[str]:
+    assert outcome.succeeded, outcome.log
+    return [package.version for package in outcome.lock.packages]
+
+
+# Time limits of phases.
+
+
+def test_an_install_that_takes_too_long_is_ended(shop: Workshop, odd: OddServer) -> None:
+    odd.pause = 100
+    outcome = shop.build("big", limits=BuildLimits(install_seconds=1))
+    assert outcome.error.code == "timed-out"
+    assert outcome.error.message == "The phase “install” took longer than 1.0 s, which is all it has."
+    assert outcome.events[-1].t < 10
+
+
+def test_a_pip_part_that_takes_too_long_is_ended(workshop: Workshop, odd: OddServer) -> None:
+    odd.silent_about = "slow-pip"
+    limits = BuildLimits(pip_seconds=1, install_seconds=100)
+    outcome = workshop.build("python", pip=["slow-pip"], pip_index=odd.address, limits=limits)
+    assert outcome.error.code == "timed-out"
+    assert "The phase “pip” took longer than 1.0 s" in outcome.error.message

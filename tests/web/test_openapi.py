@@ -107,7 +107,7 @@ def test_what_is_public_is_answered_without_the_hub_and_nothing_else(route: Any,
     found = [(method, operation) for method, operation in route.operations if method == "GET"]
     with run_service(data) as service, service.client() as anybody:
         for method, operation in found:
-            address = route.template.format(build_id=1, namespace="alice", name="ml")
+            address = route.template.format(**dict.fromkeys(route.parts, 1) | {"namespace": "alice", "name": "ml"})
             status = anybody.request(method, address).status_code
             assert (status == 401) is not (operation.public or operation.anonymous), address
 

@@ -1,0 +1,103 @@
+"""Whether channels changed: what their servers say of the indexes that the engine would read, as one digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from pathlib import Path
+
+from rattler import Gateway, Subdir
+
+_INDEXES = ("repodata_shards.msgpack.zst", "repodata.json.zst", "repodata.json")  # in the engine's order
+_GONE = (404, 410)
+_YOUNG = 2.0  # seconds; a file of that age could change once more without a change of its date
+_MOST_AT_ONCE = 16
+
+
+def read_channel_state(channels: Sequence[str], platform: str, *, patience: float) -> str | None:
+    """Return a digest that changes when an index does; None if a server does not tell, or not in time."""
+    addresses = [f"{channel.rstrip('/')}/{subdir}" for channel in channels for subdir in (platform, "noarch")]
+    pool = ThreadPoolExecutor(min(len(addresses), _MOST_AT_ONCE) or 1)
+    answers = [pool.submit(_describe_index, address, patience) for address in addresses]
+    waiting = wait(answers, timeout=2 * patience).not_done
+    # What still waits ends with the process.
+    pool.shutdown(wait=False, cancel_futures=True)
+    if waiting or not all(answer.result() for answer in answers):
+        return None
+    said = list(zip(addresses, (answer.result() for answer in answers), strict=True))
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+class IndexCache:
+    """Remembers the state in which indexes were read into the engine's cache, which may be older than the channels'.
+
+    The engine asks again only when HTTP's rules say so: a file that had no change for ten days may be kept for one.
+    """
+
+    def __init__(self, folder: Path, channels: Sequence[str], platform: str) -> None:
+        self._channels = channels
+        self._platform = platform
+        digest = hashlib.sha256(json.dumps([*channels, platform]).encode()).hexdigest()
+        self._path = folder / "states" / digest[:32]
+
+    def renew(self, gateway: Gateway, state: str | None) -> None:
+        """Let the engine read the indexes anew, unless it read them in this state; packages' shards are kept."""
+        if state is None or self._read() == state:
+            return
+        for channel in self._channels:
+            gateway.clear_repodata_cache(channel, subdirs=[Subdir(self._platform), Subdir("noarch")], clear_disk=True)
+
+    def remember(self, state: str | None) -> None:
+        """Note that the cache is at least as new as this state."""
+        if state is not None and self._read() != state:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(state)
+
+    def _read(self) -> str:
+        try:
+            return self._path.read_text()
+        except FileNotFoundError:
+            return ""
+
+
+def _describe_index(address: str, patience: float) -> str | None:
+    """Return what tells one state of an index from another; `absent` where there is no index."""
+    if not address.startswith(("http://", "https://")):
+        return None
+    for name in _INDEXES:
+        try:
+            validators = _find_validators(_ask(f"{address}/{name}", patience))
+        except urllib.error.HTTPError as exc:
+            exc.close()
+            if exc.code not in _GONE:
+                return None
+        except (OSError, HTTPException, ValueError, TypeError):
+            return None
+        else:
+            return f"{name} {validators}" if validators else None
+    return "absent"
+
+
+def _ask(address: str, patience: float) -> Message:
+    request = urllib.request.Request(  # noqa: S310 - its caller looked at the scheme
+        address, method="HEAD", headers={"User-Agent": "conda-store-hub"}
+    )
+    with urllib.request.urlopen(request, timeout=patience) as response:  # noqa: S310
+        return response.headers
+
+
+def _find_validators(headers: Message) -> str | None:
+    if tag := headers["ETag"]:
+        return tag
+    changed, size = headers["Last-Modified"], headers["Content-Length"]
+    if not changed or not size or not headers["Date"]:
+        return None
+    age = parsedate_to_datetime(headers["Date"]) - parsedate_to_datetime(changed)
+    return f"{changed} {size}" if age.total_seconds() > _YOUNG else None
