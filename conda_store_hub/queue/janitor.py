@@ -16,7 +16,7 @@ from conda_store_hub.services.changes import ALL_KERNELS, Changes, wait
 from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.base import ArtifactStore
 
-_EVERY_SECONDS = 60.0
+EVERY_SECONDS = 60.0
 _AT_ONCE = 20
 
 
@@ -62,8 +62,9 @@ class Janitor:
 
     async def _go_round(self) -> None:
         await self._attempt(self.remove_orphans)
+        await self._attempt(self.free)
         with self._changes.watch(ALL_KERNELS) as activated:
-            due = time.monotonic() + _EVERY_SECONDS
+            due = time.monotonic() + EVERY_SECONDS
             while True:
                 await wait(activated, max(0.0, due - time.monotonic()))
                 activated.clear()
@@ -71,7 +72,7 @@ class Janitor:
                 if time.monotonic() >= due:
                     await self._attempt(self.requeue)
                     await self._attempt(self.free)
-                    due = time.monotonic() + _EVERY_SECONDS
+                    due = time.monotonic() + EVERY_SECONDS
 
     async def _attempt(self, job: Callable[[], Awaitable[None]]) -> None:
         try:
