@@ -44,11 +44,11 @@ class Waiter(threading.Thread):
 
 
 def waiting(service: RunningService) -> int:
-    """Return how many wait for kernels."""
+    """Return how many wait for kernels and have read them: who still reads watches all at once."""
 
     async def look() -> int:
         topics = service.services.changes._waiting
-        return len({event for topic, events in topics.items() if topic.startswith("kernels") for event in events})
+        return len({event for topic, events in topics.items() if topic.startswith("kernels:") for event in events})
 
     return service.call(look())
 
