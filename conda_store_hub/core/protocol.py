@@ -111,6 +111,15 @@ class BuildRequest(_Frozen):
     solve_seconds: int = 300
     network_seconds: int = 60
     """How long a server may keep silent; an index may take twice as long as a whole, a package as long as it likes."""
+    constraints: tuple[str, ...] = ()
+    """Dependencies that the packages of these names have to meet, if the solve picks any: nothing is installed for
+    them. What a policy forbids is one that no version of it meets."""
+    memory_bytes: int | None = None
+    """How much memory all of the builder's processes may use; None is no limit."""
+    disk_bytes: int | None = None
+    """How large the prefix may become, hard links included; None is no limit."""
+    file_count: int | None = None
+    """How many files the prefix may have; None is no limit."""
     sha256: str = ""
     """The digest of the normalised specification; the lockfile carries it as content hash."""
 
