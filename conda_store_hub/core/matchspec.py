@@ -82,7 +82,9 @@ def _no_pip_path(entry: Entry) -> PolicyRefusedError:
     return _refused(entry, "A pip line is a package name with a version, not an address or a path.")
 
 
-def resolve_channel(entry: Entry, *, alias: str, allowed: tuple[str, ...], aliases: Mapping[str, str] | None = None) -> str:
+def resolve_channel(
+    entry: Entry, *, alias: str, allowed: tuple[str, ...], aliases: Mapping[str, str] | None = None
+) -> str:
     """Return the address of a channel, or raise when it is none that is allowed.
 
     `aliases` are addresses of names; any other name is looked for under `alias`. `allowed` holds addresses without a

@@ -13,7 +13,7 @@ from conda_store_hub.core.spec import Entry
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
-    from rattler import MatchSpec
+    from rattler import MatchSpec, Version
 
 MAX_PACKAGE = 200
 _ATOM = re.compile(r"(<=|>=|<|>|==|!=|~=)?([0-9A-Za-z!+._-]+?)(\.\*|\*)?")
@@ -97,11 +97,11 @@ def is_all_forbidden(versions: str | None, forbidden: str | None) -> bool:
     return bool(met) and all(refused.matches(version) for version in met)
 
 
-def _around(typed: str) -> list[object]:
+def _around(typed: str) -> list[Version]:
     """Return a version, those right before and behind it and behind all that begin with it, and the ends of all."""
     from rattler import Version
 
-    found: list[object] = []
+    found: list[Version] = []
     typed = typed.rstrip(".*")
     pieces = typed.split(".")
     for length in range(1, len(pieces) + 1):

@@ -7,7 +7,8 @@ and an environment make limits tighter and never looser, and have preferences of
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal, cast
@@ -237,8 +238,8 @@ def _say(exc: ValidationError) -> str:
     if key not in KEYS:
         return _unknown(str(key))
     place = next((f", entry {part + 1}" for part in where if isinstance(part, int)), "")
-    own = fault["type"] == "value_error" and "ctx" in fault  # what others say of types is no language
-    reason = f"{fault['ctx']['error']}" if own else f"this is something else, “{shorten(repr(fault['input']))}”"
+    own = fault.get("ctx", {}).get("error")  # what others say of types is no language for people
+    reason = str(own) if own is not None else f"this is “{shorten(json.dumps(fault['input'], default=str))}”"
     return f"`{key}` takes {KEYS[str(key)].takes}{place}: {reason}."
 
 
@@ -297,7 +298,7 @@ class Effective:
 def merge(layers: tuple[Layer, ...], *, channel_alias: str) -> Effective:
     """Return what counts where `layers` lie over each other, from the configuration inwards."""
     outer = [layer for layer in layers if layer.scope in (Scope.CONFIGURATION, Scope.SERVICE)]
-    top: dict[str, Any] = dict(PolicyValues())
+    top: dict[str, Any] = dict(PolicyValues.model_validate({}))
     sources = dict.fromkeys(KEYS, Scope.CONFIGURATION)
     for layer in outer:
         for key in layer.values.model_fields_set:
@@ -344,13 +345,25 @@ def _nearest(_outer: Any, own: Any, _top: Any) -> Any:
     return own
 
 
-_MERGE: Mapping[Merge, Any] = {
+def _capped(_outer: int | None, own: int | None, top: int | None) -> int | None:
+    return _least(top, own, None)
+
+
+def _all(outer: tuple[str, ...], own: tuple[str, ...], _top: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*outer, *own]))
+
+
+def _both(outer: bool, own: bool, _top: bool) -> bool:
+    return outer and own
+
+
+_MERGE: Mapping[Merge, Callable[[Any, Any, Any], Any]] = {
     Merge.NEAREST: _nearest,
-    Merge.CAPPED: lambda _outer, own, top: _least(top, own, None),
+    Merge.CAPPED: _capped,
     Merge.LEAST: _least,
-    Merge.ALL: lambda outer, own, _top: tuple(dict.fromkeys([*outer, *own])),
+    Merge.ALL: _all,
     Merge.COMMON: _common,
-    Merge.BOTH: lambda outer, own, _top: outer and own,
+    Merge.BOTH: _both,
 }
 
 

@@ -77,8 +77,7 @@ async def bench(
         db=db,
         store=LocalArtifactStore(data.objects),
         data=data,
-        rules=rules or make.rules(),
-        build_seconds=build_seconds,
+        rules=rules or make.rules(build_seconds=build_seconds),
         log=LOG,
         command=SCRIPT,
     )
@@ -384,7 +383,7 @@ def test_one_row_that_cannot_be_read_does_not_end_the_queue(data: DataDirectory)
 
 def test_a_channel_that_is_no_longer_allowed_fails_the_build_with_that_reason(data: DataDirectory) -> None:
     async def scenario() -> None:
-        async with bench(data, rules=make.rules(allowed_channels=("https://channels.example/other",))) as at:
+        async with bench(data, rules=make.rules(allowed_channels=["https://channels.example/other"])) as at:
             build = await at.ended(at.submit("good"))
             assert (build.status, build.error_code) == (BuildStatus.FAILED, "policy-refused")
             assert "“main” is not among those" in (build.status_info or "")
