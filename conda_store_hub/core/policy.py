@@ -190,7 +190,10 @@ _optional: dict[str, Any] = {
 }
 #: Some keys with their values; null takes back what was set.
 ChangePolicy: type[BaseModel] = create_model(
-    "ChangePolicy", __doc__="Some keys with new values; `null` takes back what was set.", **_optional
+    "ChangePolicy",
+    __config__=ConfigDict(frozen=True),
+    __doc__="Some keys with new values; `null` takes back what was set.",
+    **_optional,
 )
 
 
