@@ -172,7 +172,8 @@ class CondaStore(LoggingConfigurable):
         indexes = dict.fromkeys([self.pypi_index or PYPI, *self.pypi_allowed_indexes])
         given |= {"pip_indexes": list(indexes), "build_seconds": build_seconds}
         # An empty list of channels is conda-store's way to say that there is no such list.
-        wanted = {key: value for key, value in given.items() if value is not None and value != []}
+        given["allowed_channels"] = self.conda_allowed_channels or None
+        wanted = {key: value for key, value in given.items() if value is not None}
         try:
             return read_values(wanted)
         except InvalidRequestError as exc:
