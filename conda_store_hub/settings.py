@@ -102,7 +102,7 @@ class CondaStore(LoggingConfigurable):
     quota_builds = Int(None, allow_none=True, help="Builds that a namespace may have.").tag(config=True)
 
     quota_bytes = Int(
-        None, allow_none=True, help="Bytes that the builds of a namespace may have on disk; builds may exceed it once."
+        None, allow_none=True, help="Bytes that the builds of a namespace may have on disk; the last one may exceed it."
     ).tag(config=True)
 
     keep_builds = Int(None, allow_none=True, help="How many of an environment's newest builds are kept.").tag(

@@ -396,8 +396,3 @@ def _counts(key: str, own: Any, inner: Effective) -> bool:
     if how is Merge.COMMON:
         return all((inner.resolve(entry) if key == "allowed_channels" else entry) in found for entry in own)
     return True
-
-
-def describe_key(key: str) -> str:
-    """Return what a key is for."""
-    return PolicyValues.model_fields[key].description or ""

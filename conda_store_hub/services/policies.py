@@ -89,7 +89,7 @@ def _show(effective: Effective, scope: Scope) -> dict[str, schemas.Setting]:
             value=values[key],
             source=effective.source(key),
             given=[schemas.GivenSetting(source=one.source, value=one.value) for one in effective.given(key)],
-            description=policy.describe_key(key),
+            description=policy.PolicyValues.model_fields[key].description or "",
             takes=known.takes,
             merge=known.merge,
             settable=scope in known.scopes,
