@@ -113,7 +113,9 @@ class Check(Command):
     def run(self) -> None:
         """Check."""
         prefixes.ensure_data_directory(self.store.data, publish_links=self.store.publish_links)
-        refusal = LocalExecutor(parent=self).find_refusal()
+        executor = LocalExecutor(parent=self)
+        refusal = executor.find_refusal()
+        self.store.build_rules(refusal, build_seconds=executor.build_seconds)
         if refusal:
             raise ConfigurationError(refusal)
         self.log.info("the configuration is good; data in %s", self.store.data.root)
@@ -169,7 +171,7 @@ class Serve(Command):
             store=LocalArtifactStore(self.store.data.objects),
             changes=changes,
             data=self.store.data,
-            rules=self.store.build_rules(executor.find_refusal()),
+            rules=self.store.build_rules(executor.find_refusal(), build_seconds=executor.build_seconds),
             auth=HubAuthenticator(parent=self, pepper=ensure_secret(self.store.data, "pepper")),
             readiness=Readiness(),
         )
@@ -222,7 +224,6 @@ class Serve(Command):
             data=services.data,
             links=links,
             rules=services.rules,
-            build_seconds=executor.build_seconds,
             log=logging.getLogger(f"{self.log.name}.runner"),
         )
 

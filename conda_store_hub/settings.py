@@ -4,14 +4,39 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
-from traitlets import Bool, Int, List, TraitError, Unicode, default, validate
+from traitlets import Bool, Callable, Dict, Int, List, TraitError, Unicode, Union, default, validate
 from traitlets.config import LoggingConfigurable
+from traitlets.utils.importstring import import_item
 
+from conda_store_hub.core.errors import ConfigurationError, InvalidRequestError
 from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.policy import PYPI, Layer, PolicyValues, Scope, merge, read_values
 from conda_store_hub.core.protocol import ArtifactType
-from conda_store_hub.services.rules import BuildRules
+from conda_store_hub.services.rules import BuildRules, Hook
+
+#: Which trait gives which key of a policy.
+_POLICY_TRAITS = {
+    "conda_default_channels": "default_channels",
+    "conda_allowed_channels": "allowed_channels",
+    "conda_channel_aliases": "channel_aliases",
+    "conda_required_packages": "required_packages",
+    "conda_included_packages": "included_packages",
+    "conda_default_packages": "default_packages",
+    "conda_forbidden_packages": "forbidden_packages",
+    "pypi_allowed": "pip_allowed",
+    "conda_max_solve_time": "solve_seconds",
+    "build_memory": "memory_bytes",
+    "build_disk": "disk_bytes",
+    "build_files": "file_count",
+    "quota_builds": "quota_builds",
+    "quota_bytes": "quota_bytes",
+    "keep_builds": "keep_builds",
+    "keep_days": "keep_days",
+    "build_artifacts": "artifacts",
+}
 
 
 class CondaStore(LoggingConfigurable):
@@ -44,9 +69,55 @@ class CondaStore(LoggingConfigurable):
         help="Names or addresses that channels must equal or stand under; empty means all under the alias.",
     ).tag(config=True)
 
+    conda_channel_aliases = Dict(
+        key_trait=Unicode(), value_trait=Unicode(), help="Addresses of channels that have a name of their own here."
+    ).tag(config=True)
+
+    conda_required_packages = List(Unicode(), help="Packages that every specification has to name.").tag(config=True)
+
+    conda_included_packages = List(Unicode(), help="Packages that are added to every environment.").tag(config=True)
+
+    conda_default_packages = List(Unicode(), help="Packages of a specification that names none.").tag(config=True)
+
+    conda_forbidden_packages = List(
+        Unicode(), help="Packages, or versions of them, that no environment may have: `numpy`, `numpy<2`."
+    ).tag(config=True)
+
     conda_max_solve_time = Int(300, min=1, help="Seconds that one solve may take.").tag(config=True)
 
+    pypi_allowed = Bool(default_value=True, help="Whether a specification may have a pip part.").tag(config=True)
+
     pypi_index = Unicode(help="Index of the pip part; empty means the installer's default.").tag(config=True)
+
+    pypi_allowed_indexes = List(
+        Unicode(), help="Further indexes that a pip part may ask for with a line `--index-url ADDRESS`."
+    ).tag(config=True)
+
+    build_memory = Int(None, allow_none=True, help="Bytes of memory that a build may use.").tag(config=True)
+
+    build_disk = Int(None, allow_none=True, help="Bytes that an environment may have on disk.").tag(config=True)
+
+    build_files = Int(None, allow_none=True, help="Files that an environment may have.").tag(config=True)
+
+    quota_builds = Int(None, allow_none=True, help="Builds that a namespace may have.").tag(config=True)
+
+    quota_bytes = Int(
+        None, allow_none=True, help="Bytes that the builds of a namespace may have on disk; the last one may exceed it."
+    ).tag(config=True)
+
+    keep_builds = Int(None, allow_none=True, help="How many of an environment's newest builds are kept.").tag(
+        config=True
+    )
+
+    keep_days = Int(None, allow_none=True, help="For how many days builds are kept.").tag(config=True)
+
+    validate_specification = Union(
+        [Callable(), Unicode()],
+        default_value="",
+        help="""A function, or its dotted name, that is asked about each specification before it is queued, with one
+        argument: `namespace`, `environment`, `text`, `specification` (read) and `who`. It returns None, or a sentence
+        that says why not; if it raises, nothing is built and the log has the traceback.""",
+    ).tag(config=True)
 
     build_artifacts = List(
         Unicode(),
@@ -96,22 +167,51 @@ class CondaStore(LoggingConfigurable):
         """The database's URL."""
         return self.database_url or f"sqlite:///{self.data.database}"
 
-    def build_rules(self, refusal: str | None) -> BuildRules:
-        """Return what the services hold builds against; `refusal` says why this service builds nothing."""
+    def build_rules(self, refusal: str | None, *, build_seconds: int = 7200) -> BuildRules:
+        """Return what the services hold builds against; `refusal` says why this service builds nothing.
+
+        Raises ConfigurationError with the name of the trait that cannot be.
+        """
+        layer = Layer(scope=Scope.CONFIGURATION, values=self._read_policy(build_seconds))
         return BuildRules(
-            channel_alias=self.conda_channel_alias,
-            default_channels=tuple(self.conda_default_channels),
-            allowed_channels=tuple(self._address(channel) for channel in self.conda_allowed_channels),
+            policy=merge((layer,), channel_alias=self.conda_channel_alias),
             platform=current_platform(),
-            artifacts=tuple(ArtifactType(name) for name in self.build_artifacts),
-            pip_index=self.pypi_index or None,
-            solve_seconds=self.conda_max_solve_time,
+            hook=self._load_hook(),
             kept_artifacts=tuple(ArtifactType(name) for name in self.build_artifacts_kept_on_deletion),
             refusal=refusal,
         )
 
-    def _address(self, channel: str) -> str:
-        return channel if "://" in channel else f"{self.conda_channel_alias}/{channel}"
+    def _read_policy(self, build_seconds: int) -> PolicyValues:
+        given = {key: getattr(self, trait) for trait, key in _POLICY_TRAITS.items()}
+        indexes = dict.fromkeys([self.pypi_index or PYPI, *self.pypi_allowed_indexes])
+        given |= {"pip_indexes": list(indexes), "build_seconds": build_seconds}
+        # An empty list of channels is conda-store's way to say that there is no such list.
+        given["allowed_channels"] = self.conda_allowed_channels or None
+        wanted = {key: value for key, value in given.items() if value is not None}
+        try:
+            return read_values(wanted)
+        except InvalidRequestError as exc:
+            traits = {f"`{key}`": f"`c.CondaStore.{trait}`" for trait, key in _POLICY_TRAITS.items()}
+            traits |= {
+                "`pip_indexes`": "`c.CondaStore.pypi_index` or `pypi_allowed_indexes`",
+                "`build_seconds`": "`c.LocalExecutor.build_seconds`",
+            }
+            key, rest = exc.message.split(" ", 1)
+            raise ConfigurationError(f"{traits.get(key, key)} {rest}") from exc
+
+    def _load_hook(self) -> Hook | None:
+        hook = self.validate_specification
+        if callable(hook):
+            return cast("Hook", hook)
+        if not hook:
+            return None
+        try:
+            found = import_item(str(hook))
+        except (ImportError, ValueError) as exc:
+            raise ConfigurationError(f"c.CondaStore.validate_specification: “{hook}” cannot be imported.") from exc
+        if not callable(found):
+            raise ConfigurationError(f"c.CondaStore.validate_specification: “{hook}” is no function.")
+        return cast("Hook", found)
 
 
 def current_platform() -> str:

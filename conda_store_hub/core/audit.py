@@ -28,3 +28,5 @@ class AuditAction(StrEnum):
     GRANT_REMOVE = "grant.remove"
     TOKEN_CREATE = "token.create"  # noqa: S105 - no password
     TOKEN_REVOKE = "token.revoke"  # noqa: S105 - no password
+    POLICY_SET = "policy.set"
+    POLICY_UNSET = "policy.unset"

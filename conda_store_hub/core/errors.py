@@ -149,6 +149,12 @@ class InUseError(ConflictError):
     code = "in-use"
 
 
+class QuotaExceededError(ConflictError):
+    """There are as many builds here as there may be; delete some."""
+
+    code = "quota-exceeded"
+
+
 class GoneError(CondaStoreHubError):
     """This was deleted."""
 

@@ -14,6 +14,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from conda_store_hub.core.errors import InvalidSpecificationError, PolicyRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rattler import MatchSpec
 
     from conda_store_hub.core.spec import Entry
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*)*")
 # What uv reads as a path when it is a whole pip line, though it could be a name.
 _ARCHIVE = re.compile(r"\.(whl|zip|tgz|tbz2?|txz|tlz|tar(\.(gz|bz2|xz|lz|lzma|zst|z))?)$", re.IGNORECASE)
+_MAX_ADDRESS = 1000
 _URL_IN_SPEC = re.compile(r"\burl=|\w+://|^\s*[./~]")
 
 
@@ -79,23 +82,48 @@ def _no_pip_path(entry: Entry) -> PolicyRefusedError:
     return _refused(entry, "A pip line is a package name with a version, not an address or a path.")
 
 
-def resolve_channel(entry: Entry, *, alias: str, allowed: tuple[str, ...]) -> str:
+def resolve_channel(
+    entry: Entry, *, alias: str, allowed: tuple[str, ...], aliases: Mapping[str, str] | None = None
+) -> str:
     """Return the address of a channel, or raise when it is none that is allowed.
 
-    `allowed` holds address prefixes without a trailing slash; empty means what stands under `alias`.
+    `aliases` are addresses of names; any other name is looked for under `alias`. `allowed` holds addresses without a
+    trailing slash, which allow what is below them too.
     """
     text = entry.text.rstrip("/")
-    address = text if "://" in text else f"{alias.rstrip('/')}/{text}"
+    address = text if "://" in text else (aliases or {}).get(text, f"{alias.rstrip('/')}/{text}")
     if "://" not in text and not _CHANNEL_NAME.fullmatch(text):
         raise _refused(entry, f"“{_short(entry.text)}” is not a channel name.")
     if "://" in text and not _is_plain_http(text):
         raise _refused(entry, "A channel is a name, or an http(s) address without a password in it.")
-    if not any(_is_under(address, prefix) for prefix in allowed or (alias,)):
+    if not any(is_under(address, prefix) for prefix in allowed):
         raise _refused(
             entry,
             f"The channel “{_short(entry.text)}” is not among those that this service allows.",
         )
     return address
+
+
+def check_channel(text: str) -> str:
+    """Return a channel as an administrator names it, without its last slash; raise ValueError in words for no such."""
+    bare = text.rstrip("/")
+    if len(bare) > _MAX_ADDRESS or not (_is_plain_http(bare) if "://" in bare else _CHANNEL_NAME.fullmatch(bare)):
+        raise ValueError(f"“{_short(text)}” is neither the name of a channel nor an http(s) address")
+    return bare
+
+
+def check_address(text: str) -> str:
+    """Return an http(s) address without its last slash; raise ValueError in words for what is none."""
+    bare = text.rstrip("/")
+    if len(bare) > _MAX_ADDRESS or not _is_plain_http(bare):
+        raise ValueError(f"“{_short(text)}” is not an http(s) address without a password in it")
+    return bare
+
+
+def read_index_option(entry: Entry) -> str | None:
+    """Return the index that a line of the pip part names by an option; None for any other line."""
+    found = re.fullmatch(r"(?:--index-url|-i)(?:\s+|=)(\S+)", entry.text)
+    return found[1].rstrip("/") if found else None
 
 
 def _is_plain_http(text: str) -> bool:
@@ -108,7 +136,8 @@ def _is_plain_http(text: str) -> bool:
         return False
 
 
-def _is_under(address: str, prefix: str) -> bool:
+def is_under(address: str, prefix: str) -> bool:
+    """Tell whether an address is another one, or below it."""
     prefix = prefix.rstrip("/")
     return address == prefix or address.startswith(prefix + "/")
 

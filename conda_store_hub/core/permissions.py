@@ -26,6 +26,8 @@ class Permission(StrEnum):
     MEMBERS_READ = "namespace-role-mapping::read"
     MEMBERS_UPDATE = "namespace-role-mapping::update"
     AUDIT_READ = "audit::read"
+    SETTING_READ = "setting::read"
+    SETTING_UPDATE = "setting::update"
 
 
 class Role(StrEnum):
@@ -49,6 +51,7 @@ _DEVELOPER = _VIEWER | {
     Permission.ENVIRONMENT_UPDATE,
     Permission.BUILD_CANCEL,
     Permission.MEMBERS_READ,
+    Permission.SETTING_READ,
 }
 _ADMIN = frozenset(Permission) - {Permission.NAMESPACE_CREATE}
 PERMISSIONS: dict[Role, frozenset[Permission]] = {Role.VIEWER: _VIEWER, Role.DEVELOPER: _DEVELOPER, Role.ADMIN: _ADMIN}

@@ -18,6 +18,7 @@ from pydantic import (
 
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.permissions import IdentityKind, Permission, Role, SubjectKind
+from conda_store_hub.core.policy import Merge, Scope
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
 
 T = TypeVar("T")
@@ -293,6 +294,33 @@ class AuditPage(Answer[list[AuditEntry]]):
     """A page of the audit trail, the newest first; ask again with `before` until `data` is empty."""
 
     before: int | None = None
+
+
+# What builds may be
+
+
+class GivenSetting(Wire):
+    """A value as it was set in one place."""
+
+    source: Scope
+    value: Json
+
+
+class Setting(Wire):
+    """What counts for a key, and why."""
+
+    value: Json
+    source: Scope
+    """The innermost place that made a difference."""
+    given: list[GivenSetting]
+    """What was set, from the outermost place to the innermost."""
+    description: str
+    takes: str
+    """What it can be set to."""
+    merge: Merge
+    """How what is set further in bears on what counts further out."""
+    settable: bool
+    """Whether it can be set for this kind of place."""
 
 
 class SpecificationView(Wire):

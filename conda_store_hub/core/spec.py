@@ -82,15 +82,16 @@ class NormalisedSpecification(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def parse(text: str) -> Specification:
+def parse(text: str, *, may_be_empty: bool = False) -> Specification:
     """Parse `environment.yaml`; raise InvalidSpecificationError with the place of the first fault.
 
     Keys are those of conda's environment file and `platforms`; `prefix` is ignored, as conda-store does.
+    `may_be_empty`: without dependencies, for it is not known here whether there are packages by default.
     """
     root = _compose(text)
     values = dict(_items(root))
     specification = _Reader(values).read()
-    if not specification.dependencies and not specification.pip:
+    if not may_be_empty and not specification.dependencies and not specification.pip:
         raise fault("A specification needs at least one dependency.", values.get("dependencies", root))
     return specification
 

@@ -29,6 +29,7 @@ from conda_store_hub.core.protocol import (
     ArtifactEvent,
     ArtifactType,
     BuildEvent,
+    BuildLimits,
     BuildRequest,
     Directories,
     ErrorEvent,
@@ -41,7 +42,7 @@ from conda_store_hub.core.protocol import (
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.process import BUILDER, BuilderProcess
-from conda_store_hub.services import builds, work
+from conda_store_hub.services import specifications, work
 from conda_store_hub.services.changes import wait
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.work import Claim, Usable
@@ -82,7 +83,6 @@ class Runner:
         data: DataDirectory,
         links: Links,
         rules: BuildRules,
-        build_seconds: int,
         log: logging.Logger,
         command: Sequence[str] = BUILDER,
     ) -> None:
@@ -91,7 +91,6 @@ class Runner:
         self._data = data
         self._links = links
         self._rules = rules
-        self._build_seconds = build_seconds
         self._log = log
         self._command = command
 
@@ -129,16 +128,18 @@ class Runner:
             state.error = BuildError("The service failed while it ran this build; its log has the details.")
 
     async def _build(self, claim: Claim, home: Path, state: _Progress) -> None:
-        request = self._request(claim, home)
+        rules = self._rules.at(claim.policy)
+        request = await asyncio.to_thread(self._request, claim, home, rules)
         if claim.lock_key is not None and not claim.prefix_ready:
             request = request.model_copy(update=await self._fetch_locks(claim.lock_key, claim.pip_lock_key, home))
         builder = await BuilderProcess.start(request, home, self._command)
+        seconds = rules.values.build_seconds
         try:
-            async with asyncio.timeout(self._build_seconds):
+            async with asyncio.timeout(seconds):
                 await self._follow(claim, home, builder, state)
         except TimeoutError:
             await builder.stop()
-            state.error = BuildTimedOutError(f"The build took longer than {self._build_seconds} s.")
+            state.error = BuildTimedOutError(f"The build took longer than {seconds} s.")
         finally:
             await asyncio.shield(builder.stop())
             builder.close()
@@ -286,16 +287,17 @@ class Runner:
                 self._log.warning("waiting for the database: %s", exc.message)
                 await asyncio.sleep(_PATIENCE_SECONDS)
 
-    def _request(self, claim: Claim, home: Path) -> BuildRequest:
-        specification = spec.parse(claim.text)
+    def _request(self, claim: Claim, home: Path, rules: BuildRules) -> BuildRequest:
+        specification = spec.parse(claim.text, may_be_empty=True)
+        plan = specifications.make_plan(specification, rules)
         return BuildRequest(
             build_id=claim.build_id,
             name=claim.name,
-            channels=builds.resolve_channels(specification, self._rules),
-            dependencies=specification.dependencies,
-            pip=specification.pip,
+            channels=plan.channels,
+            dependencies=plan.dependencies,
+            pip=plan.pip,
             variables=specification.variables,
-            platform=self._rules.platform,
+            platform=rules.platform,
             directories=Directories(
                 prefix=str(self._data.prefix(claim.prefix_name)),
                 packages=str(self._data.packages),
@@ -306,9 +308,16 @@ class Runner:
             ),
             artifacts=claim.artifacts,
             prefix_ready=claim.prefix_ready,
-            pip_index=self._rules.pip_index,
-            solve_seconds=self._rules.solve_seconds,
+            pip_index=plan.pip_index,
+            solve_seconds=rules.values.solve_seconds,
+            constraints=plan.constraints,
+            excluded=plan.excluded,
             sha256=claim.sha256,
+            limits=BuildLimits(
+                memory_bytes=rules.values.memory_bytes,
+                disk_bytes=rules.values.disk_bytes,
+                file_count=rules.values.file_count,
+            ),
         )
 
 

@@ -9,95 +9,42 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import matchspec, schemas, spec
+from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import (
-    ConflictError,
-    EditConflictError,
-    InvalidRequestError,
-    InvalidSpecificationError,
-    NotFoundError,
-    PolicyRefusedError,
-)
-from conda_store_hub.core.names import BuildKey, DataDirectory, check_description, check_environment_name, shorten
+from conda_store_hub.core.errors import ConflictError, EditConflictError, NotFoundError
+from conda_store_hub.core.names import BuildKey, DataDirectory, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
-from conda_store_hub.core.spec import Entry, Specification
 from conda_store_hub.db import claims, queries, records, tables
 from conda_store_hub.db.session import announce
-from conda_store_hub.services import audit, rights, tokens, views
+from conda_store_hub.services import audit, policies, rights, specifications, tokens, views
 from conda_store_hub.services.changes import QUEUE, build_topic
 from conda_store_hub.services.rules import BuildRules
+from conda_store_hub.services.specifications import PreparedSpecification
 
 LOG_SLICE_CHUNKS = 64
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PreparedSpecification:
-    """A specification that was read and held against the rules: nothing in it can surprise the builder."""
-
-    name: str
-    text: str
-    description: str
-    specification: Specification
-
-
 def prepare(request: schemas.SubmitSpecification, rules: BuildRules) -> PreparedSpecification:
-    """Read and check what was submitted, without a database; raise with the place of the first fault."""
-    if rules.refusal:
-        raise PolicyRefusedError(rules.refusal)
-    if request.is_lockfile:
-        raise InvalidRequestError("A lockfile cannot be submitted yet; submit an environment.yaml.")
-    specification = spec.parse(request.specification)
-    name = _name(specification, request.environment_name)
-    for entry in specification.dependencies:
-        matchspec.parse_dependency(entry)
-    for entry in specification.pip:
-        matchspec.parse_pip_line(entry)
-    _check_pip_has_python(specification)
-    _check_platforms(specification, rules)
-    resolve_channels(specification, rules)
-    return PreparedSpecification(
-        name=name,
-        text=request.specification,
-        description=check_description(request.environment_description or specification.description or ""),
-        specification=specification,
-    )
+    """Read what was submitted and hold it against rules that are known; raise with the place of the first fault."""
+    return specifications.check(specifications.read(request), rules)
 
 
-def resolve_channels(specification: Specification, rules: BuildRules) -> tuple[str, ...]:
-    """Return the addresses of the channels in order: those written, or the service's defaults."""
-    # conda's own word for "and no others"; there are no others here.
-    written = [entry for entry in specification.channels if entry.text != "nodefaults"]
-    entries = written or [Entry(text=channel, line=1, column=1) for channel in rules.default_channels]
-    addresses = [
-        matchspec.resolve_channel(entry, alias=rules.channel_alias, allowed=rules.allowed_channels) for entry in entries
-    ]
-    return tuple(dict.fromkeys(addresses))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Where a submission goes, and the rules of that place."""
+
+    namespace: str
+    rules: BuildRules
 
 
-def _name(specification: Specification, asked: str | None) -> str:
-    if asked is None and specification.name is None:
-        raise InvalidSpecificationError("The specification has no `name:`; add one on its first line.")
-    if asked is not None and specification.name not in (None, asked):
-        raise InvalidSpecificationError(
-            f"The specification is named “{specification.name}”, but the environment asked for is “{shorten(asked)}”."
-        )
-    return check_environment_name(asked or specification.name or "")
+def find_target(session: Session, identity: Identity, namespace: str | None, name: str, rules: BuildRules) -> Target:
+    """Return where `identity` would build an environment of that name, and its rules over those of the configuration.
 
-
-def _check_pip_has_python(specification: Specification) -> None:
-    names = {entry.text.split(maxsplit=1)[0].lower() for entry in specification.dependencies}
-    if specification.pip and not any(name.startswith(("python", "pip")) for name in names):
-        first = specification.pip[0]
-        raise InvalidSpecificationError(
-            "The pip part needs Python: add `python` to the dependencies.", line=first.line, column=first.column
-        )
-
-
-def _check_platforms(specification: Specification, rules: BuildRules) -> None:
-    if specification.platforms and rules.platform not in specification.platforms:
-        raise PolicyRefusedError(f"This service builds for {rules.platform}; `platforms:` does not name it.")
+    Raises for who may not: what is refused by the rules of a place tells something of it.
+    """
+    owner, row = _require_place(session, identity, namespace, name)
+    return Target(namespace=owner.name, rules=policies.rules_at(session, rules, owner, row))
 
 
 def submit(
@@ -113,7 +60,7 @@ def submit(
     """Queue a build of `prepared` and return its id; makes the environment if it is new.
 
     `latest`: the newest build that the environment had when one began to edit. If it has another now, somebody else
-    was there: raises EditConflictError, and nothing is changed.
+    was there: raises EditConflictError, and nothing is changed. Raises QuotaExceededError when there is no room for it.
     """
     now = datetime.now(UTC)
     environment = _ensure_environment(session, identity, namespace, prepared, now)
@@ -147,7 +94,11 @@ def queue(
     lock: tables.Build | None = None,
     activates: bool = True,
 ) -> tables.Build:
-    """Queue a build in an environment; with `lock`, what that build had is installed exactly, without a solve."""
+    """Queue a build in an environment; with `lock`, what that build had is installed exactly, without a solve.
+
+    `rules`: those of the configuration. Raises QuotaExceededError when there is no room for it.
+    """
+    policies.require_room(session, rules, environment.namespace, environment)
     now = datetime.now(UTC)
     build = tables.Build(
         environment_id=environment.id,
@@ -165,7 +116,7 @@ def queue(
     )
     session.add_all(
         tables.Artifact(build_id=build.id, artifact_type=wanted, state=ArtifactState.PENDING)
-        for wanted in rules.artifacts
+        for wanted in policies.rules_at(session, rules, environment.namespace, environment).values.artifacts
     )
     environment.latest_build_id = build.id
     environment.updated_at = now
@@ -177,15 +128,11 @@ def _ensure_environment(
     session: Session, identity: Identity, namespace: str | None, prepared: PreparedSpecification, now: datetime
 ) -> tables.Environment:
     """Return the environment of that name if `identity` may change it, or make it if they may make one."""
-    target = namespace or rights.find_own_namespace(session, identity) or ""
-    row = queries.find_environment(session, target, prepared.name)
-    if row is not None and rights.find_role(session, identity, row.namespace, row) is not None:
-        rights.require_row(session, identity, row, Permission.ENVIRONMENT_UPDATE, "")
-        rights.hold(session, identity, row.namespace)
+    owner, row = _require_place(session, identity, namespace, prepared.name)
+    rights.hold(session, identity, owner)
+    if row is not None:
         _describe_anew(row, prepared)
         return row
-    owner = rights.require_namespace(session, identity, target, Permission.ENVIRONMENT_CREATE)
-    rights.hold(session, identity, owner)
     made = tables.Environment(
         namespace=owner,
         name=prepared.name,
@@ -198,6 +145,18 @@ def _ensure_environment(
     session.flush()
     audit.record(session, identity, AuditAction.ENVIRONMENT_CREATE, namespace=owner, environment=made)
     return made
+
+
+def _require_place(
+    session: Session, identity: Identity, namespace: str | None, name: str
+) -> tuple[tables.Namespace, tables.Environment | None]:
+    """Return the namespace, and the environment if it is there, in which `identity` may build that name."""
+    target = namespace or rights.find_own_namespace(session, identity) or ""
+    row = queries.find_environment(session, target, name)
+    if row is not None and rights.find_role(session, identity, row.namespace, row) is not None:
+        rights.require_row(session, identity, row, Permission.ENVIRONMENT_UPDATE, "")
+        return row.namespace, row
+    return rights.require_namespace(session, identity, target, Permission.ENVIRONMENT_CREATE), None
 
 
 def _describe_anew(row: tables.Environment, prepared: PreparedSpecification) -> None:

@@ -1,24 +1,50 @@
-"""What this service lets a build be, as the administrator configured it."""
+"""What a build may be in one place: what follows from the policies there, and what this service can do at all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from conda_store_hub.core.policy import Effective, Layer, PolicyValues
 from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.spec import Specification
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """What the administrator's own check is asked about: `validate_specification` of the configuration.
+
+    `who`: the Hub's name of the user, or what the audit trail calls what asks; None is nobody known.
+    """
+
+    namespace: str
+    environment: str
+    text: str
+    specification: Specification
+    who: str | None
+
+
+#: Returns None, or a sentence that says why not.
+Hook = Callable[[Proposal], str | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildRules:
-    """Channels, platform and artifacts of builds. Empty `allowed_channels` means what stands under the alias."""
+    """The rules of one place; those that the service starts with are what the configuration says."""
 
-    channel_alias: str
-    default_channels: tuple[str, ...]
-    allowed_channels: tuple[str, ...]
+    policy: Effective
     platform: str
-    artifacts: tuple[ArtifactType, ...]
-    pip_index: str | None
-    solve_seconds: int
+    hook: Hook | None = None
     kept_artifacts: tuple[ArtifactType, ...] = (ArtifactType.LOGS, ArtifactType.LOCKFILE, ArtifactType.YAML)
     """What stays of a build that is deleted."""
     refusal: str | None = None
     """Why this service builds nothing at all; None when it does."""
+
+    @property
+    def values(self) -> PolicyValues:
+        """What counts here, by key."""
+        return self.policy.values
+
+    def at(self, layers: tuple[Layer, ...]) -> BuildRules:
+        """Return the rules of a place where this was set over the configuration."""
+        return replace(self, policy=self.policy.at(layers))

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core.errors import BuildInterruptedError, BuildLostError, CondaStoreHubError, NotFoundError
 from conda_store_hub.core.names import new_prefix_name
+from conda_store_hub.core.policy import Layer
 from conda_store_hub.core.protocol import (
     TRANSITIONS,
     ArtifactEvent,
@@ -27,7 +28,7 @@ from conda_store_hub.core.protocol import (
 from conda_store_hub.db import claims, lifecycle, queries, records
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build, Environment
-from conda_store_hub.services import environments
+from conda_store_hub.services import environments, policies
 from conda_store_hub.services.changes import QUEUE, build_topic
 
 STALE_AFTER = timedelta(seconds=60)
@@ -44,7 +45,10 @@ class Ticket:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A build that this worker has to do; `prefix_ready` when only `artifacts` are missing."""
+    """A build that this worker has to do; `prefix_ready` when only `artifacts` are missing.
+
+    `policy` is what is set now where the build belongs, and not what was when it was submitted.
+    """
 
     ticket: Ticket
     name: str
@@ -58,6 +62,7 @@ class Claim:
     """Where the lock that it is made from is in storage."""
     pip_lock_key: str | None = None
     """Where that of its pip part is, if it has one."""
+    policy: tuple[Layer, ...] = ()
 
     @property
     def build_id(self) -> int:
@@ -116,6 +121,7 @@ def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
         attempt=row.attempt,
         lock_key=_find_lock(session, row),
         pip_lock_key=_find_pip_lock(session, row),
+        policy=policies.list_layers(session, row.environment.namespace_id, row.environment_id),
     )
 
 

@@ -14,6 +14,7 @@ from conda_store_hub.core.errors import (
     GoneError,
     InUseError,
     PolicyRefusedError,
+    QuotaExceededError,
     RangeNotSatisfiableError,
 )
 from conda_store_hub.core.permissions import Permission
@@ -86,7 +87,7 @@ class BuildHandler(ApiHandler):
         answer=schemas.Answer[schemas.BuildId],
         body=schemas.Rebuild,
         needs=Permission.ENVIRONMENT_UPDATE,
-        errors=(ConflictError, PolicyRefusedError),
+        errors=(ConflictError, PolicyRefusedError, QuotaExceededError),
     )
     async def put(self, build_id: str) -> None:
         """Build the same specification once more: with a new solve, or `exact`, from the lock of this build."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar
 
 from pydantic import Field
@@ -17,15 +16,17 @@ from conda_store_hub.core.errors import (
     InvalidSpecificationError,
     NotFoundError,
     PolicyRefusedError,
+    QuotaExceededError,
     SpecificationTooLargeError,
 )
 from conda_store_hub.core.permissions import Permission
-from conda_store_hub.services import builds, environments, removals
+from conda_store_hub.services import environments, removals
 from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.cursor import make_cursor, read_cursor
 from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import MAX_ID, MAX_SIZE, ForceQuery, PagedQuery, Query, Size, Status, Text
+from conda_store_hub.web.submission import submit_specification
 from conda_store_hub.web.wire import show_environment
 
 # conda-store's released client never asks for a second page of environments: with more than one it asks for the
@@ -160,6 +161,7 @@ class SpecificationHandler(ApiHandler):
             NotFoundError,
             ConflictError,
             EditConflictError,
+            QuotaExceededError,
         ),
     )
     async def post(self) -> None:
@@ -168,15 +170,5 @@ class SpecificationHandler(ApiHandler):
         Needs environment:create in the namespace.
         """
         request = self.read_body(schemas.SubmitSpecification)
-        rules = self.services.rules
-        prepared = await asyncio.to_thread(builds.prepare, request, rules)
-        build_id = await self.services.db.write(
-            builds.submit,
-            self.identity,
-            request.namespace,
-            prepared,
-            rules,
-            activates=request.activate,
-            latest=request.latest_build_id,
-        )
+        build_id = await submit_specification(self.services, self.identity, request, log=self.log)
         self.write_model(schemas.Answer[schemas.BuildId](data=schemas.BuildId(build_id=build_id)))

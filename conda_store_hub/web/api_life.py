@@ -9,6 +9,7 @@ from conda_store_hub.core.errors import (
     InvalidNameError,
     InvalidRequestError,
     PolicyRefusedError,
+    QuotaExceededError,
 )
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.services import comparisons, environments, leases, rebuilds, removals
@@ -24,7 +25,7 @@ class EnvironmentRestoreHandler(ApiHandler):
         answer=schemas.Answer[schemas.Environment],
         body=schemas.NewName,
         needs=Permission.ENVIRONMENT_DELETE,
-        errors=(InvalidNameError, ConflictError),
+        errors=(InvalidNameError, ConflictError, QuotaExceededError),
     )
     async def put(self, namespace: str, name: str) -> None:
         """Bring back the environment of this name that was deleted last.
@@ -62,7 +63,7 @@ class CloneHandler(ApiHandler):
     @Operation(
         answer=schemas.Answer[schemas.BuildId],
         body=schemas.CloneEnvironment,
-        errors=(InvalidNameError, ConflictError, PolicyRefusedError),
+        errors=(InvalidNameError, ConflictError, PolicyRefusedError, QuotaExceededError),
     )
     async def post(self, namespace: str, name: str) -> None:
         """Make an environment elsewhere from the lock of the active build, without a solve.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import CondaStoreHubError, NotAuthenticatedError
 from conda_store_hub.services import builds, namespaces
@@ -11,6 +9,7 @@ from conda_store_hub.web import contexts
 from conda_store_hub.web.base import SERVER_FAULT
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.query import Number, Query, Text
+from conda_store_hub.web.submission import submit_specification
 
 _EXAMPLE = """\
 name: my-environment
@@ -52,7 +51,7 @@ class CreateHandler(PageHandler):
         """Show the form: with an example, or with what another build was made of."""
         query = self.read_query(CreateQuery)
         if query.build is None:
-            channels = "\n".join(f"  - {channel}" for channel in self.services.rules.default_channels)
+            channels = "\n".join(f"  - {channel}" for channel in self.services.rules.values.default_channels)
             example = _EXAMPLE.format(channels=channels)
             await self._show_form(example, query.namespace or "", None)
             return
@@ -74,9 +73,7 @@ class CreateHandler(PageHandler):
 
     async def _submit(self, text: str, namespace: str) -> int:
         request = schemas.SubmitSpecification(specification=text, namespace=namespace or None)
-        rules = self.services.rules
-        prepared = await asyncio.to_thread(builds.prepare, request, rules)
-        return await self.services.db.write(builds.submit, self.identity, request.namespace, prepared, rules)
+        return await submit_specification(self.services, self.identity, request, log=self.log)
 
     def _typed(self, name: str) -> str:
         # Browsers send CRLF.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.errors import BuildLostError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
@@ -21,8 +21,9 @@ from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
-from conda_store_hub.services import builds, environments, work
+from conda_store_hub.services import builds, environments, policies, work
 from conda_store_hub.services.changes import Changes
+from conda_store_hub.services.policies import Place
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.storage.base import LocalArtifactStore
 from tests.support import make
@@ -78,8 +79,7 @@ async def bench(
         db=db,
         store=store,
         data=data,
-        rules=rules or make.rules(),
-        build_seconds=build_seconds,
+        rules=rules or make.rules(build_seconds=build_seconds),
         log=LOG,
         command=SCRIPT,
     )
@@ -385,10 +385,41 @@ def test_one_row_that_cannot_be_read_does_not_end_the_queue(data: DataDirectory)
 
 def test_a_channel_that_is_no_longer_allowed_fails_the_build_with_that_reason(data: DataDirectory) -> None:
     async def scenario() -> None:
-        async with bench(data, rules=make.rules(allowed_channels=("https://channels.example/other",))) as at:
+        async with bench(data, rules=make.rules(allowed_channels=["https://channels.example/other"])) as at:
             build = await at.ended(at.submit("good"))
             assert (build.status, build.error_code) == (BuildStatus.FAILED, "policy-refused")
             assert "“main” is not among those" in (build.status_info or "")
+
+    run(scenario)
+
+
+def test_a_policy_that_was_set_since_counts_for_what_is_queued(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            at.submit("hangs")
+            await at.until((data.work / "hanging").exists)
+            queued = at.submit("good")
+            place, wanted = Place(namespace="alice"), policy.read_change({"forbidden_packages": ["python"]})
+            at.db.write_sync(policies.change, ALICE, place, wanted, make.rules())
+            at.db.write_sync(builds.cancel, ALICE, 1)
+            build = await at.ended(queued)
+            assert (build.status, build.error_code) == (BuildStatus.FAILED, "policy-refused")
+            assert build.status_info == (
+                "“python” cannot be used here: the policy of the namespace forbids “python”. (line 5, column 5)"
+            )
+
+    run(scenario)
+
+
+def test_the_time_that_a_build_may_take_is_that_of_its_place(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            first = at.submit("good")
+            await at.ended(first)
+            place, wanted = Place(namespace="alice"), policy.read_change({"build_seconds": 1})
+            at.db.write_sync(policies.change, ALICE, place, wanted, make.rules())
+            build = await at.ended(at.submit("hangs"))
+            assert (build.error_code, build.status_info) == ("timed-out", "The build took longer than 1 s.")
 
     run(scenario)
 

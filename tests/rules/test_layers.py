@@ -46,7 +46,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "obstore": ("storage/*",),
     "conda_lock": ("builder/*",),
     "conda_pack": ("builder/*",),
-    "rattler": ("builder/*", "client/*", "lab/*", "demo/*", "core/matchspec.py lazily"),
+    "rattler": ("builder/*", "client/*", "lab/*", "demo/*", "core/matchspec.py lazily", "core/packages.py lazily"),
     "traitlets": ("app.py", "settings.py", "configfile.py", "web/*", "queue/*", "lab/*"),
     "httpx": ("client/*", "lab/*", "demo/*"),
 }
@@ -73,7 +73,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "commit": ("db/session.py",),
     "SQL": (
         *("db/queries.py", "db/claims.py", "db/records.py", "db/people.py", "db/visibility.py", "db/usage.py"),
-        *("db/lifecycle.py", "db/tables.py", "db/session.py", "db/migrations/*"),
+        *("db/lifecycle.py", "db/policies.py", "db/tables.py", "db/session.py", "db/migrations/*"),
     ),
     "process": (
         *("queue/process.py", "builder/child.py", "builder/compiler.py"),

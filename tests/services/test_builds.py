@@ -16,7 +16,7 @@ from conda_store_hub.core.errors import (
 from conda_store_hub.core.names import BuildKey, DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import artifacts, builds, environments, work
+from conda_store_hub.services import artifacts, builds, environments, specifications, work
 from tests.support import make
 from tests.support.make import ALICE
 
@@ -96,7 +96,7 @@ def test_a_service_that_does_not_build_says_why() -> None:
 
 def test_channels_are_those_written_each_once() -> None:
     written = prepare("name: ml\nchannels: [b, a, b, nodefaults]\ndependencies: [python]").specification
-    assert builds.resolve_channels(written, make.rules()) == (
+    assert specifications.resolve_channels(written, make.rules()) == (
         "https://channels.example/b",
         "https://channels.example/a",
     )
@@ -105,7 +105,7 @@ def test_channels_are_those_written_each_once() -> None:
 @pytest.mark.parametrize("channels", ["", "channels: []\n", "channels: [nodefaults]\n"])
 def test_who_names_no_channel_gets_the_defaults(channels: str) -> None:
     silent = prepare(f"name: ml\n{channels}dependencies: [python]").specification
-    assert builds.resolve_channels(silent, make.rules()) == ("https://channels.example/main",)
+    assert specifications.resolve_channels(silent, make.rules()) == ("https://channels.example/main",)
 
 
 def test_names_in_messages_are_cut(db: Database, data: DataDirectory) -> None:

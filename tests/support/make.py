@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel, Package, UsableEvent
 from conda_store_hub.db.session import Database
@@ -16,17 +16,12 @@ ADMIN = Identity(name="root", admin=True)
 
 
 def rules(alias: str = "https://channels.example", **changes: object) -> BuildRules:
-    """Return rules for builds on linux-64."""
-    values: dict[str, object] = {
-        "channel_alias": alias,
-        "default_channels": ("main",),
-        "allowed_channels": (),
-        "platform": "linux-64",
-        "artifacts": (ArtifactType.LOCKFILE, ArtifactType.YAML, ArtifactType.CONDA_PACK),
-        "pip_index": None,
-        "solve_seconds": 60,
-    }
-    return BuildRules(**{**values, **changes})  # type: ignore[arg-type]
+    """Return rules for builds on linux-64; `changes` are keys of a policy, `hook` or `refusal`."""
+    own = {key: changes.pop(key) for key in ("refusal", "hook") if key in changes}
+    values = policy.read_values({"default_channels": ["main"], "solve_seconds": 60, **changes})
+    layer = policy.Layer(scope=policy.Scope.CONFIGURATION, values=values)
+    effective = policy.merge((layer,), channel_alias=alias)
+    return BuildRules(policy=effective, platform="linux-64", **own)  # type: ignore[arg-type]
 
 
 def text(name: str = "ml", *dependencies: str) -> str:

@@ -91,7 +91,7 @@ def test_a_pip_line_that_cannot_be_read_is_refused_in_words() -> None:
     ],
 )
 def test_a_channel_under_the_alias_is_resolved(text: str, address: str) -> None:
-    assert matchspec.resolve_channel(entry(text), alias=ALIAS, allowed=()) == address
+    assert matchspec.resolve_channel(entry(text), alias=ALIAS, allowed=(ALIAS,)) == address
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_channel_under_the_alias_is_resolved(text: str, address: str) -> None:
 )  # fmt: skip
 def test_a_channel_outside_what_is_allowed_is_refused(text: str) -> None:
     with pytest.raises(PolicyRefusedError):
-        matchspec.resolve_channel(entry(text), alias=ALIAS, allowed=())
+        matchspec.resolve_channel(entry(text), alias=ALIAS, allowed=(ALIAS,))
 
 
 def test_an_allowed_channel_allows_no_sibling_that_begins_alike() -> None:

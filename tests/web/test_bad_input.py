@@ -80,7 +80,7 @@ BOMB = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n"
         ("name: x\nplatforms: [osx-arm64]\ndependencies: [python]", "linux-64"),
         ("name: x\ndependencies: [python, {pip: [./here]}]", "not an address or a path"),
         ("name: x\ndependencies: [python, {pip: ['-e .']}]", "Options of pip"),
-        ("name: x\ndependencies: [python, {pip: ['--index-url x']}]", "Options of pip"),
+        ("name: x\ndependencies: [python, {pip: ['--no-deps']}]", "Options of pip"),
         ("name: x\ndependencies: [python, {pip: ['git+https://x.example/y']}]", "not an address"),
         ("name: x\ndependencies: [{pip: [cowsay]}]", "needs Python"),
         ("name: x\ndescription: " + "d" * 5000 + "\ndependencies: [python]", "description"),

@@ -5,10 +5,11 @@ Each test tells in its docstring what was seen there. Tested elsewhere, and not 
 - lists that name what one may not see, a first decision kept for a second question: `test_permission_matrix.py`;
 - `john.doe` who administers `john-doe`: `test_names.py`; names as patterns: `tests/services/test_permissions.py`;
 - the size of pages: `test_api.py`; forms without XSRF tokens: `test_pages.py`;
+- settings of one namespace that are everybody's: `tests/services/test_policies.py`;
 - a token of the Hub that is not taken, groups and administrators of the Hub that do not count, logging out that counts
   a day later: `test_identity.py`.
 
-Not tested here, for what they concern is not there yet: settings by namespace, quotas, rebuilding and deleting builds,
+Not tested here, for what they concern is not there yet: rebuilding and deleting builds,
 lockfiles as specifications, filters by packages, an index of packages, the registry, metrics.
 """
 

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import PERMISSIONS, Permission, Role, SubjectKind
 from conda_store_hub.db import queries
@@ -51,6 +51,7 @@ PARTS_OF: dict[str, dict[str, Callable[[Place], object]]] = {
 #: What is nowhere.
 NOTHING: dict[str, object] = {"namespace": "nowhere", "name": "nothing", "build_id": 987654321, "other_id": 987654321}
 BODIES: dict[type[Any], Any] = {
+    policy.ChangePolicy: {"keep_builds": 5},
     schemas.ActivateBuild: {"description": "another"},
     schemas.ChangeNamespace: {"metadata": {}},
     schemas.CloneEnvironment: {"namespace": "nowhere", "name": "clone"},
@@ -118,7 +119,12 @@ class Asked:
 
 
 ASKED = [Asked(method, route, operation) for route in ROUTES for method, operation in route.operations]
-NEEDING = [asked for asked in ASKED if asked.operation.needs not in (None, Permission.NAMESPACE_CREATE)]
+OF_SERVICE = [asked for asked in ASKED if asked.operation.needs is not None and not asked.route.parts]
+NEEDING = [
+    asked
+    for asked in ASKED
+    if asked.operation.needs not in (None, Permission.NAMESPACE_CREATE) and asked not in OF_SERVICE
+]
 
 
 def find(method: str, template: str) -> Asked:
@@ -248,6 +254,13 @@ def test_only_who_administers_all_makes_shared_namespaces(world: World, who: Who
     else:
         assert fresh.status_code == (401 if who.anonymous else 403)
         assert show(fresh, {}) == show(taken, {})
+
+
+@pytest.mark.parametrize("asked", OF_SERVICE, ids=str)
+def test_what_is_of_the_whole_service_is_for_who_administers_all(world: World, asked: Asked) -> None:
+    for who in EVERYBODY:
+        status = asked.of(world.clients[who.name], {}).status_code
+        assert status == (200 if who.name == "root" else 401 if who.anonymous else 403), who.name
 
 
 @pytest.mark.parametrize("asked", [one for one in ASKED if one.operation.public], ids=str)

@@ -1,0 +1,98 @@
+"""Packages that a policy names: a name, with versions or without; and what that allows."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from conda_store_hub.core.errors import InvalidSpecificationError, PolicyRefusedError
+from conda_store_hub.core.matchspec import parse_dependency
+from conda_store_hub.core.spec import Entry
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from rattler import MatchSpec, Version
+
+MAX_PACKAGE = 200
+_ATOM = re.compile(r"(<=|>=|<|>|==|!=|~=)?([0-9A-Za-z!+._-]+?)(\.\*|\*)?")
+_VERSION = re.compile(r"[0-9][0-9A-Za-z+._!-]*")
+
+
+def check_package(text: str) -> str:
+    """Return a package that a policy names as it was typed; raise ValueError in words for what is none."""
+    if len(text) > MAX_PACKAGE:
+        raise ValueError(f"“{text[:40]}…” has more than {MAX_PACKAGE} characters")
+    try:
+        spec = parse_dependency(Entry(text=text, line=1, column=1))
+    except (InvalidSpecificationError, PolicyRefusedError) as exc:
+        raise ValueError(exc.message.rstrip(".")) from exc
+    plain = re.fullmatch(r"[A-Za-z0-9_.-]+([\s<>=!~].*)?", text)
+    if spec.build is not None or "[" in text or plain is None:
+        raise ValueError(f"“{text}” is more than a name with versions")
+    if spec.version is not None and not all(map(_ATOM.fullmatch, re.split(r"[,|]", str(spec.version)))):
+        raise ValueError(f"the versions of “{text}” are not a list of comparisons")
+    return text
+
+
+def check_listed_package(text: str) -> str:
+    """Return a package that is added to specifications: as one types a dependency."""
+    try:
+        parse_dependency(Entry(text=text, line=1, column=1))
+    except (InvalidSpecificationError, PolicyRefusedError) as exc:
+        raise ValueError(exc.message.rstrip(".")) from exc
+    return text
+
+
+def read_package(text: str) -> tuple[str, str | None]:
+    """Return the name of a package in a dependency, and which versions of it are meant; None is any."""
+    spec = parse_dependency(Entry(text=text, line=1, column=1))
+    return name_of(spec), str(spec.version) if spec.version is not None else None
+
+
+def name_of(spec: MatchSpec) -> str:
+    """Return the name of the package that a dependency is about."""
+    found = spec.name
+    return str(getattr(found, "normalized", None) or getattr(found, "source", None) or found)
+
+
+def is_all_forbidden(versions: str | None, forbidden: str | None) -> bool:
+    """Tell whether each of some versions is a forbidden one: known of ranges by trying what lies around their ends."""
+    if forbidden is None:
+        return True
+    if versions is None:
+        return False
+    from rattler import VersionSpec
+
+    wanted, refused = VersionSpec(versions), VersionSpec(forbidden)
+    tried = [
+        version for text in (versions, forbidden) for typed in _VERSION.findall(text) for version in _around(typed)
+    ]
+    met = [version for version in tried if wanted.matches(version)]
+    return bool(met) and all(refused.matches(version) for version in met)
+
+
+def _around(typed: str) -> list[Version]:
+    """Return a version, those right before and behind it and behind all that begin with it, and the ends of all."""
+    from rattler import Version
+
+    found: list[Version] = []
+    typed = typed.rstrip(".*")
+    pieces = typed.split(".")
+    for length in range(1, len(pieces) + 1):
+        try:
+            version = Version(".".join(pieces[:length]))
+            after = version.bump_last()
+        except Exception:  # noqa: BLE001, S112 - the engine has many words for a text that is no version
+            continue
+        found += [version, Version(f"{version}dev"), Version(f"{version}.0.0.0.1"), after, Version(f"{after}dev")]
+    return [*found, Version("0dev"), Version("0"), Version("99999999")]
+
+
+def is_forbidden_for_pip(requirement: Requirement, name: str, versions: str | None) -> bool:
+    """Tell whether a line of the pip part asks for a forbidden package: any version of it, or exactly one such."""
+    if canonicalize_name(requirement.name) != canonicalize_name(name):
+        return False
+    exact = [one.version for one in requirement.specifier if one.operator in ("==", "===") and "*" not in one.version]
+    return versions is None or any(is_all_forbidden(f"=={version}", versions) for version in exact)

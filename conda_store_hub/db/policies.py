@@ -1,0 +1,90 @@
+"""The statements about policies: what was set where, and how much there is where that is limited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import ColumnElement
+
+from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.db.tables import Build, Environment, Namespace, Policy
+
+_TAKES_ROOM = (BuildStatus.QUEUED, BuildStatus.BUILDING, BuildStatus.COMPLETED)
+
+
+def list_values(session: Session, namespace_id: int | None, environment_id: int | None) -> Sequence[Policy]:
+    """Return what was set for the service, for a namespace, and for an environment of it, in that order."""
+    places: list[ColumnElement[bool]] = [Policy.namespace_id.is_(None)]
+    if namespace_id is not None:
+        places.append(and_(Policy.namespace_id == namespace_id, Policy.environment_id.is_(None)))
+    if environment_id is not None:
+        places.append(Policy.environment_id == environment_id)
+    return session.scalars(select(Policy).where(or_(*places)).order_by(Policy.id)).all()
+
+
+def find_value(session: Session, namespace_id: int | None, environment_id: int | None, key: str) -> Policy | None:
+    """Find what was set for a key in exactly one place."""
+    return session.scalar(select(Policy).where(_at(namespace_id, environment_id), Policy.key == key))
+
+
+def remove_value(session: Session, namespace_id: int | None, environment_id: int | None, key: str) -> bool:
+    """Take back what was set for a key in exactly one place; tell whether there was anything."""
+    where = and_(_at(namespace_id, environment_id), Policy.key == key)
+    return session.scalar(delete(Policy).where(where).returning(Policy.id)) is not None
+
+
+def _at(namespace_id: int | None, environment_id: int | None) -> ColumnElement[bool]:
+    if namespace_id is None:
+        return Policy.namespace_id.is_(None)
+    level = Policy.environment_id.is_(None) if environment_id is None else Policy.environment_id == environment_id
+    return and_(Policy.namespace_id == namespace_id, level)
+
+
+class Held(NamedTuple):
+    """How many builds take room, and how many bytes would be free without them."""
+
+    builds: int
+    storage: int
+
+
+def lock_namespace(session: Session, namespace_id: int) -> None:
+    """Have others who count what a namespace has wait until this transaction has ended."""
+    session.execute(select(Namespace.id).where(Namespace.id == namespace_id).with_for_update())
+
+
+def count_held(session: Session, namespace_id: int, environment_id: int | None) -> Held:
+    """Count what takes room in a namespace, or in an environment of it; what is queued will."""
+    row = session.execute(
+        select(func.count(Build.id), func.coalesce(func.sum(Build.size), 0))
+        .join(Environment, Build.environment_id == Environment.id)
+        .where(_takes_room(namespace_id, environment_id))
+    ).one()
+    return Held(row[0], int(row[1]))
+
+
+def find_spare(session: Session, namespace_id: int, environment_id: int | None) -> tuple[int, str] | None:
+    """Find the oldest build that could go, and the name of its environment: neither active nor pinned."""
+    row = session.execute(
+        select(Build.id, Environment.name)
+        .join(Environment, Build.environment_id == Environment.id)
+        .where(
+            _takes_room(namespace_id, environment_id),
+            Build.status == BuildStatus.COMPLETED,
+            Build.pinned.is_(False),
+            Environment.current_build_id.is_distinct_from(Build.id),
+        )
+        .order_by(Build.id)
+        .limit(1)
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def _takes_room(namespace_id: int, environment_id: int | None) -> ColumnElement[bool]:
+    place = Environment.namespace_id == namespace_id
+    if environment_id is not None:
+        place = and_(place, Environment.id == environment_id)
+    living = and_(Environment.deleted_at.is_(None), Build.deleted_at.is_(None))
+    return and_(place, living, Build.status.in_(_TAKES_ROOM))

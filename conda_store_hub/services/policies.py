@@ -1,0 +1,168 @@
+"""Policies: what counts in a place and why, who may set it, and whether there is room for another build."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import policy, schemas
+from conda_store_hub.core.audit import AuditAction
+from conda_store_hub.core.errors import QuotaExceededError
+from conda_store_hub.core.names import shorten
+from conda_store_hub.core.permissions import Identity, Permission
+from conda_store_hub.core.policy import Change, Effective, Layer, Scope
+from conda_store_hub.db import policies as rows
+from conda_store_hub.db.tables import Environment, Namespace, Policy
+from conda_store_hub.services import audit, rights
+from conda_store_hub.services.rules import BuildRules
+
+_LONGEST_DETAIL = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where something is set: for the service, a namespace, or an environment of it, by name."""
+
+    namespace: str | None = None
+    environment: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Rows:
+    namespace: Namespace | None = None
+    environment: Environment | None = None
+
+    @property
+    def ids(self) -> tuple[int | None, int | None]:
+        namespace, environment = self.namespace, self.environment
+        return namespace.id if namespace else None, environment.id if environment else None
+
+    @property
+    def scope(self) -> Scope:
+        if self.environment is not None:
+            return Scope.ENVIRONMENT
+        return Scope.SERVICE if self.namespace is None else Scope.NAMESPACE
+
+
+def _require(session: Session, identity: Identity, place: Place, permission: Permission) -> _Rows:
+    if place.namespace is None:
+        rights.require_service(identity, permission)
+        return _Rows()
+    if place.environment is None:
+        return _Rows(namespace=rights.require_namespace(session, identity, place.namespace, permission))
+    row = rights.require_environment(session, identity, place.namespace, place.environment, permission)
+    return _Rows(namespace=row.namespace, environment=row)
+
+
+def list_layers(session: Session, namespace_id: int | None, environment_id: int | None) -> tuple[Layer, ...]:
+    """Return what was set for the service, a namespace and an environment, from the outermost; one statement."""
+    found: dict[Scope, dict[str, Any]] = {Scope.SERVICE: {}, Scope.NAMESPACE: {}, Scope.ENVIRONMENT: {}}
+    for row in rows.list_values(session, namespace_id, environment_id):
+        inner = Scope.NAMESPACE if row.environment_id is None else Scope.ENVIRONMENT
+        scope = Scope.SERVICE if row.namespace_id is None else inner
+        if row.key in policy.KEYS:  # another version may know more
+            found[scope][row.key] = row.value
+    return tuple(Layer(scope=scope, values=policy.read_values(given)) for scope, given in found.items() if given)
+
+
+def rules_at(
+    session: Session, rules: BuildRules, namespace: Namespace, environment: Environment | None = None
+) -> BuildRules:
+    """Return the rules of a namespace, or of an environment in it, over what `rules` has of the configuration."""
+    return rules.at(list_layers(session, namespace.id, environment.id if environment else None))
+
+
+def describe(session: Session, identity: Identity, place: Place, rules: BuildRules) -> dict[str, schemas.Setting]:
+    """Return what counts in a place, by key, with where it comes from."""
+    found = _require(session, identity, place, Permission.SETTING_READ)
+    return _show(rules.policy.at(list_layers(session, *found.ids)), found.scope)
+
+
+def _show(effective: Effective, scope: Scope) -> dict[str, schemas.Setting]:
+    values = effective.values.model_dump(mode="json")
+    return {
+        key: schemas.Setting(
+            value=values[key],
+            source=effective.source(key),
+            given=[schemas.GivenSetting(source=one.source, value=one.value) for one in effective.given(key)],
+            description=policy.PolicyValues.model_fields[key].description or "",
+            takes=known.takes,
+            merge=known.merge,
+            settable=scope in known.scopes,
+        )
+        for key, known in policy.KEYS.items()
+    }
+
+
+def change(
+    session: Session, identity: Identity, place: Place, wanted: Change, rules: BuildRules
+) -> dict[str, schemas.Setting]:
+    """Set values in a place and take others back; raise when one is looser than what counts around it."""
+    found = _require(session, identity, place, Permission.SETTING_UPDATE)
+    around = tuple(layer for layer in list_layers(session, *found.ids) if layer.scope is not found.scope)
+    policy.require_tighter(rules.policy.at(around), wanted, found.scope)
+    given = wanted.values.model_dump(mode="json", include=wanted.values.model_fields_set)
+    for key in wanted.keys:
+        if key in wanted.unset:
+            if rows.remove_value(session, *found.ids, key):
+                _tell(session, identity, found, AuditAction.POLICY_UNSET, key)
+        elif _set(session, identity, found, key, given[key]):
+            _tell(session, identity, found, AuditAction.POLICY_SET, f"{key}: {json.dumps(given[key])}")
+    session.flush()
+    return _show(rules.policy.at(list_layers(session, *found.ids)), found.scope)
+
+
+def _set(session: Session, identity: Identity, found: _Rows, key: str, value: Any) -> bool:
+    """Set a value; tell whether it is another one."""
+    row = rows.find_value(session, *found.ids, key)
+    if row is None:
+        row = Policy(namespace_id=found.ids[0], environment_id=found.ids[1], key=key)
+        session.add(row)
+    elif row.value == value:
+        return False
+    row.value = value
+    row.set_by = identity.name
+    row.set_at = datetime.now(UTC)
+    return True
+
+
+def _tell(session: Session, identity: Identity, found: _Rows, action: AuditAction, words: str) -> None:
+    detail = words if len(words) <= _LONGEST_DETAIL else words[:_LONGEST_DETAIL] + "…"
+    audit.record(session, identity, action, namespace=found.namespace, environment=found.environment, detail=detail)
+
+
+# Quotas
+
+
+def require_room(session: Session, rules: BuildRules, namespace: Namespace, environment: Environment) -> None:
+    """Raise QuotaExceededError when a namespace, or an environment of it, has all the builds or bytes it may have."""
+    layers = list_layers(session, namespace.id, environment.id)
+    whole = rules.at(tuple(layer for layer in layers if layer.scope is not Scope.ENVIRONMENT)).values
+    alone = rules.at(layers).values
+    limits = {(one.quota_builds, one.quota_bytes) for one in (whole, alone)}
+    if limits == {(None, None)}:
+        return
+    rows.lock_namespace(session, namespace.id)
+    _check_room(session, whole, namespace, None)
+    _check_room(session, alone, namespace, environment)
+
+
+def _check_room(
+    session: Session, values: policy.PolicyValues, namespace: Namespace, environment: Environment | None
+) -> None:
+    number = environment.id if environment else None
+    held = rows.count_held(session, namespace.id, number)
+    name = f"{shorten(namespace.name)}/{shorten(environment.name)}" if environment else shorten(namespace.name)
+    if values.quota_builds is not None and held.builds >= values.quota_builds:
+        said = f"“{name}” has {held.builds} builds and may have {values.quota_builds}"
+    elif values.quota_bytes is not None and held.storage >= values.quota_bytes:
+        said = f"“{name}” has {held.storage:,} bytes of builds and may have {values.quota_bytes:,}"
+    else:
+        return
+    spare = rows.find_spare(session, namespace.id, number)
+    hint = f", such as build {spare[0]} of “{shorten(spare[1])}”" if spare else ""
+    raise QuotaExceededError(f"{said}: delete builds that nobody needs{hint}, or ask who may change its settings.")

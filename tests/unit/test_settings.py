@@ -1,0 +1,72 @@
+"""What an administrator sets, as the policy that everything begins with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conda_store_hub.core.errors import ConfigurationError
+from conda_store_hub.core.policy import PolicyValues, Scope
+from conda_store_hub.settings import CondaStore
+
+
+def test_without_a_file_the_defaults_of_the_keys_count() -> None:
+    rules = CondaStore().build_rules(None)
+    defaults = PolicyValues.model_validate({}).model_dump() | {"allowed_channels": ("https://conda.anaconda.org",)}
+    assert rules.values.model_dump() == defaults
+    assert rules.hook is None
+    assert {source for _, source in rules.policy.sources} == {Scope.CONFIGURATION}
+
+
+def test_each_trait_has_its_key() -> None:
+    store = CondaStore(
+        conda_allowed_channels=["conda-forge", "ours"],
+        conda_channel_aliases={"ours": "https://x.example/ours/"},
+        conda_required_packages=["python"],
+        conda_included_packages=["ipykernel"],
+        conda_default_packages=["python"],
+        conda_forbidden_packages=["numpy<2"],
+        pypi_allowed=False,
+        pypi_index="https://i.example/simple",
+        pypi_allowed_indexes=["https://j.example"],
+        conda_max_solve_time=1,
+        build_memory=2,
+        build_disk=3,
+        build_files=4,
+        quota_builds=5,
+        quota_bytes=6,
+        keep_builds=7,
+        keep_days=8,
+        build_artifacts=[],
+    )
+    values = store.build_rules(None, build_seconds=9).values
+    assert values.allowed_channels == ("https://conda.anaconda.org/conda-forge", "https://x.example/ours")
+    assert values.pip_indexes == ("https://i.example/simple", "https://j.example")
+    assert (values.required_packages, values.included_packages) == (("python",), ("ipykernel",))
+    assert (values.default_packages, values.forbidden_packages) == (("python",), ("numpy<2",))
+    assert values.pip_allowed is False
+    assert (values.solve_seconds, values.memory_bytes, values.disk_bytes, values.file_count) == (1, 2, 3, 4)
+    assert (values.quota_builds, values.quota_bytes, values.keep_builds, values.keep_days) == (5, 6, 7, 8)
+    assert (values.build_seconds, values.artifacts) == (9, ())
+
+
+@pytest.mark.parametrize(
+    ("traits", "says"),
+    [
+        ({"conda_forbidden_packages": ["num py"]}, "`c.CondaStore.conda_forbidden_packages` takes"),
+        ({"keep_builds": 0}, "`c.CondaStore.keep_builds` takes"),
+        ({"pypi_index": "pypi"}, "`c.CondaStore.pypi_index` or"),
+        ({"validate_specification": "nowhere.check"}, "cannot be imported"),
+        ({"validate_specification": "os.path.sep"}, "is no function"),
+    ],
+)
+def test_what_cannot_be_names_its_trait(traits: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        CondaStore(**traits).build_rules(None)
+    assert says in caught.value.message
+
+
+@pytest.mark.parametrize("hook", ["os.path.basename", print])
+def test_a_check_is_a_function_or_its_name(hook: Any) -> None:
+    assert callable(CondaStore(validate_specification=hook).build_rules(None).hook)
