@@ -18,6 +18,7 @@ from conda_store_hub.core.errors import (
     InUseError,
     InvalidNameError,
     NotFoundError,
+    QuotaExceededError,
 )
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity
@@ -170,6 +171,18 @@ def test_a_clone_is_one_build_from_the_lock_under_its_own_name(db: Database, dat
         db.write_sync(rebuilds.clone, CAROL, ("alice", "ml"), ("group.physics", "theirs"), RULES)
     with pytest.raises(NotFoundError):
         db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("bob", "copy"), RULES)
+
+
+def test_what_is_made_from_a_build_needs_room_as_well(db: Database) -> None:
+    build_id = built(db)
+    full = make.rules(quota_builds=1)
+    for exact in (False, True):
+        with pytest.raises(QuotaExceededError, match="“alice” has 1 builds"):
+            db.write_sync(rebuilds.rebuild, ALICE, build_id, full, exact=exact, activate=True)
+    with pytest.raises(QuotaExceededError, match="“alice” has 1 builds"):
+        db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("alice", "copy"), full)
+    assert db.read_sync(builds.list_builds, ALICE, page=1, size=10)[1] == 1
+    db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("group.physics", "copy"), full)
 
 
 def test_what_changed_between_two_builds_is_told(db: Database) -> None:

@@ -57,6 +57,20 @@ def test_what_is_set_counts_for_the_next_who_submits(service: RunningService) ->
         assert submit(alice, "numpy").is_success
 
 
+def test_who_began_with_an_older_build_is_told_and_one_can_be_made_without_becoming_active(
+    service: RunningService,
+) -> None:
+    first = service.completed()
+    with service.client("alice") as alice:
+        second = submit(alice, "python", latest_build_id=first, activate=False).json()["data"]["build_id"]
+        late = submit(alice, "python", latest_build_id=first)
+        assert (late.status_code, late.json()["code"]) == (412, "edit-conflict")
+        assert submit(alice, "python", latest_build_id=second).is_success
+        service.claim(second)
+        service.use(second)
+        assert alice.get("api/v1/environment/alice/ml/").json()["data"]["current_build_id"] == first
+
+
 def test_the_form_refuses_what_the_api_refuses(service: RunningService) -> None:
     with service.client("alice") as alice:
         put(alice, forbidden_packages=["python"])
