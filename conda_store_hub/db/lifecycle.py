@@ -30,7 +30,10 @@ def find_deleted_environment(session: Session, namespace: str, name: str, since:
     return session.scalar(
         select(Environment)
         .join(Environment.namespace)
-        .options(contains_eager(Environment.namespace), selectinload(Environment.current_build))
+        .options(
+            contains_eager(Environment.namespace),
+            selectinload(Environment.current_build).selectinload(Build.specification),
+        )
         .where(
             Namespace.name == namespace,
             Namespace.deleted_at.is_(None),
@@ -118,33 +121,6 @@ def builds_to_free(session: Session, now: datetime, deleted_before: datetime, li
         )
         .order_by(Build.id)
         .limit(limit)
-    ).all()
-
-
-def builds_beyond(session: Session, environment_id: int, keep: int, now: datetime) -> Sequence[Build]:
-    """Return the completed builds of an environment but the newest `keep`, and none that somebody needs."""
-    newest = (
-        select(Build.id)
-        .where(
-            Build.environment_id == environment_id, Build.status == BuildStatus.COMPLETED, Build.deleted_at.is_(None)
-        )
-        .order_by(Build.id.desc())
-        .limit(keep)
-        .subquery()
-    )
-    return session.scalars(
-        select(Build)
-        .join(Build.environment)
-        .options(contains_eager(Build.environment))
-        .where(
-            Build.environment_id == environment_id,
-            Build.status == BuildStatus.COMPLETED,
-            Build.deleted_at.is_(None),
-            Build.pinned.is_(False),
-            Build.id.is_distinct_from(Environment.current_build_id),
-            Build.id.not_in(select(newest.c.id)),
-            ~_leased(now),
-        )
     ).all()
 
 

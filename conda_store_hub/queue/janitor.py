@@ -11,7 +11,7 @@ from conda_store_hub.core.errors import StorageError, UnavailableError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.links import Links
-from conda_store_hub.services import storage, work
+from conda_store_hub.services import leases, storage, work
 from conda_store_hub.services.changes import ALL_KERNELS, Changes, wait
 from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.base import ArtifactStore
@@ -88,6 +88,7 @@ class Janitor:
 
     async def free(self) -> None:
         """Free what deleted builds and environments had on disk, once nobody needs it; row first, then the bytes."""
+        await self._db.write(leases.forget_ended)
         while found := await self._db.read(storage.list_prefixes_to_free, _AT_ONCE):
             for doomed in found:
                 if await self._db.write(storage.give_up_prefix, doomed):

@@ -42,6 +42,11 @@ def end(session: Session, identity: Identity, build_id: int, holder: str) -> Non
         session.delete(lease)
 
 
+def forget_ended(session: Session) -> None:
+    """Remove the leases whose holders have not gone on saying that they use a build."""
+    lifecycle.forget_leases(session, datetime.now(UTC))
+
+
 def _holder(identity: Identity, holder: str) -> str:
     """Nobody ends the lease of somebody else, by whatever name they choose for theirs."""
     return f"{identity.user_id or identity.kind}/{holder}"

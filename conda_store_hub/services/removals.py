@@ -82,9 +82,7 @@ def restore_environment(
 def _make_again(session: Session, identity: Identity, row: Environment, build: Build, rules: BuildRules) -> None:
     """Queue what the active build was, exactly; it takes its place when it is usable."""
     lock = rebuilds.require_lock(session, build)
-    whole = queries.find_build(session, build.id)
-    if whole is not None:
-        builds.queue(session, identity, row, whole.specification, rules, lock=lock, activates=True)
+    builds.queue(session, identity, row, build.specification, rules, lock=lock, activates=True)
     row.current_build_id = None
 
 

@@ -7,16 +7,19 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.errors import BuildLostError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
+from conda_store_hub.db.tables import Lease
 from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
@@ -532,6 +535,21 @@ def test_a_rollback_made_while_a_build_runs_stays(db: Database, data: DataDirect
     after = make.submit(db)
     make.complete(db, after)
     assert db.read_sync(builds.get_build, ALICE, after, data=data).active
+
+
+def test_the_janitor_forgets_leases_that_ended(monkeypatch: pytest.MonkeyPatch, data: DataDirectory) -> None:
+    monkeypatch.setattr("conda_store_hub.queue.janitor.EVERY_SECONDS", 0.05)
+
+    def add_ended(session: Session) -> None:
+        session.add(Lease(build_id=1, holder="1/x", user="alice", expires_at=datetime.now(UTC)))
+
+    async def scenario() -> None:
+        async with bench(data) as at:
+            make.submit(at.db)
+            at.db.write_sync(add_ended)
+            await at.until(lambda: at.db.read_sync(lambda session: session.query(Lease).count()) == 0)
+
+    run(scenario)
 
 
 def test_the_runner_never_passes_the_services_secrets_on(monkeypatch: pytest.MonkeyPatch, data: DataDirectory) -> None:

@@ -25,7 +25,7 @@ from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus
 from conda_store_hub.db import queries
 from conda_store_hub.db.session import Database
-from conda_store_hub.db.tables import Artifact, Build, Environment
+from conda_store_hub.db.tables import Artifact, Build, Environment, Lease
 from conda_store_hub.services import (
     artifacts,
     audit,
@@ -366,6 +366,21 @@ def leases_of_old_kernels(session: Session, build_id: int) -> None:
     session.flush()
     leases.take(session, ALICE, build_id, schemas.TakeLease(holder="x"))
     row.deleted_at = deleted
+
+
+def test_a_lease_that_ended_is_forgotten_and_a_living_one_is_not(db: Database) -> None:
+    build_id = built(db)
+    for holder in ("ended", "living"):
+        db.write_sync(leases.take, ALICE, build_id, schemas.TakeLease(holder=holder))
+
+    def let_one_end(session: Session) -> None:
+        lease = session.query(Lease).where(Lease.holder.endswith("/ended")).one()
+        lease.expires_at = datetime.now(UTC)
+
+    db.write_sync(let_one_end)
+    db.write_sync(leases.forget_ended)
+    left = db.read_sync(lambda session: [lease.holder for lease in session.query(Lease)])
+    assert [holder.partition("/")[2] for holder in left] == ["living"]
 
 
 def test_bytes_go_when_the_last_artifact_that_has_them_is_deleted(db: Database) -> None:

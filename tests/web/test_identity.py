@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import httpx
 import pytest
@@ -12,6 +11,7 @@ from conda_store_hub.core.errors import ConfigurationError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.web.auth import HubEnvironment
 from tests.support.fake_hub import user
+from tests.support.process import until
 from tests.support.service import PREFIX, RunningService, run_service, service
 
 __all__ = ["service"]
@@ -221,11 +221,3 @@ def test_without_a_hub_the_reason_is_told_at_start(missing: str) -> None:
     del variables[missing]
     with pytest.raises(ConfigurationError, match=missing):
         HubEnvironment.read(variables)
-
-
-def until(happened: object, seconds: float = 20) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not happened():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)

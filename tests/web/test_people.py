@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,18 +18,12 @@ from conda_store_hub.db.tables import HubUser
 from conda_store_hub.web.predefined import AuthenticationBackend
 from tests.support import make
 from tests.support.fake_hub import ACCESS, user
+from tests.support.process import until
 from tests.support.service import RunningService, run_service, service
 
 __all__ = ["service"]
 
 SPECIFICATION = {"specification": make.text("ml")}
-
-
-def until(happened: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def new_token(client: httpx.Client, **request: Any) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -11,6 +9,7 @@ import httpx
 from conda_store_hub.demo.hub import DemoHub
 from tests.support import make
 from tests.support.hub import MakeHub, allow_root, as_user, log_in, make_hub
+from tests.support.process import until
 
 __all__ = ["make_hub"]
 
@@ -40,13 +39,6 @@ def roles(client: httpx.Client) -> dict[str, list[str]]:
     answer = client.get("api/v1/permission/")
     assert answer.status_code == 200, answer.text
     return answer.json()["data"]["entity_roles"]
-
-
-def until(happened: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def start(make_hub: MakeHub, state: Path, lines: str = "") -> DemoHub:

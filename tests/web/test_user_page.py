@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.support.fake_hub import user
+from tests.support.process import until
 from tests.support.service import PREFIX, RunningService, service
 from tests.web.test_pages import EVIL, NAVIGATE, Page, get
 
@@ -120,8 +121,7 @@ def test_an_expired_token_is_marked(service: RunningService) -> None:
     with service.client("alice") as alice:
         soon = datetime.now(UTC) + timedelta(milliseconds=300)
         made = alice.post("api/v1/token/", json={"label": "short", "expiration": soon.isoformat()}).json()["data"]
-        while asks(service, made["token"]).status_code == 200:
-            pass
+        until(lambda: asks(service, made["token"]).status_code == 401)
     page = get(service, "user/")
     assert "expired" in page.text
     assert "ended" in page.text
