@@ -19,7 +19,7 @@ from conda_store_hub.core.errors import ConfigurationError, InvalidRequestError,
 P = ParamSpec("P")
 R = TypeVar("R")
 
-HEAD = "0003"  # the newest revision under migrations/versions; a test compares
+HEAD = "0004"  # the newest revision under migrations/versions; a test compares
 
 _READERS = 4
 _BUSY_SECONDS = 10

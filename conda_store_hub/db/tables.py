@@ -218,6 +218,17 @@ class Environment(Base):
     )
 
 
+class EnvironmentAlias(Base):
+    """A name that an environment had: kernels are still started by it, unless another environment has it now."""
+
+    __tablename__ = "environment_alias"
+
+    namespace_id: Mapped[int] = mapped_column(ForeignKey("namespace.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    environment_id: Mapped[int] = mapped_column(ForeignKey("environment.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+
+
 class Specification(Base):
     """A specification as it was typed; `sha256` is of its normalised form, `text_sha256` of the text."""
 
@@ -240,7 +251,8 @@ class Build(Base):
     `attempt` counts tries that came to no end; `turn` grows whenever the work changes hands, so that whoever had it
     before can write nothing more. `lock_key` is a digest of all that a solve depends on but the channels' content, of
     which `channel_state` is one; `lock_build_id` is the build whose lock this one was made from without a solve.
-    `activates`: it becomes active by itself. A deleted one has no prefix, and stays listed.
+    `fresh`: somebody asked for a new solve, so the lock of an earlier build is not reused. `activates`: it becomes
+    active by itself. A deleted one has no prefix, and stays listed.
     """
 
     __tablename__ = "build"
@@ -271,6 +283,7 @@ class Build(Base):
     activates: Mapped[bool] = mapped_column(Boolean, default=True)
     pinned: Mapped[bool] = mapped_column(Boolean, default=False)
     deleted_at: Mapped[datetime | None]
+    fresh: Mapped[bool] = mapped_column(Boolean, default=False)
     lock_key: Mapped[str | None] = mapped_column(String(64))
     channel_state: Mapped[str | None] = mapped_column(String(64))
     lock_build_id: Mapped[int | None] = mapped_column(ForeignKey("build.id", ondelete="SET NULL"))
