@@ -28,6 +28,7 @@ from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
+from conda_store_hub.queue.solver import ProcessSolver
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.settings import CondaStore
 from conda_store_hub.storage import prefixes
@@ -166,12 +167,15 @@ class Serve(Command):
             raise started
 
     def _make_services(self, changes: Changes, executor: LocalExecutor) -> Services:
+        db = Database(self.store.url, listener=changes.publish)
+        store = LocalArtifactStore(self.store.data.objects)
         return Services(
-            db=Database(self.store.url, listener=changes.publish),
-            store=LocalArtifactStore(self.store.data.objects),
+            db=db,
+            store=store,
             changes=changes,
             data=self.store.data,
             rules=self.store.build_rules(executor.find_refusal(), build_seconds=executor.build_seconds),
+            solver=ProcessSolver(db=db, store=store, data=self.store.data, log=self.log, slots=executor.slots()),
             auth=HubAuthenticator(parent=self, pepper=ensure_secret(self.store.data, "pepper")),
             readiness=Readiness(),
         )

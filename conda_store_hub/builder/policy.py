@@ -9,7 +9,7 @@ from rattler import MatchSpec, RepoDataRecord
 
 from conda_store_hub.core.errors import InvalidRequestError, SolveError
 from conda_store_hub.core.exclusions import make_constraint
-from conda_store_hub.core.matchspec import parse_dependency
+from conda_store_hub.core.matchspec import is_under, parse_dependency
 from conda_store_hub.core.protocol import BuildRequest
 from conda_store_hub.core.spec import Entry
 
@@ -23,10 +23,11 @@ class Rule:
 
 
 class Policy:
-    """The constraints and exclusions of one request."""
+    """The channels, constraints and exclusions of one request."""
 
     def __init__(self, request: BuildRequest) -> None:
         """Raise InvalidRequestError for a line that cannot be used."""
+        self._allowed = request.allowed_channels
         limits = [_make_rule(text, text, f"allows only “{text}”") for text in request.constraints]
         bans = [_make_rule(text, _turn_around(text), f"excludes “{text}”") for text in request.excluded]
         self.rules = (*limits, *bans)
@@ -38,6 +39,12 @@ class Policy:
 
     def find_breach(self, records: Sequence[RepoDataRecord]) -> SolveError | None:
         """Return the error for the first package that the policy does not let in."""
+        for record in records:
+            if self._allowed is not None and not any(is_under(record.channel or "", place) for place in self._allowed):
+                return SolveError(
+                    f"The lock has {record.name.normalized} from {record.channel}, a channel that is not allowed here:"
+                    " build the specification anew."
+                )
         by_name = {record.name.normalized: record for record in records}
         for rule in self.rules:
             record = by_name.get(rule.spec.name.normalized)

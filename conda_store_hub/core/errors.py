@@ -121,7 +121,7 @@ class LengthRequiredError(CondaStoreHubError):
 
 
 class RequestTooLargeError(CondaStoreHubError):
-    """The request is larger than 1.5 MB."""
+    """The request is larger than it may be."""
 
     code = "request-too-large"
     status = 413

@@ -17,7 +17,7 @@ from conda_store_hub.core.errors import InvalidSpecificationError, Specification
 from conda_store_hub.core.spec import Entry
 from conda_store_hub.core.yamltext import compose, fault, quote
 
-MAX_BYTES = 8_000_000
+MAX_BYTES = 4_000_000
 MAX_PACKAGES = 10_000
 _MAX_ITEMS = 500_000  # of events while parsing; a package has about forty
 

@@ -16,7 +16,7 @@ from conda_store_hub.core.errors import InvalidSpecificationError, PolicyRefused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rattler import MatchSpec
+    from rattler import MatchSpec, Version
 
     from conda_store_hub.core.spec import Entry
 
@@ -24,6 +24,7 @@ _CHANNEL_NAME = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(
 # What uv reads as a path when it is a whole pip line, though it could be a name.
 _ARCHIVE = re.compile(r"\.(whl|zip|tgz|tbz2?|txz|tlz|tar(\.(gz|bz2|xz|lz|lzma|zst|z))?)$", re.IGNORECASE)
 _MAX_ADDRESS = 1000
+_VIRTUAL_PACKAGE = re.compile(r"(__[a-z0-9_]+)=([0-9][^\s=]*)(?:=([^\s=]+))?")
 _URL_IN_SPEC = re.compile(r"\burl=|\w+://|^\s*[./~]")
 
 
@@ -80,6 +81,20 @@ def parse_pip_line(entry: Entry) -> Requirement:
 
 def _no_pip_path(entry: Entry) -> PolicyRefusedError:
     return _refused(entry, "A pip line is a package name with a version, not an address or a path.")
+
+
+def parse_virtual_package(entry: Entry) -> tuple[str, Version, str]:
+    """Read `__cuda=12.6`, or `__archspec=1=x86_64_v3` with a build, into name, version and build."""
+    from rattler import Version
+    from rattler.exceptions import InvalidVersionError
+
+    match = _VIRTUAL_PACKAGE.fullmatch(entry.text)
+    try:
+        if match:
+            return match[1], Version(match[2]), match[3] or "0"
+    except InvalidVersionError:
+        pass
+    raise _invalid(entry, f"“{_short(entry.text)}” is no virtual package; write one such as __cuda=12.6.")
 
 
 def resolve_channel(

@@ -134,7 +134,9 @@ class BuildRequest(_Frozen):
     """Match specs that limit what may be installed, without installing anything."""
     excluded: tuple[str, ...] = ()
     """Match specs (names with versions) of packages that may not be installed."""
-    virtual_packages: tuple[str, ...] = ()
+    allowed_channels: tuple[str, ...] | None = None
+    """Addresses that packages may come from, and all below them; also of a lock. None is without limit."""
+    virtual_packages: tuple[Entry, ...] = ()
     """What the machines that compute offer, `__cuda=12.6`, in place of what is found on this one."""
     records: str | None = None
     """Path of a JSON list of solved records: the solve is skipped, the install is exact."""

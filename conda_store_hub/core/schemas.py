@@ -424,19 +424,30 @@ class Package(Wire):
     size: int = 0
 
 
-class SubmitSpecification(Wire):
-    """`POST /api/v1/specification/`; the keys are the released client's."""
+class ReadSpecification(Wire):
+    """A specification or a lock file, and where it is for."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     specification: str
-    """An `environment.yaml` as text, at most 1 MB."""
+    """An `environment.yaml` of at most 1 MB, or a lock file of at most 4 MB: conda-lock's, or an `@EXPLICIT` list."""
     namespace: str | None = None
     """Where the environment is or will be; without it, in the namespace of who asks."""
     is_lockfile: bool = False
-    """conda-store's; lockfiles cannot be submitted yet."""
+    """Refuse what is no lock file; one is known by itself, too."""
     environment_name: str | None = None
-    """For a specification without `name:`; it must not have another one."""
+    """For a text without `name:`, which a lock file is; it must not have another one."""
+    fresh: bool = False
+    """With a new solve, even if nothing changed since the same was solved for."""
+
+
+class SolveSpecification(ReadSpecification):
+    """`POST /api/v1/specification/solve/`."""
+
+
+class SubmitSpecification(ReadSpecification):
+    """`POST /api/v1/specification/`; the keys are the released client's."""
+
     environment_description: str | None = None
     """Instead of the specification's `description:`; at most 4000 characters."""
     activate: bool = True
@@ -506,6 +517,16 @@ class PackageVersion(Wire):
     channel: str = ""
 
 
+class SolvedPackage(PackageVersion):
+    """A package that a solve picked; `size` is in bytes as downloaded, hashes are hex."""
+
+    subdir: str = ""
+    url: str = ""
+    sha256: str = ""
+    size: int = 0
+    license: str = ""
+
+
 class PackageChange(Wire):
     """A package that two builds have differently."""
 
@@ -520,6 +541,26 @@ class PackageDiff(Wire):
     removed: list[PackageVersion]
     changed: list[PackageChange]
     unchanged: int
+
+
+class SolvedSpecification(Wire):
+    """`POST /api/v1/specification/solve/`: what would be built; lines of pip are not part of a solve."""
+
+    packages: list[SolvedPackage]
+    active_build_id: int | None = None
+    """The active build of the environment, if it is there and may be seen."""
+    diff: PackageDiff | None = None
+    """What changes from that build's conda packages to these."""
+    reused: bool
+    """Whether an earlier solve still holds, so that there was none."""
+    seconds: float
+
+
+class SolvedList(Wire):
+    """`GET /api/v1/specification/`, as conda-store's clients ask."""
+
+    status: Literal["ok"] = "ok"
+    solve: list[SolvedPackage]
 
 
 class BuildId(Wire):

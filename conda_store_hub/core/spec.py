@@ -22,7 +22,7 @@ from conda_store_hub.core.yamltext import compose, fault, quote
 MAX_BYTES = 1_000_000
 MAX_ITEMS = 10_000  # of events while parsing; an environment of 2,000 packages has about 2,100
 
-_KEYS = ("name", "description", "channels", "dependencies", "variables", "platforms", "prefix")
+_KEYS = ("name", "description", "channels", "dependencies", "variables", "platforms", "virtual_packages", "prefix")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLATFORM = re.compile(r"[a-z]+-[a-z0-9_]+")
 
@@ -49,6 +49,8 @@ class Specification(BaseModel):
     pip: tuple[Entry, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     platforms: tuple[str, ...] = ()
+    virtual_packages: tuple[Entry, ...] = ()
+    """What the machines that compute offer, in place of what the one that solves does: `__cuda=12.6`."""
 
     def normalised(self) -> NormalisedSpecification:
         """Return what decides the identity of a build: without name, description, comments, and places."""
@@ -58,6 +60,7 @@ class Specification(BaseModel):
             pip=tuple(entry.text for entry in self.pip),
             variables=tuple(sorted(self.variables)),
             platforms=tuple(sorted(set(self.platforms))),
+            virtual_packages=tuple(sorted({entry.text for entry in self.virtual_packages})),
         )
 
     def sha256(self) -> str:
@@ -75,17 +78,21 @@ class NormalisedSpecification(BaseModel):
     pip: tuple[str, ...]
     variables: tuple[tuple[str, str], ...]
     platforms: tuple[str, ...]
+    virtual_packages: tuple[str, ...] = ()
 
     def sha256(self) -> str:
         """Return the hex digest of the canonical JSON."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        # Without what came later and is not there: the digest of what was written before stays what it was.
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def parse(text: str, *, may_be_empty: bool = False) -> Specification:
     """Parse `environment.yaml`; raise InvalidSpecificationError with the place of the first fault.
 
-    Keys are those of conda's environment file and `platforms`; `prefix` is ignored, as conda-store does.
+    Keys are those of conda's environment file, `platforms` and `virtual_packages`; `prefix` is ignored, as
+    conda-store does.
     `may_be_empty`: without dependencies, for it is not known here whether there are packages by default.
     """
     root = _compose(text)
@@ -121,6 +128,7 @@ class _Reader:
             pip=pip,
             variables=self._variables(),
             platforms=self._platforms(),
+            virtual_packages=tuple(_entries(self._values.get("virtual_packages"), "virtual_packages")),
         )
 
     def _name(self) -> str | None:

@@ -152,6 +152,25 @@ def is_needed(session: Session, key: str) -> bool:
     return session.scalar(statement) is not None
 
 
+# Locks
+
+
+def find_solved_build(session: Session, lock_key: str) -> Build | None:
+    """Find the last build that asked the solver for the same, whose lock is there and whose channels had a state."""
+    return session.scalar(
+        select(Build)
+        .join(Build.artifacts)
+        .where(
+            Build.lock_key == lock_key,
+            Build.channel_state.is_not(None),
+            Artifact.artifact_type == ArtifactType.RECORDS,
+            Artifact.state == ArtifactState.READY,
+        )
+        .order_by(Build.id.desc())
+        .limit(1)
+    )
+
+
 # Packages of two builds
 
 

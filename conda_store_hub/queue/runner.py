@@ -7,20 +7,17 @@ import contextlib
 import errno
 import hashlib
 import logging
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from conda_store_hub.core import errors, spec
+from conda_store_hub.core import errors, source
 from conda_store_hub.core.errors import (
-    BuilderDiedError,
     BuildError,
     BuildLostError,
     BuildTimedOutError,
     CondaStoreHubError,
-    NotFoundError,
     StorageError,
     UnavailableError,
 )
@@ -29,9 +26,7 @@ from conda_store_hub.core.protocol import (
     ArtifactEvent,
     ArtifactType,
     BuildEvent,
-    BuildLimits,
     BuildRequest,
-    Directories,
     ErrorEvent,
     LockEvent,
     PhaseEvent,
@@ -40,12 +35,15 @@ from conda_store_hub.core.protocol import (
     UsableEvent,
 )
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.failures import explain_death, rebuild_error
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.process import BUILDER, BuilderProcess
-from conda_store_hub.services import specifications, work
+from conda_store_hub.queue.requests import add_exact_lock, add_reusable_lock, make_build_request
+from conda_store_hub.services import hook, specifications, work
 from conda_store_hub.services.changes import wait
-from conda_store_hub.services.rules import BuildRules
-from conda_store_hub.services.work import Claim, Usable
+from conda_store_hub.services.rules import BuildRules, Proposal
+from conda_store_hub.services.specifications import Plan
+from conda_store_hub.services.work import Claim, StoredLock, Usable
 from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.base import ArtifactStore, artifact_key
 
@@ -69,6 +67,7 @@ class _Progress:
     done: bool = False
     cancelled: bool = False
     over: bool = False
+    reusable: StoredLock | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -129,9 +128,7 @@ class Runner:
 
     async def _build(self, claim: Claim, home: Path, state: _Progress) -> None:
         rules = self._rules.at(claim.policy)
-        request = await asyncio.to_thread(self._request, claim, home, rules)
-        if claim.lock_key is not None and not claim.prefix_ready:
-            request = request.model_copy(update=await self._fetch_locks(claim.lock_key, claim.pip_lock_key, home))
+        request = await self._request(claim, home, rules, state)
         builder = await BuilderProcess.start(request, home, self._command)
         seconds = rules.values.build_seconds
         try:
@@ -144,26 +141,7 @@ class Runner:
             await asyncio.shield(builder.stop())
             builder.close()
         if state.error is None and not state.done and not state.cancelled:
-            state.error = _death(await builder.wait())
-
-    async def _fetch_locks(self, key: str, pip_key: str | None, home: Path) -> dict[str, str]:
-        """Bring the locks that a build is made from to where its builder may read them; the request's fields."""
-        fields = {"records": str(await self._fetch_lock(key, home / "lock.json"))}
-        if pip_key is not None:
-            fields["pip_lock"] = str(await self._fetch_lock(pip_key, home / "pip-lock.toml"))
-        return fields
-
-    async def _fetch_lock(self, key: str, path: Path) -> Path:
-        try:
-            size = await self._store.head(key) if key else 0
-            with path.open("wb") as file:
-                async for piece in self._store.read(key, 0, size):
-                    file.write(piece)
-        except NotFoundError:
-            size = 0
-        if not size:
-            raise BuildError("The lock that this build was to be made from is gone; build the specification anew.")
-        return path
+            state.error = explain_death(await builder.wait())
 
     async def _follow(self, claim: Claim, home: Path, builder: BuilderProcess, state: _Progress) -> None:
         ticking = asyncio.create_task(self._tick_until_stopped(claim, builder, state))
@@ -204,12 +182,13 @@ class Runner:
                 state.progress = event
             case LockEvent():
                 await self._keep(claim, home, await asyncio.to_thread(_records_artifact, event))
+                await self._db.write(work.record_solve, claim.ticket, event, state.reusable)
             case UsableEvent():
                 await self._activate(claim, builder, event, state)
             case ArtifactEvent():
                 await self._keep(claim, home, event)
             case ErrorEvent():
-                state.error = _rebuilt(event)
+                state.error = rebuild_error(event)
             case ResultEvent():
                 state.done = True
 
@@ -287,38 +266,32 @@ class Runner:
                 self._log.warning("waiting for the database: %s", exc.message)
                 await asyncio.sleep(_PATIENCE_SECONDS)
 
-    def _request(self, claim: Claim, home: Path, rules: BuildRules) -> BuildRequest:
-        specification = spec.parse(claim.text, may_be_empty=True)
-        plan = specifications.make_plan(specification, rules)
-        return BuildRequest(
-            build_id=claim.build_id,
-            name=claim.name,
-            channels=plan.channels,
-            dependencies=plan.dependencies,
-            pip=plan.pip,
-            variables=specification.variables,
-            platform=rules.platform,
-            directories=Directories(
-                prefix=str(self._data.prefix(claim.prefix_name)),
-                packages=str(self._data.packages),
-                bytecode=str(self._data.bytecode),
-                repodata=str(self._data.repodata),
-                pip_cache=str(self._data.pip_cache),
-                work=str(home),
-            ),
-            artifacts=claim.artifacts,
-            prefix_ready=claim.prefix_ready,
-            pip_index=plan.pip_index,
-            solve_seconds=rules.values.solve_seconds,
-            constraints=plan.constraints,
-            excluded=plan.excluded,
-            sha256=claim.sha256,
-            limits=BuildLimits(
-                memory_bytes=rules.values.memory_bytes,
-                disk_bytes=rules.values.disk_bytes,
-                file_count=rules.values.file_count,
-            ),
-        )
+    def _plan(self, claim: Claim, rules: BuildRules) -> Plan:
+        """Hold what is to be built against the rules of now, whichever way it came and whenever."""
+        found = source.read(claim.text, rules.platform)
+        plan = specifications.make_plan(found, rules)
+        if not claim.prefix_ready:
+            proposal = Proposal(
+                namespace=claim.namespace,
+                environment=claim.name,
+                text=claim.text,
+                specification=found.specification,
+                who=claim.requested_by,
+            )
+            hook.ask(proposal, rules, self._log)
+        return plan
+
+    async def _request(self, claim: Claim, home: Path, rules: BuildRules, state: _Progress) -> BuildRequest:
+        plan = await asyncio.to_thread(self._plan, claim, rules)
+        request = make_build_request(claim, plan, rules, data=self._data, home=home)
+        if claim.prefix_ready:
+            return request
+        if claim.lock is not None:
+            return await add_exact_lock(request, claim.lock, store=self._store, home=home)
+        state.reusable = await self._db.write(work.note_request, claim.ticket, plan.lock_key())
+        if state.reusable is None or plan.locked:
+            return request
+        return await add_reusable_lock(request, state.reusable, store=self._store, home=home)
 
 
 def _records_artifact(event: LockEvent) -> ArtifactEvent:
@@ -326,25 +299,6 @@ def _records_artifact(event: LockEvent) -> ArtifactEvent:
     return ArtifactEvent(
         artifact=ArtifactType.RECORDS, path=event.path, sha256=hashlib.sha256(data).hexdigest(), size=len(data)
     )
-
-
-def _rebuilt(event: ErrorEvent) -> CondaStoreHubError:
-    known = {
-        value.code: value
-        for value in vars(errors).values()
-        if isinstance(value, type) and issubclass(value, (BuildError, errors.InvalidRequestError))
-    }
-    return known.get(event.code, BuildError)(event.message, detail=event.detail, line=event.line, column=event.column)
-
-
-def _death(code: int) -> BuilderDiedError:
-    if code == -signal.SIGKILL:
-        return BuilderDiedError(
-            "The builder was killed, most often because the machine ran out of memory;"
-            " try again, or ask an administrator."
-        )
-    how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    return BuilderDiedError(f"The builder ended {how} without a result; its last lines are in the log.")
 
 
 def _as_build_error(exc: OSError | StorageError) -> BuildError:

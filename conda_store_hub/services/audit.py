@@ -11,7 +11,7 @@ from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import NotAuthenticatedError
 from conda_store_hub.core.permissions import Identity, IdentityKind, Permission
 from conda_store_hub.db import people
-from conda_store_hub.db.tables import AuditEntry, Environment, Namespace
+from conda_store_hub.db.tables import AuditEntry, Build, Environment, Namespace
 from conda_store_hub.services import rights
 
 #: Who does what nobody asked for.
@@ -44,6 +44,20 @@ def record(
             build_id=build_id,
             detail=detail,
         )
+    )
+
+
+def record_build(session: Session, identity: Identity, action: AuditAction, build: Build, detail: str = "") -> None:
+    """Write down a deed about a build of an environment."""
+    environment = build.environment
+    record(
+        session,
+        identity,
+        action,
+        namespace=environment.namespace,
+        environment=environment,
+        build_id=build.id,
+        detail=detail,
     )
 
 

@@ -27,7 +27,7 @@ LOG_SLICE_CHUNKS = 64
 
 def prepare(request: schemas.SubmitSpecification, rules: BuildRules) -> PreparedSpecification:
     """Read what was submitted and hold it against rules that are known; raise with the place of the first fault."""
-    return specifications.check(specifications.read(request), rules)
+    return specifications.check(specifications.read(request, rules.platform), rules)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,10 +38,13 @@ class Target:
     rules: BuildRules
 
 
-def find_target(session: Session, identity: Identity, namespace: str | None, name: str, rules: BuildRules) -> Target:
+def find_target(
+    session: Session, identity: Identity, namespace: str | None, name: str | None, rules: BuildRules
+) -> Target:
     """Return where `identity` would build an environment of that name, and its rules over those of the configuration.
 
-    Raises for who may not: what is refused by the rules of a place tells something of it.
+    Without a name, one that is not there yet. Raises for who may not: what is refused by the rules of a place tells
+    something of it.
     """
     owner, row = _require_place(session, identity, namespace, name)
     return Target(namespace=owner.name, rules=policies.rules_at(session, rules, owner, row))
@@ -55,12 +58,14 @@ def submit(
     rules: BuildRules,
     *,
     activates: bool = True,
+    fresh: bool = False,
     latest: int | None = None,
 ) -> int:
     """Queue a build of `prepared` and return its id; makes the environment if it is new.
 
-    `latest`: the newest build that the environment had when one began to edit. If it has another now, somebody else
-    was there: raises EditConflictError, and nothing is changed. Raises QuotaExceededError when there is no room for it.
+    `fresh`: with a new solve, even if nothing changed since an earlier one. `latest`: the newest build that the
+    environment had when one began to edit. If it has another now, somebody else was there: raises EditConflictError,
+    and nothing is changed. Raises QuotaExceededError when there is no room for it.
     """
     now = datetime.now(UTC)
     environment = _ensure_environment(session, identity, namespace, prepared, now)
@@ -70,17 +75,10 @@ def submit(
             " Look at what changed, and submit yours again."
         )
     specification = ensure_specification(
-        session, prepared.name, prepared.text, prepared.specification.sha256(), _as_conda_store_shows(prepared), now
+        session, prepared.name, prepared.text, prepared.source.sha256(), _as_conda_store_shows(prepared), now
     )
-    build = queue(session, identity, environment, specification, rules, activates=activates)
-    audit.record(
-        session,
-        identity,
-        AuditAction.BUILD_SUBMIT,
-        namespace=environment.namespace,
-        environment=environment,
-        build_id=build.id,
-    )
+    build = queue(session, identity, environment, specification, rules, activates=activates, fresh=fresh)
+    audit.record_build(session, identity, AuditAction.BUILD_SUBMIT, build)
     return build.id
 
 
@@ -93,20 +91,26 @@ def queue(
     *,
     lock: tables.Build | None = None,
     activates: bool = True,
+    fresh: bool = False,
+    restores: bool = False,
 ) -> tables.Build:
     """Queue a build in an environment; with `lock`, what that build had is installed exactly, without a solve.
 
-    `rules`: those of the configuration. Raises QuotaExceededError when there is no room for it.
+    `rules`: those of the configuration. `restores`: it makes again what was there, and no quota is asked.
+    Raises QuotaExceededError when there is no room for it.
     """
-    policies.require_room(session, rules, environment.namespace, environment)
+    layers = policies.list_layers(session, environment.namespace_id, environment.id)
+    if not restores:
+        policies.require_room(session, rules, layers, environment)
     now = datetime.now(UTC)
     build = tables.Build(
-        environment_id=environment.id,
-        specification_id=specification.id,
+        environment=environment,
+        specification=specification,
         status=BuildStatus.QUEUED,
         requested_by=identity.name,
         scheduled_on=now,
         activates=activates,
+        fresh=fresh,
         lock_build_id=lock.id if lock else None,
     )
     session.add(build)
@@ -116,7 +120,7 @@ def queue(
     )
     session.add_all(
         tables.Artifact(build_id=build.id, artifact_type=wanted, state=ArtifactState.PENDING)
-        for wanted in policies.rules_at(session, rules, environment.namespace, environment).values.artifacts
+        for wanted in rules.at(layers).values.artifacts
     )
     environment.latest_build_id = build.id
     environment.updated_at = now
@@ -148,11 +152,11 @@ def _ensure_environment(
 
 
 def _require_place(
-    session: Session, identity: Identity, namespace: str | None, name: str
+    session: Session, identity: Identity, namespace: str | None, name: str | None
 ) -> tuple[tables.Namespace, tables.Environment | None]:
     """Return the namespace, and the environment if it is there, in which `identity` may build that name."""
     target = namespace or rights.find_own_namespace(session, identity) or ""
-    row = queries.find_environment(session, target, name)
+    row = queries.find_environment(session, target, name) if name is not None else None
     if row is not None and rights.find_role(session, identity, row.namespace, row) is not None:
         rights.require_row(session, identity, row, Permission.ENVIRONMENT_UPDATE, "")
         return row.namespace, row
@@ -185,7 +189,7 @@ def ensure_specification(
 
 
 def _as_conda_store_shows(prepared: PreparedSpecification) -> dict[str, Any]:
-    specification = prepared.specification
+    specification = prepared.source.specification
     dependencies: list[str | dict[str, list[str]]] = [entry.text for entry in specification.dependencies]
     if specification.pip:
         dependencies.append({"pip": [entry.text for entry in specification.pip]})
@@ -325,14 +329,7 @@ def cancel(session: Session, identity: Identity, build_id: int) -> None:
     if row.status not in (BuildStatus.QUEUED, BuildStatus.BUILDING):
         raise ConflictError(f"Build {build_id} is {row.status}: there is nothing to cancel.")
     _end(session, identity, row)
-    audit.record(
-        session,
-        identity,
-        AuditAction.BUILD_CANCEL,
-        namespace=row.environment.namespace,
-        environment=row.environment,
-        build_id=row.id,
-    )
+    audit.record_build(session, identity, AuditAction.BUILD_CANCEL, row)
 
 
 def _end(session: Session, identity: Identity, row: tables.Build) -> None:

@@ -18,7 +18,7 @@ def compare(session: Session, identity: Identity, build_id: int, other_id: int) 
     for number in (build_id, other_id):
         builds.require(session, identity, number, Permission.ENVIRONMENT_READ)
     new, old = lifecycle.packages_of(session, build_id), lifecycle.packages_of(session, other_id)
-    return diff(_described(old), _described(new))
+    return diff(list_versions(old), list_versions(new))
 
 
 def diff(old: Iterable[schemas.PackageVersion], new: Iterable[schemas.PackageVersion]) -> schemas.PackageDiff:
@@ -34,7 +34,8 @@ def diff(old: Iterable[schemas.PackageVersion], new: Iterable[schemas.PackageVer
     )
 
 
-def _described(rows: Iterable[Package]) -> list[schemas.PackageVersion]:
+def list_versions(rows: Iterable[Package]) -> list[schemas.PackageVersion]:
+    """Return what of a build's packages is compared."""
     return [
         schemas.PackageVersion(
             manager="pip" if row.manager == "pip" else "conda",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas, spec
+from conda_store_hub.core import schemas, source
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, NotFoundError
 from conda_store_hub.core.names import DataDirectory, check_description, check_environment_name, shorten
@@ -116,7 +116,7 @@ def write_name(session: Session, row: Environment, name: str) -> None:
         return
     now = datetime.now(UTC)
     for old in lifecycle.specifications_of(session, row.id):
-        text = spec.rename(old.text, name)
+        text = source.rename(old.text, name)
         new = builds.ensure_specification(session, name, text, old.sha256, old.parsed, now)
         lifecycle.replace_specification(session, row.id, old.id, new.id)
     row.name, row.name_key = name, name.lower()

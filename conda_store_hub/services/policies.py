@@ -138,9 +138,12 @@ def _tell(session: Session, identity: Identity, found: _Rows, action: AuditActio
 # Quotas
 
 
-def require_room(session: Session, rules: BuildRules, namespace: Namespace, environment: Environment) -> None:
-    """Raise QuotaExceededError when a namespace, or an environment of it, has all the builds or bytes it may have."""
-    layers = list_layers(session, namespace.id, environment.id)
+def require_room(session: Session, rules: BuildRules, layers: tuple[Layer, ...], environment: Environment) -> None:
+    """Raise QuotaExceededError when an environment or its namespace has all the builds or bytes it may have.
+
+    `layers`: what was set there, over the configuration of `rules`.
+    """
+    namespace = environment.namespace
     whole = rules.at(tuple(layer for layer in layers if layer.scope is not Scope.ENVIRONMENT)).values
     alone = rules.at(layers).values
     limits = {(one.quota_builds, one.quota_bytes) for one in (whole, alone)}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import spec
+from conda_store_hub.core import source
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError
 from conda_store_hub.core.names import check_environment_name, shorten
@@ -24,9 +24,11 @@ def rebuild(
     """Queue a build of the same specification and return its id: a new solve, or `exact`, from the lock."""
     row = builds.require(session, identity, build_id, Permission.ENVIRONMENT_UPDATE)
     lock = require_lock(session, row) if exact else None
-    made = builds.queue(session, identity, row.environment, row.specification, rules, lock=lock, activates=activate)
+    made = builds.queue(
+        session, identity, row.environment, row.specification, rules, lock=lock, activates=activate, fresh=not exact
+    )
     words = f"exactly build {build_id}" if exact else f"build {build_id} anew"
-    _record(session, identity, AuditAction.BUILD_SUBMIT, row.environment, made.id, words)
+    audit.record_build(session, identity, AuditAction.BUILD_SUBMIT, made, words)
     return made.id
 
 
@@ -40,12 +42,12 @@ def require_lock(session: Session, row: Build) -> Build:
 def clone(
     session: Session,
     identity: Identity,
-    source: tuple[str, str],
+    origin: tuple[str, str],
     target: tuple[str, str],
     rules: BuildRules,
 ) -> int:
     """Make an environment in another place from the lock of an active build, and return the id of its build."""
-    row = rights.require_environment(session, identity, *source, Permission.ENVIRONMENT_READ)
+    row = rights.require_environment(session, identity, *origin, Permission.ENVIRONMENT_READ)
     owner = rights.require_namespace(session, identity, target[0], Permission.ENVIRONMENT_CREATE)
     rights.hold(session, identity, owner)
     name = check_environment_name(target[1])
@@ -67,18 +69,12 @@ def clone(
     session.add(made)
     session.flush()
     specification = renamed(session, active.specification, name, now)
-    build = builds.queue(session, identity, made, specification, rules, lock=lock, activates=True)
+    build = builds.queue(session, identity, made, specification, rules, lock=lock)
     words = f"a clone of {row.namespace.name}/{row.name}, build {active.id}"
-    _record(session, identity, AuditAction.ENVIRONMENT_CREATE, made, build.id, words)
+    audit.record_build(session, identity, AuditAction.ENVIRONMENT_CREATE, build, words)
     return build.id
 
 
 def renamed(session: Session, row: Specification, name: str, now: datetime) -> Specification:
     """Return the specification with another name in its text: the same otherwise, comments and all."""
-    return builds.ensure_specification(session, name, spec.rename(row.text, name), row.sha256, row.parsed, now)
-
-
-def _record(
-    session: Session, identity: Identity, action: AuditAction, row: Environment, build_id: int, words: str
-) -> None:
-    audit.record(session, identity, action, namespace=row.namespace, environment=row, build_id=build_id, detail=words)
+    return builds.ensure_specification(session, name, source.rename(row.text, name), row.sha256, row.parsed, now)

@@ -82,7 +82,7 @@ def restore_environment(
 def _make_again(session: Session, identity: Identity, row: Environment, build: Build, rules: BuildRules) -> None:
     """Queue what the active build was, exactly; it takes its place when it is usable."""
     lock = rebuilds.require_lock(session, build)
-    builds.queue(session, identity, row, build.specification, rules, lock=lock, activates=True)
+    builds.queue(session, identity, row, build.specification, rules, lock=lock, restores=True)
     row.current_build_id = None
 
 
@@ -98,14 +98,7 @@ def delete_build(
         return
     _require_deletable(session, row, force=force)
     remove(session, row, kept)
-    audit.record(
-        session,
-        identity,
-        AuditAction.BUILD_DELETE,
-        namespace=row.environment.namespace,
-        environment=row.environment,
-        build_id=row.id,
-    )
+    audit.record_build(session, identity, AuditAction.BUILD_DELETE, row)
 
 
 def _require_deletable(session: Session, row: Build, *, force: bool) -> None:
@@ -140,12 +133,4 @@ def pin(session: Session, identity: Identity, build_id: int, *, pinned: bool) ->
         raise ConflictError(f"Build {build_id} was deleted.")
     if row.pinned is not pinned:
         row.pinned = pinned
-        audit.record(
-            session,
-            identity,
-            AuditAction.BUILD_PIN,
-            namespace=row.environment.namespace,
-            environment=row.environment,
-            build_id=row.id,
-            detail="pinned" if pinned else "let go",
-        )
+        audit.record_build(session, identity, AuditAction.BUILD_PIN, row, "pinned" if pinned else "let go")

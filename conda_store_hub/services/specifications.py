@@ -5,34 +5,33 @@ Nothing here needs a database. What is refused is refused with the line that is 
 
 from __future__ import annotations
 
-import logging
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from conda_store_hub.core import matchspec, packages, schemas, spec
-from conda_store_hub.core.errors import (
-    InvalidRequestError,
-    InvalidSpecificationError,
-    PolicyRefusedError,
-)
+from conda_store_hub.core import matchspec, packages, schemas, source, spec
+from conda_store_hub.core.errors import InvalidSpecificationError, PolicyRefusedError
+from conda_store_hub.core.lockfiles import LockedPackage
 from conda_store_hub.core.names import check_description, check_environment_name, shorten
-from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.policy import PYPI
+from conda_store_hub.core.source import Source
 from conda_store_hub.core.spec import Entry, Specification
-from conda_store_hub.services.rules import BuildRules, Proposal
+from conda_store_hub.services.rules import BuildRules
 
-_LONGEST_SENTENCE = 1_000
+_PYPI_FILES = "https://files.pythonhosted.org"  # where the index of PyPI says that its files are
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
-    """A specification that was read, for an environment of that name."""
+    """A specification or a lock file that was read, for an environment of that name."""
 
     name: str
     text: str
     description: str
-    specification: Specification
+    source: Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,30 +41,58 @@ class PreparedSpecification(Submission):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What the builder is asked for: what was typed, and what the rules make of it."""
+    """What the builder is asked for: what was typed, and what the rules make of it.
+
+    With `locked`, exactly these packages, and nothing is solved for.
+    """
 
     channels: tuple[str, ...]
+    allowed_channels: tuple[str, ...]
     dependencies: tuple[Entry, ...]
     pip: tuple[Entry, ...]
     pip_index: str | None
     constraints: tuple[str, ...]
     excluded: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...]
+    virtual_packages: tuple[Entry, ...]
+    locked: tuple[LockedPackage, ...]
+    platform: str
+
+    def lock_key(self) -> str:
+        """Return a digest of all that a solve depends on, but for what is in the channels."""
+        asked = {
+            "channels": self.channels,
+            "dependencies": sorted({" ".join(entry.text.split()) for entry in self.dependencies}),
+            "pip": [entry.text for entry in self.pip],
+            "pip_index": self.pip_index,
+            "constraints": sorted(self.constraints),
+            "excluded": sorted(self.excluded),
+            "virtual_packages": sorted(entry.text for entry in self.virtual_packages),
+            "locked": [each.url for each in self.locked],
+            "platform": self.platform,
+        }
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-def read(request: schemas.SubmitSpecification) -> Submission:
-    """Read what was submitted; raise with the place of the first fault."""
-    if request.is_lockfile:
-        raise InvalidRequestError("A lockfile cannot be submitted yet; submit an environment.yaml.")
-    specification = spec.parse(request.specification, may_be_empty=True)
+def read(request: schemas.ReadSpecification, platform: str) -> Submission:
+    """Read what was submitted, of a lock file what it has for `platform`; raise with the place of the first fault."""
+    found = source.read(request.specification, platform, must_be_lock=request.is_lockfile)
     return Submission(
-        name=_name(specification, request.environment_name),
+        name=_name(found, request.environment_name),
         text=request.specification,
-        description=check_description(request.environment_description or specification.description or ""),
-        specification=specification,
+        description=check_description(_description(request) or found.specification.description or ""),
+        source=found,
     )
 
 
-def _name(specification: Specification, asked: str | None) -> str:
+def _description(request: schemas.ReadSpecification) -> str | None:
+    return request.environment_description if isinstance(request, schemas.SubmitSpecification) else None
+
+
+def _name(found: Source, asked: str | None) -> str:
+    specification = found.specification
+    if asked is None and found.locked:
+        raise InvalidSpecificationError("A lock file has no name: give one as `environment_name`.")
     if asked is None and specification.name is None:
         raise InvalidSpecificationError("The specification has no `name:`; add one on its first line.")
     if asked is not None and specification.name not in (None, asked):
@@ -79,52 +106,20 @@ def check(submission: Submission, rules: BuildRules) -> PreparedSpecification:
     """Hold a specification against the rules; raise with the place of the first fault."""
     if rules.refusal:
         raise PolicyRefusedError(rules.refusal)
-    if _is_empty(submission.specification) and not rules.values.default_packages:
+    if _is_empty(submission.source.specification) and not rules.values.default_packages:
         spec.parse(submission.text)  # says where something is missing
-    make_plan(submission.specification, rules)
+    make_plan(submission.source, rules)
     return PreparedSpecification(
         name=submission.name,
         text=submission.text,
         description=submission.description,
-        specification=submission.specification,
+        source=submission.source,
     )
 
 
-def ask_hook(
-    submission: Submission, rules: BuildRules, *, namespace: str, identity: Identity, log: logging.Logger
-) -> None:
-    """Ask the administrator's own check; raise PolicyRefusedError with its sentence, or when it fails itself."""
-    if rules.hook is None:
-        return
-    proposal = Proposal(
-        namespace=namespace,
-        environment=submission.name,
-        text=submission.text,
-        specification=submission.specification,
-        who=identity.name,
-    )
-    try:
-        sentence = _sentence(rules.hook(proposal))
-    except PolicyRefusedError:
-        raise
-    except (Exception, SystemExit) as exc:
-        log.exception("validate_specification failed on “%s/%s”", namespace, submission.name)
-        raise PolicyRefusedError(
-            "This service's own check of specifications failed, so nothing is built;"
-            " its administrators find the reason in the log."
-        ) from exc
-    if sentence is not None:
-        raise PolicyRefusedError(sentence[:_LONGEST_SENTENCE] or None)
-
-
-def _sentence(answer: object) -> str | None:
-    if answer is None or isinstance(answer, str):
-        return answer
-    raise TypeError(f"validate_specification returned {type(answer).__name__}, not None or a sentence")
-
-
-def make_plan(specification: Specification, rules: BuildRules) -> Plan:
+def make_plan(found: Source, rules: BuildRules) -> Plan:
     """Return what to ask the builder for; raise with the place of the first thing that the rules do not allow."""
+    specification = found.specification
     written = specification.dependencies
     if _is_empty(specification):
         written = _added(rules.values.default_packages)
@@ -133,18 +128,46 @@ def make_plan(specification: Specification, rules: BuildRules) -> Plan:
     versions = _read_versions(written)
     _refuse_forbidden(written, versions, rules)
     _require_required(versions, rules)
-    dependencies = (*written, *_included(versions, rules))
+    included = _included(versions, rules)
     pip, index = _plan_pip(specification.pip, rules)
-    _check_pip_has_python(pip, dependencies)
+    _check_pip_has_python(pip, (*written, *included))
     _check_platforms(specification, rules)
+    for entry in specification.virtual_packages:
+        matchspec.parse_virtual_package(entry)
+    if found.locked:
+        _check_lock(found.locked, included, versions, rules)
     return Plan(
         channels=resolve_channels(specification, rules),
-        dependencies=dependencies,
-        pip=pip,
+        allowed_channels=rules.values.allowed_channels or (),
+        dependencies=() if found.locked else (*written, *included),
+        pip=() if found.locked else pip,
         pip_index=None if index == PYPI else index,
-        constraints=_constraints(rules),
+        constraints=_constraints(rules, found),
         excluded=tuple(dict.fromkeys(rules.values.forbidden_packages)),
+        variables=specification.variables,
+        virtual_packages=specification.virtual_packages,
+        locked=found.locked,
+        platform=rules.platform,
     )
+
+
+def _check_lock(
+    locked: tuple[LockedPackage, ...], included: tuple[Entry, ...], versions: Versions, rules: BuildRules
+) -> None:
+    """Raise for what a policy adds and a lock file lacks, and for a wheel that comes from elsewhere."""
+    for entry in included:
+        if packages.read_package(entry.text)[0] not in versions:
+            who = _who_says("included_packages", entry.text, rules)
+            raise PolicyRefusedError(
+                f"The policy of the {who} adds “{entry.text}” to every environment, and the lock file lacks it:"
+                " add it to what the lock is made of, and lock again."
+            )
+    places = [_PYPI_FILES if index == PYPI else index for index in rules.values.pip_indexes]
+    hosts = {urlsplit(place)[:2] for place in places}
+    for each in locked:
+        if each.manager == "pip" and urlsplit(each.url)[:2] not in hosts:
+            entry = Entry(text=each.url, line=each.line, column=1)
+            raise _refused(entry, f"“{shorten(each.url)}” is not on the host of an index that is allowed here.")
 
 
 def resolve_channels(specification: Specification, rules: BuildRules) -> tuple[str, ...]:
@@ -270,10 +293,11 @@ def _check_platforms(specification: Specification, rules: BuildRules) -> None:
         raise PolicyRefusedError(f"This service builds for {rules.platform}; `platforms:` does not name it.")
 
 
-def _constraints(rules: BuildRules) -> tuple[str, ...]:
-    """Return what holds for all that a solve picks: of what is required the right versions."""
-    required = (text for text in rules.values.required_packages if packages.read_package(text)[1] is not None)
-    return tuple(dict.fromkeys(required))
+def _constraints(rules: BuildRules, found: Source) -> tuple[str, ...]:
+    """Return what holds for all packages: the versions of what is required, and in a lock of what would be added."""
+    added = rules.values.included_packages if found.locked else ()
+    texts = (text for text in (*rules.values.required_packages, *added) if packages.read_package(text)[1] is not None)
+    return tuple(dict.fromkeys(texts))
 
 
 def _refused(entry: Entry, message: str) -> PolicyRefusedError:

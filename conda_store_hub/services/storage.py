@@ -37,15 +37,7 @@ def give_up_prefix(session: Session, doomed: DoomedPrefix) -> bool:
     )
     if row is None or not gone or row.prefix_name != doomed.prefix_name or lifecycle.count_leases(session, row.id, now):
         return False
-    audit.record(
-        session,
-        audit.ITSELF,
-        AuditAction.STORAGE_FREE,
-        namespace=row.environment.namespace,
-        environment=row.environment,
-        build_id=row.id,
-        detail=f"{row.size} bytes",
-    )
+    audit.record_build(session, audit.ITSELF, AuditAction.STORAGE_FREE, row, f"{row.size} bytes")
     row.prefix_name = None
     row.size = row.shared_size = 0
     return True

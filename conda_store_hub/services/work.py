@@ -20,6 +20,7 @@ from conda_store_hub.core.protocol import (
     ArtifactState,
     ArtifactType,
     BuildStatus,
+    LockEvent,
     Package,
     PhaseEvent,
     ProgressEvent,
@@ -44,6 +45,16 @@ class Ticket:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StoredLock:
+    """Where the lock of a build is in storage; `records` is empty where it should be and is gone."""
+
+    build_id: int
+    records: str
+    pip_lock: str | None = None
+    channel_state: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     """A build that this worker has to do; `prefix_ready` when only `artifacts` are missing.
 
@@ -58,11 +69,11 @@ class Claim:
     artifacts: tuple[ArtifactType, ...]
     prefix_ready: bool
     attempt: int
-    lock_key: str | None = None
-    """Where the lock that it is made from is in storage."""
-    pip_lock_key: str | None = None
-    """Where that of its pip part is, if it has one."""
+    lock: StoredLock | None = None
+    """The lock that it is made from, exactly."""
     policy: tuple[Layer, ...] = ()
+    namespace: str = ""
+    requested_by: str | None = None
 
     @property
     def build_id(self) -> int:
@@ -119,25 +130,47 @@ def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
         artifacts=tuple(item.artifact_type for item in records.pending_artifacts(session, row.id)),
         prefix_ready=prefix_ready,
         attempt=row.attempt,
-        lock_key=_find_lock(session, row),
-        pip_lock_key=_find_pip_lock(session, row),
+        lock=None if row.lock_build_id is None else _find_lock(session, row.lock_build_id),
         policy=policies.list_layers(session, row.environment.namespace_id, row.environment_id),
+        namespace=row.environment.namespace.name,
+        requested_by=row.requested_by,
     )
 
 
-def _find_lock(session: Session, row: Build) -> str | None:
-    """Return where the lock is; empty where there should be one that is gone, which the runner tells."""
-    if row.lock_build_id is None:
-        return None
-    found = lifecycle.find_ready_artifact(session, row.lock_build_id, ArtifactType.RECORDS)
-    return found.key if found else ""
+def _find_lock(session: Session, build_id: int, channel_state: str = "") -> StoredLock:
+    records, pip_lock = (
+        lifecycle.find_ready_artifact(session, build_id, kind) for kind in (ArtifactType.RECORDS, ArtifactType.PIP_LOCK)
+    )
+    return StoredLock(
+        build_id=build_id,
+        records=records.key if records else "",
+        pip_lock=pip_lock.key if pip_lock else None,
+        channel_state=channel_state,
+    )
 
 
-def _find_pip_lock(session: Session, row: Build) -> str | None:
-    if row.lock_build_id is None:
-        return None
-    found = lifecycle.find_ready_artifact(session, row.lock_build_id, ArtifactType.PIP_LOCK)
-    return found.key if found else None
+def note_request(session: Session, ticket: Ticket, lock_key: str) -> StoredLock | None:
+    """Record what a build asks of the solver; return the lock of the last build that asked for the same, if it may do.
+
+    It will if the channels are as they were then, which the builder finds out.
+    """
+    row = _require_held(session, ticket)
+    row.lock_key = lock_key
+    return None if row.fresh else find_reusable_lock(session, lock_key)
+
+
+def find_reusable_lock(session: Session, lock_key: str) -> StoredLock | None:
+    """Find the lock of the last build that asked the solver for the same, and in which state the channels were."""
+    row = lifecycle.find_solved_build(session, lock_key)
+    return None if row is None else _find_lock(session, row.id, row.channel_state or "")
+
+
+def record_solve(session: Session, ticket: Ticket, event: LockEvent, reused: StoredLock | None) -> None:
+    """Record in which state the channels were, and whose lock was taken if it was not solved for."""
+    row = _require_held(session, ticket)
+    row.channel_state = event.channel_state
+    if event.reused and reused is not None:
+        row.lock_build_id = reused.build_id
 
 
 def _get(session: Session, build_id: int) -> Build:

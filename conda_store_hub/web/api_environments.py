@@ -9,15 +9,9 @@ from pydantic import Field
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
     ConflictError,
-    EditConflictError,
     InUseError,
-    InvalidNameError,
     InvalidRequestError,
-    InvalidSpecificationError,
     NotFoundError,
-    PolicyRefusedError,
-    QuotaExceededError,
-    SpecificationTooLargeError,
 )
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.services import environments, removals
@@ -26,7 +20,6 @@ from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.cursor import make_cursor, read_cursor
 from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import MAX_ID, MAX_SIZE, ForceQuery, PagedQuery, Query, Size, Status, Text
-from conda_store_hub.web.submission import submit_specification
 from conda_store_hub.web.wire import show_environment
 
 # conda-store's released client never asks for a second page of environments: with more than one it asks for the
@@ -145,30 +138,3 @@ class EnvironmentHandler(ApiHandler):
         where, query = arguments.read_names(namespace, name), self.read_query(ForceQuery)
         await self.services.db.write(removals.delete_environment, self.identity, *where, force=query.force)
         self.write_model(schemas.Answer[None](data=None, message="The environment was deleted."))
-
-
-class SpecificationHandler(ApiHandler):
-    """`POST /api/v1/specification/`."""
-
-    @Operation(
-        answer=schemas.Answer[schemas.BuildId],
-        body=schemas.SubmitSpecification,
-        errors=(
-            InvalidSpecificationError,
-            SpecificationTooLargeError,
-            InvalidNameError,
-            PolicyRefusedError,
-            NotFoundError,
-            ConflictError,
-            EditConflictError,
-            QuotaExceededError,
-        ),
-    )
-    async def post(self) -> None:
-        """Queue a build of a specification; makes the environment if it is new.
-
-        Needs environment:create in the namespace.
-        """
-        request = self.read_body(schemas.SubmitSpecification)
-        build_id = await submit_specification(self.services, self.identity, request, log=self.log)
-        self.write_model(schemas.Answer[schemas.BuildId](data=schemas.BuildId(build_id=build_id)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from tornado.web import RequestHandler
@@ -23,6 +23,7 @@ from conda_store_hub.core.permissions import ANONYMOUS, Identity
 from conda_store_hub.db.session import Database
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.rules import BuildRules
+from conda_store_hub.services.solves import Solver
 from conda_store_hub.storage.base import ArtifactStore
 from conda_store_hub.web.failures import as_error, say_what_is_wrong
 from conda_store_hub.web.operations import JSON, Operation, Route, find_operation, list_methods
@@ -37,6 +38,8 @@ M = TypeVar("M", bound=BaseModel)
 Q = TypeVar("Q", bound=Query)
 
 MAX_BODY = 1_500_000
+MAX_LOCK_BODY = 6_000_000
+"""Bytes of a request that may hold a lock file."""
 _RETRY_SECONDS = 5
 _STAY_SECONDS = 1.0
 SERVER_FAULT = 500
@@ -60,6 +63,7 @@ class Services:
     changes: Changes
     data: DataDirectory
     rules: BuildRules
+    solver: Solver
     auth: HubAuthenticator
     readiness: Readiness
 
@@ -67,6 +71,7 @@ class Services:
 class BaseHandler(RequestHandler):
     """A handler; how it says that something went wrong is its kind's."""
 
+    max_body: ClassVar[int] = MAX_BODY
     identity: Identity = ANONYMOUS
     _identified = 0.0
 

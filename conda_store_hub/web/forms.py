@@ -6,7 +6,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import CondaStoreHubError, NotAuthenticatedError
 from conda_store_hub.services import builds, namespaces
 from conda_store_hub.web import contexts
-from conda_store_hub.web.base import SERVER_FAULT
+from conda_store_hub.web.base import MAX_LOCK_BODY, SERVER_FAULT
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.query import Number, Query, Text
 from conda_store_hub.web.submission import submit_specification
@@ -31,6 +31,8 @@ class CreateQuery(Query):
 
 class CreateHandler(PageHandler):
     """`/create/`."""
+
+    max_body = MAX_LOCK_BODY
 
     async def ask_to_log_in(self) -> None:
         """Give back what was typed when the session ended meanwhile, or the page was too old."""

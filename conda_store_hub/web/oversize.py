@@ -9,21 +9,22 @@ from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
 from conda_store_hub.core.errors import CondaStoreHubError, LengthRequiredError, RequestTooLargeError
-from conda_store_hub.web.base import MAX_BODY, ApiHandler, BaseHandler
+from conda_store_hub.web.base import ApiHandler, BaseHandler
 from conda_store_hub.web.page import PageHandler
 
 MOST_DRAINED = 64_000_000  # who sends more has the connection closed in their face
 _MOST_DIGITS = 18  # `int` refuses thousands of them
 
 
-def find_fault(headers: HTTPHeaders) -> CondaStoreHubError | None:
-    """Return why a body is not read: its length is too large, or unknown before all of it is here."""
+def find_fault(headers: HTTPHeaders, most: int) -> CondaStoreHubError | None:
+    """Return why a body is not read: it has more than `most` bytes, or nobody knows before all of it is here."""
     size = headers.get("Content-Length")
     if size is None:
         # Of other encodings, and of both headers at once, the HTTP server itself will have nothing.
         return LengthRequiredError() if headers.get("Transfer-Encoding", "").lower() == "chunked" else None
-    too_large = size.isdecimal() and (len(size) > _MOST_DIGITS or int(size) > MAX_BODY)
-    return RequestTooLargeError() if too_large else None
+    if not size.isdecimal() or (len(size) <= _MOST_DIGITS and int(size) <= most):
+        return None
+    return RequestTooLargeError(f"The request is larger than {most / 1_000_000:.3g} MB.")
 
 
 class _Refusal(BaseHandler):

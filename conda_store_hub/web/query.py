@@ -75,12 +75,21 @@ def read_query(model: type[Q], handler: RequestHandler) -> Q:
     for name in model.unsupported:
         if handler.get_query_argument(name, ""):
             raise InvalidRequestError(f"Lists cannot be filtered by `{name}` yet.")
-    values = {name: handler.get_query_argument(name, "").removesuffix("/") for name in model.model_fields}
+    given = {name: _given(handler, name) for name in model.model_fields}
+    schemas = list_schemas(model)
+    values = {
+        name: texts if schemas[name].get("type") == "array" else texts[-1] for name, texts in given.items() if texts
+    }
     try:
-        return model.model_validate({name: text for name, text in values.items() if text})
+        return model.model_validate(values)
     except ValidationError as exc:
         name = str(exc.errors(include_url=False, include_context=False)[0]["loc"][0])
-        raise InvalidRequestError(say_refusal(name, list_schemas(model)[name], values[name])) from exc
+        raise InvalidRequestError(say_refusal(name, schemas[name], given[name][-1])) from exc
+
+
+def _given(handler: RequestHandler, name: str) -> list[str]:
+    """Return the values of a parameter; an empty one is none."""
+    return [text for value in handler.get_query_arguments(name) if (text := value.removesuffix("/"))]
 
 
 @functools.cache

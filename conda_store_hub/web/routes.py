@@ -21,6 +21,7 @@ from conda_store_hub.web import (
     api_members,
     api_namespaces,
     api_settings,
+    api_specifications,
     api_tokens,
     files,
     forms,
@@ -77,7 +78,8 @@ ROUTES = (
     Route("api/v1/setting/", api_settings.ServiceSettingsHandler),
     Route("api/v1/setting/{namespace}/", api_settings.NamespaceSettingsHandler),
     Route("api/v1/setting/{namespace}/{name}/", api_settings.EnvironmentSettingsHandler),
-    Route("api/v1/specification/", api_environments.SpecificationHandler),
+    Route("api/v1/specification/", api_specifications.SpecificationHandler),
+    Route("api/v1/specification/solve/", api_specifications.SolveHandler),
     Route("api/v1/build/", api_builds.BuildsHandler),
     Route(_BUILD, api_builds.BuildHandler),
     Route(f"{_BUILD}packages/", api_builds.PackagesHandler),
@@ -139,11 +141,13 @@ class ServiceApplication(Application):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """Find who answers; `headers_received` comes before the body, so what is found here can refuse it."""
-        fault = oversize.find_fault(request.headers)
+        found = super().find_handler(request, **kwargs)
+        most = getattr(getattr(found, "handler_class", None), "max_body", MAX_BODY)
+        fault = oversize.find_fault(request.headers, most)
         if isinstance(request.connection, HTTP1Connection):
-            request.connection.set_max_body_size(oversize.MOST_DRAINED if fault else MAX_BODY)
+            request.connection.set_max_body_size(oversize.MOST_DRAINED if fault else most)
         if fault is None:
-            return super().find_handler(request, **kwargs)
+            return found
         is_api = request.path.startswith(f"{self.settings['prefix']}api/")
         refusal = oversize.ApiRefusal if is_api else oversize.PageRefusal
         return self.get_handler_delegate(request, refusal, {"error": fault})

@@ -3,36 +3,84 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conda_store_hub.services import builds, specifications
+from conda_store_hub.core import schemas
+from conda_store_hub.core.source import Source
+from conda_store_hub.services import builds, hook, solves, specifications
+from conda_store_hub.services.rules import BuildRules, Proposal
 
 if TYPE_CHECKING:
-    from conda_store_hub.core import schemas
+    import logging
+
     from conda_store_hub.core.permissions import Identity
+    from conda_store_hub.services.specifications import PreparedSpecification, Submission
     from conda_store_hub.web.base import Services
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """What nothing in the way of: where it goes, under which rules, and what it is."""
+
+    namespace: str
+    rules: BuildRules
+    prepared: PreparedSpecification
 
 
 async def submit_specification(
     services: Services, identity: Identity, request: schemas.SubmitSpecification, *, log: logging.Logger
 ) -> int:
     """Queue a build of what was submitted and return its id; what takes long is done outside of any transaction."""
-    submission = await asyncio.to_thread(specifications.read, request)
-    target = await services.db.read(builds.find_target, identity, request.namespace, submission.name, services.rules)
-    prepared = await asyncio.to_thread(specifications.check, submission, target.rules)
-    await asyncio.to_thread(
-        functools.partial(
-            specifications.ask_hook, submission, target.rules, namespace=target.namespace, identity=identity, log=log
-        )
-    )
+    checked = await _check(services, identity, request, log)
     return await services.db.write(
         builds.submit,
         identity,
         request.namespace,
-        prepared,
+        checked.prepared,
         services.rules,
         activates=request.activate,
+        fresh=request.fresh,
         latest=request.latest_build_id,
+    )
+
+
+async def solve_specification(
+    services: Services, identity: Identity, request: schemas.SolveSpecification, *, log: logging.Logger
+) -> schemas.SolvedSpecification:
+    """Return what would be built of it, and what that changes; nothing is."""
+    checked = await _check(services, identity, request, log)
+    plan = await asyncio.to_thread(specifications.make_plan, checked.prepared.source, checked.rules)
+    solved = await services.solver.solve(plan, checked.rules, fresh=request.fresh)
+    place = checked.namespace, checked.prepared.name
+    return await services.db.read(solves.describe, identity, place, solved)
+
+
+async def solve_source(services: Services, identity: Identity, source: Source) -> schemas.SolvedSpecification:
+    """Return what would be built in one's own namespace of what has no name."""
+    target = await services.db.read(builds.find_target, identity, None, None, services.rules)
+    plan = await asyncio.to_thread(specifications.make_plan, source, target.rules)
+    solved = await services.solver.solve(plan, target.rules, fresh=False)
+    return await services.db.read(solves.describe, identity, None, solved)
+
+
+async def _check(
+    services: Services, identity: Identity, request: schemas.ReadSpecification, log: logging.Logger
+) -> Checked:
+    """Read what was sent, and hold it against the rules of its place and the administrator's own check."""
+    submission = await asyncio.to_thread(specifications.read, request, services.rules.platform)
+    target = await services.db.read(builds.find_target, identity, request.namespace, submission.name, services.rules)
+    prepared = await asyncio.to_thread(specifications.check, submission, target.rules)
+    proposal = _propose(submission, target.namespace, identity)
+    await asyncio.to_thread(hook.ask, proposal, target.rules, log)
+    return Checked(namespace=target.namespace, rules=target.rules, prepared=prepared)
+
+
+def _propose(submission: Submission, namespace: str, identity: Identity) -> Proposal:
+    return Proposal(
+        namespace=namespace,
+        environment=submission.name,
+        text=submission.text,
+        specification=submission.source.specification,
+        who=identity.name,
     )

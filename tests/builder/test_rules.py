@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 from conda_store_hub.builder.limits import list_family, measure
-from conda_store_hub.builder.virtual import parse_virtual_package
-from conda_store_hub.core.errors import InvalidRequestError
 from conda_store_hub.core.protocol import BuildLimits
 from conda_store_hub.demo.channel import index, make_package, serve_channel
 from tests.support.builder import Outcome, Workshop, make_wheel, run_builder, serve_index
@@ -72,20 +70,10 @@ def test_virtual_packages_can_be_given(workshop: Workshop, tmp_path: Path) -> No
     index(tmp_path)
     with serve_channel(tmp_path) as address:
         offered = ("__cuda=99.1", "__glibc=3.0", "__archspec=1=x86_64_v3")
-        outcome = workshop.build(
-            "fast", "modern", "new", channels=(address,), solve_only=True, virtual_packages=offered
-        )
-        old = workshop.build("modern", channels=(address,), solve_only=True, virtual_packages=("__glibc=2.17",))
+        outcome = workshop.build("fast", "modern", "new", channels=(address,), solve_only=True, virtual=offered)
+        old = workshop.build("modern", channels=(address,), solve_only=True, virtual=("__glibc=2.17",))
     assert set(versions(outcome)) == {"fast", "modern", "new"}
     assert "This machine does not offer __glibc >=2.99." in old.error.message
-
-
-@pytest.mark.parametrize(
-    "text", ["cuda=12", "__cuda", "__cuda=", "__cuda=x", "__cuda=1..2", "__cuda 12", "__cuda=1=2=3"]
-)
-def test_what_is_no_virtual_package_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="is no virtual package; write one such as __cuda=12.6"):
-        parse_virtual_package(text)
 
 
 # Limits.

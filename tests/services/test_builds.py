@@ -16,7 +16,7 @@ from conda_store_hub.core.errors import (
 from conda_store_hub.core.names import BuildKey, DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import artifacts, builds, environments, specifications, work
+from conda_store_hub.services import artifacts, builds, environments, specifications, users, work
 from tests.support import make
 from tests.support.make import ALICE
 
@@ -83,9 +83,77 @@ def test_what_the_rules_do_not_allow_is_refused_at_its_line(text: str, error: ty
     assert caught.value.line == line
 
 
-def test_a_lockfile_is_refused_in_words_until_it_can_be_taken() -> None:
-    with pytest.raises(InvalidRequestError, match="lockfile"):
+LOCK = """\
+version: 1
+package:
+- name: python
+  version: 3.11.7
+  manager: conda
+  platform: linux-64
+  url: https://channels.example/main/linux-64/python-3.11.7-h1_0.conda
+  hash: {{sha256: {a}}}
+- name: six
+  version: 1.17.0
+  manager: pip
+  platform: linux-64
+  url: https://files.pythonhosted.org/packages/six-1.17.0-py2.py3-none-any.whl
+  hash: {{sha256: {b}}}
+""".format(a="a" * 64, b="b" * 64)
+EXPLICIT = f"@EXPLICIT\nhttps://channels.example/main/linux-64/python-3.11.7-h1_0.conda#sha256:{'a' * 64}\n"
+
+
+@pytest.mark.parametrize("text", [LOCK, EXPLICIT])
+def test_a_lock_file_is_taken_as_it_is_and_shown_as_what_it_amounts_to(
+    db: Database, data: DataDirectory, text: str
+) -> None:
+    db.write_sync(users.ensure_namespaces, ALICE)
+    prepared = prepare(text, environment_name="locked")
+    build_id = db.write_sync(builds.submit, ALICE, None, prepared, make.rules())
+    plan = specifications.make_plan(prepared.source, make.rules())
+    assert (plan.dependencies, plan.pip, [each.name for each in plan.locked][:1]) == ((), (), ["python"])
+    found = db.read_sync(builds.get_build, ALICE, build_id, data=data).specification
+    assert (found.name, found.text, found.sha256) == ("locked", text, prepared.source.sha256())
+    assert found.spec["channels"] == ["https://channels.example/main"]
+    assert found.spec["dependencies"][0] == "python ==3.11.7"
+    db.write_sync(environments.rename, ALICE, "alice", "locked", "fixed")
+    assert db.read_sync(builds.get_build, ALICE, build_id, data=data).specification.text == text
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "words", "line"),
+    [
+        ({}, LOCK.replace("channels.example/main", "elsewhere.example/main"), "not among those", 3),
+        ({}, LOCK.replace("files.pythonhosted.org", "wheels.example"), "not on the host of an index", 9),
+        ({"pip_allowed": False}, LOCK, "allows no pip part", 9),
+        ({"forbidden_packages": ["six"]}, LOCK, "forbids “six”", 9),
+        ({"forbidden_packages": ["python <3.12"]}, EXPLICIT, "forbids “python <3.12”", 2),
+        ({"required_packages": ["ipykernel"]}, EXPLICIT, "requires “ipykernel”", None),
+        ({"included_packages": ["ipykernel"]}, EXPLICIT, "the lock file lacks it", None),
+        ({}, EXPLICIT.replace("linux-64", "osx-64"), "no packages for linux-64", None),
+    ],
+)
+def test_a_lock_file_is_under_the_same_policies(
+    changes: dict[str, object], text: str, words: str, line: int | None
+) -> None:
+    request = schemas.SubmitSpecification(specification=text, environment_name="locked")
+    with pytest.raises(InvalidRequestError, match=words) as caught:
+        builds.prepare(request, make.rules(**changes))
+    assert caught.value.line == line
+
+
+def test_a_lock_file_needs_a_name_and_what_is_none_is_said_so() -> None:
+    with pytest.raises(InvalidRequestError, match="`environment_name`"):
+        prepare(LOCK)
+    with pytest.raises(InvalidRequestError, match="This is no lock file"):
         prepare(make.text(), is_lockfile=True)
+
+
+def test_what_a_lock_has_to_be_at_least_is_left_to_the_builder_to_check() -> None:
+    rules = make.rules(required_packages=["python >=3.12"], included_packages=["python >=3.10"])
+    assert specifications.make_plan(prepare(EXPLICIT, environment_name="x").source, rules).constraints == (
+        "python >=3.12",
+        "python >=3.10",
+    )
 
 
 def test_a_service_that_does_not_build_says_why() -> None:
@@ -95,7 +163,7 @@ def test_a_service_that_does_not_build_says_why() -> None:
 
 
 def test_channels_are_those_written_each_once() -> None:
-    written = prepare("name: ml\nchannels: [b, a, b, nodefaults]\ndependencies: [python]").specification
+    written = prepare("name: ml\nchannels: [b, a, b, nodefaults]\ndependencies: [python]").source.specification
     assert specifications.resolve_channels(written, make.rules()) == (
         "https://channels.example/b",
         "https://channels.example/a",
@@ -104,7 +172,7 @@ def test_channels_are_those_written_each_once() -> None:
 
 @pytest.mark.parametrize("channels", ["", "channels: []\n", "channels: [nodefaults]\n"])
 def test_who_names_no_channel_gets_the_defaults(channels: str) -> None:
-    silent = prepare(f"name: ml\n{channels}dependencies: [python]").specification
+    silent = prepare(f"name: ml\n{channels}dependencies: [python]").source.specification
     assert specifications.resolve_channels(silent, make.rules()) == ("https://channels.example/main",)
 
 

@@ -22,7 +22,7 @@ from conda_store_hub.core.errors import (
 )
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity
-from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus, LockEvent
 from conda_store_hub.db import queries
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Artifact, Build, Environment, Lease
@@ -66,7 +66,11 @@ def finish(db: Database, build_id: int, *packages: str) -> None:
 
 
 def row_of(db: Database, build_id: int) -> Build:
-    row = db.read_sync(queries.find_build, build_id)
+    return db.read_sync(row_in, build_id)
+
+
+def row_in(session: Session, build_id: int) -> Build:
+    row = queries.find_build(session, build_id)
     assert row is not None
     return row
 
@@ -149,7 +153,53 @@ def test_a_rebuild_solves_anew_and_an_exact_one_takes_the_lock(db: Database) -> 
     exact = db.write_sync(rebuilds.rebuild, ALICE, build_id, RULES, exact=True, activate=False)
     assert (row_of(db, anew).lock_build_id, row_of(db, exact).lock_build_id) == (None, build_id)
     claims = [db.write_sync(work.claim, "local:test") for _ in range(2)]
-    assert [claim.lock_key for claim in claims if claim] == [None, f"sha256/{build_id}/RECORDS"]
+    locks = [claim.lock for claim in claims if claim]
+    assert locks == [None, work.StoredLock(build_id=build_id, records=f"sha256/{build_id}/RECORDS")]
+
+
+def solve(db: Database, build_id: int, key: str, *, state: str | None = "s1") -> work.StoredLock | None:
+    """Do what a runner does until the builder has chosen its packages; return the lock that it may reuse."""
+    ticket = make.claim(db, build_id)
+    reusable = db.write_sync(work.note_request, ticket, key)
+    event = ArtifactEvent(artifact=ArtifactType.RECORDS, path="", sha256=f"{build_id}", size=1)
+    db.write_sync(work.record_artifact, ticket, event, f"records/{build_id}")
+    reused = reusable is not None and reusable.channel_state == state
+    lock = LockEvent(path="", packages=(), channel_state=state, reused=reused)
+    db.write_sync(work.record_solve, ticket, lock, reusable)
+    db.write_sync(work.finish, ticket, None, cancelled=True)
+    return reusable
+
+
+def test_the_lock_of_the_last_build_that_asked_for_the_same_may_be_reused(db: Database) -> None:
+    first = make.submit(db)
+    assert solve(db, first, "same") is None
+    second = make.submit(db)
+    assert solve(db, second, "same") == work.StoredLock(build_id=first, records=f"records/{first}", channel_state="s1")
+    assert row_of(db, second).lock_build_id == first
+    third = make.submit(db, BOB)
+    assert solve(db, third, "another") is None
+    fourth = make.submit(db)
+    reusable = solve(db, fourth, "same", state="s2")
+    assert reusable is not None
+    assert (reusable.build_id, row_of(db, fourth).lock_build_id) == (second, None)
+
+
+def test_who_asks_for_a_new_solve_gets_one(db: Database) -> None:
+    first = make.submit(db)
+    solve(db, first, "same")
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED), RULES)
+    fresh = db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, fresh=True)
+    assert solve(db, fresh, "same") is None
+    again = db.write_sync(rebuilds.rebuild, ALICE, first, RULES, exact=False, activate=True)
+    assert solve(db, again, "same") is None
+
+
+def test_a_lock_whose_channels_had_no_state_or_that_is_gone_is_not_reused(db: Database) -> None:
+    solve(db, make.submit(db), "same", state=None)
+    second = make.submit(db)
+    assert solve(db, second, "same") is None
+    db.write_sync(lambda session: removals.remove(session, row_in(session, second), ()))
+    assert solve(db, make.submit(db), "same") is None
 
 
 def test_what_never_chose_its_packages_cannot_be_made_exactly(db: Database) -> None:

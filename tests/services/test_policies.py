@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from conda_store_hub.core import policy, schemas
+from conda_store_hub.core import policy, schemas, source
 from conda_store_hub.core.errors import (
     ForbiddenError,
     InvalidSpecificationError,
@@ -19,7 +19,7 @@ from conda_store_hub.core.policy import Scope
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.core.spec import Entry
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import audit, builds, policies, specifications, users, work
+from conda_store_hub.services import audit, builds, hook, policies, specifications, users, work
 from conda_store_hub.services.policies import Place
 from conda_store_hub.services.rules import BuildRules, Proposal
 from tests.support import make
@@ -46,7 +46,7 @@ def target(db: Database, by: Identity = ALICE, namespace: str | None = None, nam
 
 def check(rules: BuildRules, text: str) -> specifications.Plan:
     prepared = builds.prepare(schemas.SubmitSpecification(specification=text), rules)
-    return specifications.make_plan(prepared.specification, rules)
+    return specifications.make_plan(prepared.source, rules)
 
 
 # Setting
@@ -224,13 +224,14 @@ def test_a_specification_without_packages_gets_the_default_ones() -> None:
 # The administrator's own check
 
 
-def ask(hook: Any) -> list[str]:
+def ask(asked: Any) -> list[str]:
     said: list[str] = []
     log = logging.Logger("test")
     log.addHandler(handler := logging.StreamHandler())
     handler.emit = lambda record: said.append(handler.format(record))  # type: ignore[method-assign]
-    submission = specifications.read(schemas.SubmitSpecification(specification=make.text()))
-    specifications.ask_hook(submission, make.rules(hook=hook), namespace="alice", identity=ALICE, log=log)
+    found = source.read(make.text(), "linux-64").specification
+    proposal = Proposal(namespace="alice", environment="ml", text=make.text(), specification=found, who="alice")
+    hook.ask(proposal, make.rules(hook=asked), log)
     return said
 
 

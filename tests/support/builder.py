@@ -85,7 +85,9 @@ class Workshop:
         self.pip_index = pip_index
         self._count = 0
 
-    def request(self, *dependencies: str, pip: Sequence[str] = (), **more: Any) -> BuildRequest:
+    def request(
+        self, *dependencies: str, pip: Sequence[str] = (), virtual: Sequence[str] = (), **more: Any
+    ) -> BuildRequest:
         """Return a request for a new prefix; lines of dependencies count from 5, those of pip from 50."""
         self._count += 1
         name = f"{self._count:022}"
@@ -95,6 +97,7 @@ class Workshop:
             "channels": self.channels,
             "dependencies": tuple(Entry(text=text, line=5 + n, column=5) for n, text in enumerate(dependencies)),
             "pip": tuple(Entry(text=text, line=50 + n, column=9) for n, text in enumerate(pip)),
+            "virtual_packages": tuple(Entry(text=text, line=70, column=5) for text in virtual),
             "platform": str(Subdir.current()),
             "directories": Directories(
                 prefix=str(self.data.prefix(name)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import threading
 from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, PhaseEvent, ProgressEvent
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.solver import ProcessSolver
 from conda_store_hub.services import work
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.rules import BuildRules
@@ -192,12 +194,14 @@ async def _start(
     db = Database(database_url or f"sqlite:///{data.database}", listener=changes.publish)
     if ready:
         db.upgrade()
+    store = LocalArtifactStore(data.objects)
     services = Services(
         db=db,
-        store=LocalArtifactStore(data.objects),
+        store=store,
         changes=changes,
         data=data,
         rules=rules,
+        solver=ProcessSolver(db=db, store=store, data=data, log=logging.getLogger("solver"), slots=2),
         auth=HubAuthenticator(environment, pepper=b"pepper", **authenticator),
         readiness=Readiness(ready=ready),
     )

@@ -210,7 +210,7 @@ def test_a_lock_of_many_packages_is_read_and_one_of_more_is_refused() -> None:
 
 
 def test_a_text_that_is_too_large_is_not_looked_at() -> None:
-    with pytest.raises(SpecificationTooLargeError, match="larger than 8 MB"):
+    with pytest.raises(SpecificationTooLargeError, match="larger than 4 MB"):
         parse_lock("@EXPLICIT\n" + "#" * 8_000_001)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy import text as text_of_sql
 
 from conda_store_hub.core.names import DataDirectory
-from conda_store_hub.web.base import MAX_BODY
+from conda_store_hub.web.base import MAX_BODY, MAX_LOCK_BODY
 from tests.support import make
 from tests.support.service import PREFIX, RunningService, run_service, service
 
@@ -118,7 +118,7 @@ def test_the_place_of_a_fault_is_told_in_words_and_numbers(service: RunningServi
         (b'{"specification": "name: x", "namespace": ["a"]}', "`namespace`"),
         (b'{"specification": "\\ud800"}', "not JSON"),
         (b'{"specification": "name: x\\u0000"}', "not valid YAML"),
-        (b'{"specification": "name: x\\ndependencies: [python]", "is_lockfile": true}', "lockfile"),
+        (b'{"specification": "name: x\\ndependencies: [python]", "is_lockfile": true}', "no lock file"),
         (b'{"specification": "name: x\\ndependencies: [python]", "environment_name": "y"}', "named"),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_specification_over_one_megabyte_is_refused(service: RunningService) -
     assert (answer.status_code, answer.json()["code"]) == (413, "specification-too-large")
 
 
-@pytest.mark.parametrize("size", [str(MAX_BODY + 1), str(1 << 40), "9" * 5000])
+@pytest.mark.parametrize("size", [str(MAX_LOCK_BODY + 1), str(1 << 40), "9" * 5000])
 def test_a_huge_body_is_refused_before_it_is_sent(service: RunningService, size: str) -> None:
     head = (
         f"POST {PREFIX}api/v1/specification/ HTTP/1.1\r\nHost: x\r\nAuthorization: token alice-token\r\n"
@@ -240,11 +240,12 @@ def test_a_huge_body_is_refused_before_it_is_sent(service: RunningService, size:
 
 def test_a_huge_body_that_is_sent_all_the_same_gets_its_answer(service: RunningService) -> None:
     with service.client("alice") as alice:
-        answer = alice.post("api/v1/specification/", content=b" " * (MAX_BODY + 1))
+        answer = alice.post("api/v1/token/", content=b" " * (MAX_BODY + 1))
         assert (answer.status_code, answer.json()["code"]) == (413, "request-too-large")
-        page = alice.post("create/", content=b" " * (MAX_BODY + 1))
+        assert "larger than 1.5 MB" in answer.json()["message"]
+        page = alice.post("create/", content=b" " * (MAX_LOCK_BODY + 1))
     assert page.status_code == 413
-    assert "larger than 1.5 MB" in page.text
+    assert "larger than 6 MB" in page.text
 
 
 @pytest.mark.parametrize("chunks", [[], [b"{}"], [b" " * 1_000_000] * 3])

@@ -1,0 +1,99 @@
+"""What a builder is asked: the request made of a plan, with the locks that it may use at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conda_store_hub.core.errors import BuildError, NotFoundError
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.protocol import BuildLimits, BuildRequest, Directories, LockReuse
+from conda_store_hub.services.rules import BuildRules
+from conda_store_hub.services.specifications import Plan
+from conda_store_hub.services.work import Claim, StoredLock
+from conda_store_hub.storage.base import ArtifactStore
+
+
+def make_build_request(claim: Claim, plan: Plan, rules: BuildRules, *, data: DataDirectory, home: Path) -> BuildRequest:
+    """Return the request for a build that was claimed, with its locks still to bring."""
+    values = rules.values
+    request = make_solve_request(plan, rules, data=data, home=home)
+    directories = request.directories.model_copy(update={"prefix": str(data.prefix(claim.prefix_name))})
+    limits = BuildLimits(memory_bytes=values.memory_bytes, disk_bytes=values.disk_bytes, file_count=values.file_count)
+    return request.model_copy(
+        update={
+            "build_id": claim.build_id,
+            "name": claim.name,
+            "variables": plan.variables,
+            "directories": directories,
+            "artifacts": claim.artifacts,
+            "solve_only": False,
+            "prefix_ready": claim.prefix_ready,
+            "sha256": claim.sha256,
+            "limits": limits,
+        }
+    )
+
+
+def make_solve_request(plan: Plan, rules: BuildRules, *, data: DataDirectory, home: Path) -> BuildRequest:
+    """Return the request for a dry run in the folder `home`."""
+    return BuildRequest(
+        build_id=0,
+        name="dry run",
+        channels=plan.channels,
+        allowed_channels=plan.allowed_channels,
+        dependencies=plan.dependencies,
+        pip=plan.pip,
+        platform=plan.platform,
+        directories=Directories(
+            packages=str(data.packages),
+            bytecode=str(data.bytecode),
+            repodata=str(data.repodata),
+            pip_cache=str(data.pip_cache),
+            work=str(home),
+        ),
+        solve_only=True,
+        pip_index=plan.pip_index,
+        solve_seconds=rules.values.solve_seconds,
+        constraints=plan.constraints,
+        excluded=plan.excluded,
+        virtual_packages=plan.virtual_packages,
+        locked=plan.locked,
+        limits=BuildLimits(memory_bytes=rules.values.memory_bytes),
+    )
+
+
+async def add_exact_lock(request: BuildRequest, lock: StoredLock, *, store: ArtifactStore, home: Path) -> BuildRequest:
+    """Have a builder install what a lock says, exactly; raise BuildError when that is gone."""
+    try:
+        records, pip_lock = await _fetch(lock, store, home)
+    except NotFoundError as exc:
+        raise BuildError("The lock that this build was to be made from is gone; build the specification anew.") from exc
+    return request.model_copy(update={"records": records, "pip_lock": pip_lock})
+
+
+async def add_reusable_lock(
+    request: BuildRequest, lock: StoredLock, *, store: ArtifactStore, home: Path
+) -> BuildRequest:
+    """Let a builder take a lock if no channel changed since; one that is gone by now is none."""
+    try:
+        records, pip_lock = await _fetch(lock, store, home)
+    except NotFoundError:
+        return request
+    reuse = LockReuse(records=records, channel_state=lock.channel_state, pip_lock=pip_lock)
+    return request.model_copy(update={"reuse": reuse})
+
+
+async def _fetch(lock: StoredLock, store: ArtifactStore, home: Path) -> tuple[str, str | None]:
+    """Bring a lock to where a builder may read it; raise NotFoundError when it is not in storage."""
+    records = await _copy(store, lock.records, home / "lock.json")
+    return records, None if lock.pip_lock is None else await _copy(store, lock.pip_lock, home / "pip-lock.toml")
+
+
+async def _copy(store: ArtifactStore, key: str, path: Path) -> str:
+    if not key:
+        raise NotFoundError
+    size = await store.head(key)
+    with path.open("wb") as file:
+        async for piece in store.read(key, 0, size):
+            file.write(piece)
+    return str(path)

@@ -1,0 +1,162 @@
+"""Dry runs in builder processes: few at once, the same one once, the last ones remembered for a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from conda_store_hub.core.errors import BuildTimedOutError, CondaStoreHubError, UnavailableError
+from conda_store_hub.core.names import DataDirectory, new_prefix_name
+from conda_store_hub.core.protocol import BuildRequest, ErrorEvent, LockEvent, ResultEvent
+from conda_store_hub.db.session import Database
+from conda_store_hub.queue.failures import explain_death, rebuild_error
+from conda_store_hub.queue.process import BUILDER, BuilderProcess
+from conda_store_hub.queue.requests import add_reusable_lock, make_solve_request
+from conda_store_hub.services.rules import BuildRules
+from conda_store_hub.services.solves import Solved
+from conda_store_hub.services.specifications import Plan
+from conda_store_hub.services.work import find_reusable_lock
+from conda_store_hub.storage import prefixes
+from conda_store_hub.storage.base import ArtifactStore
+
+_MOST_WAITING = 50
+_MOST_REMEMBERED = 32
+_REMEMBERED_SECONDS = 60.0
+
+
+@dataclass(kw_only=True)
+class _Running:
+    """A solve that is under way, and how many wait for it: it ends with the last of them."""
+
+    task: asyncio.Task[Solved]
+    waiting: int = 0
+
+
+class ProcessSolver:
+    """Solves plans, each in a builder of its own; `slots` at once."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        store: ArtifactStore,
+        data: DataDirectory,
+        log: logging.Logger,
+        slots: int,
+        command: Sequence[str] = BUILDER,
+    ) -> None:
+        self._db = db
+        self._store = store
+        self._data = data
+        self._log = log
+        self._command = command
+        self._slots = asyncio.Semaphore(slots)
+        self._running: dict[tuple[str, bool], _Running] = {}
+        self._remembered: OrderedDict[str, tuple[float, Solved]] = OrderedDict()
+
+    async def solve(self, plan: Plan, rules: BuildRules, *, fresh: bool) -> Solved:
+        """Return the packages of a plan; raise as a build would fail, or UnavailableError when too many wait."""
+        key = plan.lock_key()
+        if not fresh and (known := self._recall(key)):
+            return known
+        running = self._join((key, fresh), plan, rules)
+        running.waiting += 1
+        try:
+            solved = await asyncio.shield(running.task)
+        finally:
+            running.waiting -= 1
+            if not running.waiting:
+                self._leave((key, fresh), running)
+        self._remember(key, solved)
+        return solved
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        tasks = [running.task for running in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _join(self, key: tuple[str, bool], plan: Plan, rules: BuildRules) -> _Running:
+        """Return the solve of this that is under way, or begin it."""
+        if key not in self._running:
+            if len(self._running) >= _MOST_WAITING:
+                raise UnavailableError("Too many specifications are being solved for; try again in a moment.")
+            work = asyncio.create_task(self._solve(plan, rules, fresh=key[1]), name="solve")
+            self._running[key] = _Running(task=work)
+        return self._running[key]
+
+    def _leave(self, key: tuple[str, bool], running: _Running) -> None:
+        """End a solve that nobody waits for; who asks from now on begins another."""
+        if self._running.get(key) is running:
+            del self._running[key]
+        running.task.cancel()
+
+    def _recall(self, key: str) -> Solved | None:
+        at, solved = self._remembered.get(key, (0.0, None))
+        young = solved is not None and time.monotonic() - at < _REMEMBERED_SECONDS
+        return replace(solved, reused=True, seconds=0.0) if solved is not None and young else None
+
+    def _remember(self, key: str, solved: Solved) -> None:
+        self._remembered[key] = (time.monotonic(), solved)
+        self._remembered.move_to_end(key)
+        while len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    async def _solve(self, plan: Plan, rules: BuildRules, *, fresh: bool) -> Solved:
+        async with self._slots:
+            started = time.monotonic()
+            home = self._data.work / f"solve-{new_prefix_name()}"
+            await asyncio.to_thread(home.mkdir, mode=0o700)
+            try:
+                request = await self._request(plan, rules, home, fresh=fresh)
+                lock = await self._run(request, home, rules.values.build_seconds)
+            finally:
+                await asyncio.shield(asyncio.to_thread(prefixes.remove_tree, home))
+            return Solved(packages=lock.packages, reused=lock.reused, seconds=time.monotonic() - started)
+
+    async def _request(self, plan: Plan, rules: BuildRules, home: Path, *, fresh: bool) -> BuildRequest:
+        request = make_solve_request(plan, rules, data=self._data, home=home)
+        lock = None if fresh or plan.locked else await self._db.read(find_reusable_lock, plan.lock_key())
+        return request if lock is None else await add_reusable_lock(request, lock, store=self._store, home=home)
+
+    async def _run(self, request: BuildRequest, home: Path, seconds: int) -> LockEvent:
+        builder = await BuilderProcess.start(request, home, self._command)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._read(builder)
+        except TimeoutError as exc:
+            raise BuildTimedOutError(f"The solve took longer than {seconds} s.") from exc
+        finally:
+            await asyncio.shield(builder.stop())
+            builder.close()
+
+    async def _read(self, builder: BuilderProcess) -> LockEvent:
+        """Return the lock once the builder says that all is done; its log goes nowhere."""
+        draining = asyncio.create_task(_drain(builder))
+        lock: LockEvent | None = None
+        error: CondaStoreHubError | None = None
+        try:
+            async for event in builder.events():
+                match event:
+                    case LockEvent():
+                        lock = event
+                    case ErrorEvent():
+                        error = rebuild_error(event)
+                    case ResultEvent() if lock is not None:
+                        return lock
+                    case _:
+                        pass
+            raise error or explain_death(await builder.wait())
+        finally:
+            draining.cancel()
+
+
+async def _drain(builder: BuilderProcess) -> None:
+    async for _ in builder.log():
+        pass
