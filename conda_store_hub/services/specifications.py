@@ -68,7 +68,7 @@ class Plan:
             "constraints": sorted(self.constraints),
             "excluded": sorted(self.excluded),
             "virtual_packages": sorted(entry.text for entry in self.virtual_packages),
-            "locked": [each.url for each in self.locked],
+            "locked": [(each.url, each.sha256, each.md5) for each in self.locked],
             "platform": self.platform,
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,7 +69,12 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    data: DataDirectory, *, build_seconds: int = 60, concurrency: int = 1, rules: BuildRules | None = None
+    data: DataDirectory,
+    *,
+    build_seconds: int = 60,
+    concurrency: int = 1,
+    rules: BuildRules | None = None,
+    command: Sequence[str] = SCRIPT,
 ) -> AsyncIterator[Bench]:
     changes = Changes()
     db = Database(f"sqlite:///{data.database}", listener=changes.publish)
@@ -84,7 +89,7 @@ async def bench(
         data=data,
         rules=rules or make.rules(build_seconds=build_seconds),
         log=LOG,
-        command=SCRIPT,
+        command=command,
     )
     janitor = Janitor(db=db, data=data, store=store, links=links, changes=changes, worker=executor.worker, log=LOG)
     await janitor.repair_after_start()

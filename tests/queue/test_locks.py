@@ -1,0 +1,102 @@
+"""Which lock a real build takes: none, that of an earlier build, or the lock file that it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+
+import pytest
+
+from conda_store_hub.core import schemas
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
+from conda_store_hub.demo.channel import serve_channel
+from conda_store_hub.queue.process import BUILDER
+from conda_store_hub.services import builds, comparisons, rebuilds, users
+from conda_store_hub.services.rules import BuildRules, Hook
+from tests.queue.test_runner import Bench, bench, run
+from tests.support import make
+from tests.support.channel import tiny_channel
+from tests.support.make import ALICE
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    with serve_channel(tiny_channel(tmp_path_factory.mktemp("channels") / "main")) as address:
+        yield address
+
+
+def rules(channel: str, hook: Hook | None = None, **values: object) -> BuildRules:
+    return make.rules(channel_aliases={"main": channel}, allowed_channels=[channel], hook=hook, **values)
+
+
+def run_real(data: DataDirectory, at: BuildRules, scenario: Callable[[Bench], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        async with bench(data, rules=at, command=BUILDER) as running:
+            running.db.write_sync(users.ensure_namespaces, ALICE)
+            await scenario(running)
+
+    run(whole)
+
+
+async def build(bench: Bench, at: BuildRules, text: str, **request: str) -> schemas.Build:
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=text, **request), at)
+    made = await bench.ended(bench.db.write_sync(builds.submit, ALICE, None, prepared, at))
+    assert made.status is BuildStatus.COMPLETED, bench.log_of(made.id).data.decode()
+    return made
+
+
+def log(bench: Bench, made: schemas.Build) -> str:
+    return bench.log_of(made.id).data.decode()
+
+
+def test_while_no_channel_changes_the_lock_is_reused_and_a_lockfile_makes_the_same(
+    data: DataDirectory, channel: str
+) -> None:
+    at = rules(channel)
+
+    async def scenario(bench: Bench) -> None:
+        first = await build(bench, at, make.text("one", "app"))
+        again = await build(bench, at, make.text("two", "app"))
+        assert "No channel changed: reused" in log(bench, again)
+        assert again.lock_build_id == first.id
+        lockfile = bench.artifact(first, ArtifactType.LOCKFILE)
+        assert lockfile.state is ArtifactState.READY
+        stored = (data.objects / "sha256" / str(lockfile.sha256)[:2] / str(lockfile.sha256)).read_text()
+        locked = await build(bench, at, stored, environment_name="three")
+        assert "Taken from the lock file" in log(bench, locked)
+        for other in (again, locked):
+            changed = bench.db.read_sync(comparisons.compare, ALICE, other.id, first.id)
+            assert (changed.added, changed.removed, changed.changed, changed.unchanged) == ([], [], [], 2)
+        anew = bench.db.write_sync(rebuilds.rebuild, ALICE, again.id, at, exact=False, activate=True)
+        assert "Solved: " in log(bench, await bench.ended(anew))
+
+    run_real(data, at, scenario)
+
+
+def test_a_build_is_held_against_the_rules_of_now_whichever_way_it_came(data: DataDirectory, channel: str) -> None:
+    at, asked = rules(channel), list[str]()
+
+    def hook(proposal: object) -> str | None:
+        asked.append(str(proposal))
+        return "Not on a Friday." if len(asked) > 1 else None
+
+    async def make_first(bench: Bench) -> None:
+        await build(bench, at, make.text("ml", "app"))
+
+    async def rebuild(bench: Bench, at: BuildRules) -> schemas.Build:
+        return await bench.ended(bench.db.write_sync(rebuilds.rebuild, ALICE, 1, at, exact=True, activate=True))
+
+    def refuse(strict: BuildRules, words: str, code: str) -> None:
+        async def scenario(bench: Bench) -> None:
+            refused = await rebuild(bench, strict)
+            assert (refused.status, refused.error_code) == (BuildStatus.FAILED, code)
+            assert words in str(refused.status_info)
+
+        run_real(data, strict, scenario)
+
+    run_real(data, rules(channel, hook=hook), make_first)
+    assert len(asked) == 1
+    refuse(rules(channel, hook=hook), "Not on a Friday.", "policy-refused")
+    refuse(rules(channel, forbidden_packages=["base-lib >=2"]), "excludes “base-lib >=2”", "unsatisfiable")
+    moved = make.rules(channel_aliases={"main": f"{channel}/moved"}, allowed_channels=[f"{channel}/moved"])
+    refuse(moved, "a channel that is not allowed here", "unsatisfiable")
