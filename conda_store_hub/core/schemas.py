@@ -556,11 +556,17 @@ class SolvedSpecification(Wire):
     seconds: float
 
 
+class ListedPackage(SolvedPackage):
+    """The same with a key more, under which conda-store's released client looks for the channel."""
+
+    channel_id: str
+
+
 class SolvedList(Wire):
     """`GET /api/v1/specification/`, as conda-store's clients ask."""
 
     status: Literal["ok"] = "ok"
-    solve: list[SolvedPackage]
+    solve: list[ListedPackage]
 
 
 class BuildId(Wire):

@@ -90,7 +90,8 @@ class SpecificationHandler(_SolvingHandler):
         Needs environment:create in one's own namespace, whose rules hold.
         """
         found = await self.follow(solve_source(self.services, self.identity, self.read_query(SolveQuery).read()))
-        self.write_model(schemas.SolvedList(solve=found.packages))
+        listed = [schemas.ListedPackage(**dict(each), channel_id=each.channel) for each in found.packages]
+        self.write_model(schemas.SolvedList(solve=listed))
 
     @Operation(
         answer=schemas.Answer[schemas.BuildId],

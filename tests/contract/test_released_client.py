@@ -16,9 +16,12 @@ import pytest
 from uv import find_uv_bin
 
 from conda_store_hub.core.errors import SolveError
+from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.demo.channel import serve_channel
 from tests.support import make
-from tests.support.service import RunningService, service
+from tests.support.channel import tiny_channel
+from tests.support.service import RunningService, run_service, service
 
 __all__ = ["service"]
 
@@ -263,6 +266,25 @@ try:
 except api.CondaStoreAPIError as exc:
     sys.exit(str(exc))
 """
+
+
+def test_it_solves(client: Path, data: DataDirectory, tmp_path: Path) -> None:
+    """It sends `channels`, which conda-store's own API does not read, and a slash behind the last value."""
+    with serve_channel(tiny_channel(tmp_path / "main")) as channel:
+        rules = make.rules(channel_aliases={"main": channel}, allowed_channels=["main"])
+        with run_service(data, rules=rules) as service:
+            released = ReleasedClient(client, service, tmp_path)
+            file = tmp_path / "environment.yaml"
+            file.write_text(make.text("ml", "app <2", "has-prefix"))
+            found = json.loads(released.run("solve", str(file), "--output", "json"))
+            assert {each["name"]: each["version"] for each in found} == {
+                "app": "1.0",
+                "base-lib": "1.0",
+                "has-prefix": "1.0",
+            }
+            assert "has-prefix" in released.run("solve", str(file))
+            file.write_text(make.text("ml", "app <2", "no-such"))
+            released.run("solve", str(file), status=1)
 
 
 def test_its_python_api_submits(service: RunningService, released: ReleasedClient) -> None:

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from conda_store_hub.core import policy, schemas, source
 from conda_store_hub.core.errors import (
@@ -16,10 +17,11 @@ from conda_store_hub.core.errors import (
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.policy import Scope
-from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType
 from conda_store_hub.core.spec import Entry
+from conda_store_hub.db import queries
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import audit, builds, hook, policies, specifications, users, work
+from conda_store_hub.services import audit, builds, hook, policies, removals, specifications, users, work
 from conda_store_hub.services.policies import Place
 from conda_store_hub.services.rules import BuildRules, Proposal
 from tests.support import make
@@ -315,6 +317,30 @@ def test_a_build_that_failed_takes_no_room_and_one_that_is_queued_does(db: Datab
     make.submit(db)
     with pytest.raises(QuotaExceededError):
         make.submit(db)
+
+
+def test_what_was_deleted_comes_back_whatever_the_quota(db: Database) -> None:
+    build_id = make.submit(db)
+    ticket = make.claim(db, build_id)
+    event = ArtifactEvent(artifact=ArtifactType.RECORDS, path="", sha256="a" * 64, size=1)
+    db.write_sync(work.record_artifact, ticket, event, "records")
+    db.write_sync(work.mark_usable, ticket, make.usable())
+    db.write_sync(work.finish, ticket, None)
+    db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    db.write_sync(_lose_prefix, build_id)
+    change(db, OWN, quota_builds=0)
+    db.write_sync(removals.restore_environment, ALICE, "alice", "ml", None, make.rules())
+    again = db.write_sync(work.claim, "local:test")
+    assert again is not None
+    assert (again.build_id, again.lock) == (build_id + 1, work.StoredLock(build_id=build_id, records="records"))
+    with pytest.raises(QuotaExceededError):
+        make.submit(db)
+
+
+def _lose_prefix(session: Session, build_id: int) -> None:
+    row = queries.find_build(session, build_id)
+    assert row is not None
+    row.prefix_name = None
 
 
 def test_an_environment_and_its_namespace_have_quotas_of_their_own(db: Database) -> None:
