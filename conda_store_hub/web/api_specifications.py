@@ -29,7 +29,7 @@ from conda_store_hub.web.submission import solve_source, solve_specification, su
 
 T = TypeVar("T")
 
-_MOST_LINES = 500
+_MOST_LINES = 70  # of each; the HTTP server takes 64 kB of address and headers, and a whole file is sent by POST
 _Lines = Annotated[tuple[Text, ...], Field(max_length=_MOST_LINES)]
 _OF_A_TEXT = (
     InvalidSpecificationError,

@@ -43,6 +43,12 @@ def show_no_insides(_: schemathesis.CheckContext, response: schemathesis.Respons
         assert not INSIDES.search(response.text), response.text
 
 
+@pytest.fixture(autouse=True)
+def solve_at_once(service: RunningService) -> None:
+    """Have no solve take long: real ones are in test_solves.py."""
+    service.solve_at_once()
+
+
 @pytest.fixture
 def known(service: RunningService) -> dict[str, object]:
     """What would be found or taken, by the names of the parts of paths and of fields in bodies."""

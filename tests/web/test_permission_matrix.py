@@ -78,6 +78,8 @@ RESTORE_ONE = "api/v1/environment/{namespace}/{name}/restore/"
 BY_HAND = {
     ("GET", "api/v1/audit/"),
     ("POST", "api/v1/specification/"),
+    ("GET", "api/v1/specification/"),
+    ("POST", "api/v1/specification/solve/"),
     ("POST", "api/v1/environment/{namespace}/{name}/clone/"),
     ("GET", "api/v1/token/"),
     ("POST", "api/v1/token/"),
@@ -366,10 +368,11 @@ def test_the_statements_of_lists_say_the_same(world: World, who: Who) -> None:
 # What is asked for in a body or in a query
 
 
+@pytest.mark.parametrize("template", ["api/v1/specification/solve/", "api/v1/specification/"])
 @pytest.mark.parametrize("name", ["ml", "new"])
 @pytest.mark.parametrize("who", EVERYBODY, ids=lambda who: who.name)
-def test_who_may_write_somewhere_submits_there(world: World, who: Who, name: str) -> None:
-    asked = find("POST", "api/v1/specification/")
+def test_who_may_write_somewhere_solves_and_submits_there(world: World, who: Who, name: str, template: str) -> None:
+    asked = find("POST", template)
     for place in PLACES:
         role = who.role(place, name)
         expected = hidden(who) if role is None else 200 if Permission.ENVIRONMENT_UPDATE in PERMISSIONS[role] else 403
