@@ -36,8 +36,13 @@ def _warm(stack: Stack) -> Iterator[Figure]:
     whole: list[float] = []
 
     def ours() -> float:
-        build_id, seconds = _post_to_usable(stack)
+        build_id, seconds = _post_to_usable(stack, fresh=True)
         whole.append(seconds + stack.wait_until_whole(build_id))
+        return seconds
+
+    def again() -> float:
+        build_id, seconds = _post_to_usable(stack)
+        stack.wait_until_whole(build_id)
         return seconds
 
     def engine() -> float:
@@ -46,7 +51,7 @@ def _warm(stack: Stack) -> Iterator[Figure]:
     def pack() -> float:
         return _conda_pack(stack)
 
-    usable, reference, packed = in_turn(RUNS, ours, engine, pack)
+    usable, reused, reference, packed = in_turn(RUNS, ours, again, engine, pack)
     goal = 1.5 * median(reference) + 0.5
     yield Figure(
         what="POST to usable, warm",
@@ -54,6 +59,13 @@ def _warm(stack: Stack) -> Iterator[Figure]:
         goal=goal,
         unit="s",
         reference=f"ours {spread(usable)}, bare engine {spread(reference)}",
+    )
+    yield Figure(
+        what="POST to usable, with the lock of an identical build",
+        value=median(reused),
+        goal=0.8,
+        unit="s",
+        reference=f"ours {spread(reused)}, bare engine {spread(reference)}",
     )
     yield Figure(
         what="POST to all artifacts, warm",
@@ -114,12 +126,12 @@ def _import(python: Path) -> float:
     return time.perf_counter() - started
 
 
-def _post_to_usable(stack: Stack) -> tuple[int, float]:
+def _post_to_usable(stack: Stack, *, fresh: bool = False) -> tuple[int, float]:
     """Return the build, and the seconds until the link on disk shows its prefix."""
     name = next(_names)
     link = stack.data.link("alice", name)
     started = time.perf_counter()
-    build_id = stack.submit(name)
+    build_id = stack.submit(name, fresh=fresh)
     while not link.is_symlink():
         if time.perf_counter() - started > 120:
             raise RuntimeError(f"build {build_id}: {stack.build(build_id)['status_info']}")

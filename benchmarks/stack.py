@@ -48,11 +48,11 @@ class Stack:
     user: httpx.Client
     scratch: Path
 
-    def submit(self, name: str, specs: Sequence[str] = SPECS) -> int:
-        """Submit a specification through the proxy, as a user does; the build's id."""
+    def submit(self, name: str, specs: Sequence[str] = SPECS, *, fresh: bool = False) -> int:
+        """Submit a specification through the proxy, as a user does, or with a new solve; the build's id."""
         lines = "".join(f"  - {spec}\n" for spec in specs)
         text = f"name: {name}\nchannels:\n  - {self.channel}\ndependencies:\n{lines}"
-        answer = self.user.post("api/v1/specification/", json={"specification": text})
+        answer = self.user.post("api/v1/specification/", json={"specification": text, "fresh": fresh})
         answer.raise_for_status()
         return int(answer.json()["data"]["build_id"])
 
