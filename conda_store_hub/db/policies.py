@@ -30,6 +30,11 @@ def find_value(session: Session, namespace_id: int | None, environment_id: int |
     return session.scalar(select(Policy).where(_at(namespace_id, environment_id), Policy.key == key))
 
 
+def is_set_anywhere(session: Session, keys: Sequence[str]) -> bool:
+    """Tell whether one of `keys` was set, wherever that is."""
+    return session.scalar(select(Policy.id).where(Policy.key.in_(keys)).limit(1)) is not None
+
+
 def remove_value(session: Session, namespace_id: int | None, environment_id: int | None, key: str) -> bool:
     """Take back what was set for a key in exactly one place; tell whether there was anything."""
     where = and_(_at(namespace_id, environment_id), Policy.key == key)
