@@ -20,6 +20,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Lease
+from conda_store_hub.queue.cleaner import Cleaner
 from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
@@ -86,7 +87,8 @@ async def bench(
         log=LOG,
         command=SCRIPT,
     )
-    janitor = Janitor(db=db, data=data, store=store, links=links, changes=changes, worker=executor.worker, log=LOG)
+    cleaner = Cleaner(db=db, data=data, store=store, rules=rules or make.rules(), cache_days=0, log=LOG)
+    janitor = Janitor(db=db, data=data, links=links, cleaner=cleaner, changes=changes, worker=executor.worker, log=LOG)
     await janitor.repair_after_start()
     janitor.start()
     executor.start(db=db, changes=changes, runner=runner)
