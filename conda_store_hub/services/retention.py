@@ -6,7 +6,7 @@ newest completed one always stays, and so do the active one, a pinned one, and o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -59,16 +59,16 @@ def find_due_where_completed(session: Session, rules: BuildRules, first: int | N
 
 def _list_due(session: Session, environment_ids: Sequence[int], rules: BuildRules) -> tuple[int, ...]:
     now = datetime.now(UTC)
-    due: list[int] = []
-    for number, own in groupby(retention.spare_builds(session, environment_ids, now), lambda each: each.environment_id):
-        spare = list(own)
-        layers = policies.list_layers(session, spare[0].namespace_id, number)
-        if _select_due(spare, rules.at(layers).values, now):
-            due.append(number)
-    return tuple(due)
+    spare = retention.spare_builds(session, environment_ids, now)
+    layers = policies.list_layers_of(session, KEYS, {each.environment_id: each.namespace_id for each in spare})
+    return tuple(
+        number
+        for number, own in groupby(spare, lambda each: each.environment_id)
+        if _select_due(own, rules.at(layers[number]).values, now)
+    )
 
 
-def _select_due(spare: Sequence[Spare], values: PolicyValues, now: datetime) -> list[Spare]:
+def _select_due(spare: Iterable[Spare], values: PolicyValues, now: datetime) -> list[Spare]:
     """Return those spare builds of one environment that may go."""
     newest, days = values.keep_builds, values.keep_days
     if newest is None and days is None:
