@@ -554,6 +554,20 @@ def test_the_janitor_forgets_leases_that_ended(monkeypatch: pytest.MonkeyPatch, 
     run(scenario)
 
 
+def test_the_janitor_looks_at_an_environment_once_a_build_of_it_is_completed(
+    monkeypatch: pytest.MonkeyPatch, data: DataDirectory
+) -> None:
+    monkeypatch.setattr("conda_store_hub.queue.janitor.EVERY_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        async with bench(data, rules=make.rules(keep_builds=1)) as at:
+            for _ in range(2):
+                last = await at.ended(at.submit("good"))
+            await at.until(lambda: prefixes_on_disk(data) == [Path(last.prefix or "").name])
+
+    run(scenario)
+
+
 def test_the_runner_never_passes_the_services_secrets_on(monkeypatch: pytest.MonkeyPatch, data: DataDirectory) -> None:
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret-of-the-hub")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import NotFoundError
+from conda_store_hub.core.errors import ConflictError, NotFoundError
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Artifact, Build, Environment, LogChunk
@@ -20,6 +22,8 @@ from conda_store_hub.services.rules import BuildRules
 from tests.services.test_life import built, row_of
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
+from tests.support.postgres import Postgres
+from tests.support.process import until
 
 RULES = make.rules()
 ML = Place(namespace="alice", environment="ml")
@@ -117,6 +121,24 @@ def test_what_is_taken_into_use_after_it_was_found_stays(db: Database) -> None:
     db.write_sync(removals.pin, ALICE, old, pinned=True)
     assert db.write_sync(retention.remove_due, number, rules) == 0
     assert gone(db) == []
+
+
+def test_an_activation_and_a_removal_cannot_both_go_ahead(postgres: Postgres) -> None:
+    with postgres.database() as db, ThreadPoolExecutor(1) as other:
+        old, _ = built(db), built(db)
+
+        def remove_while_somebody_activates(session: Session) -> Future[None]:
+            assert retention.remove_due(session, 1, make.rules(keep_builds=1)) == 1
+            wanted = schemas.ActivateBuild(build_id=old)
+            activating = other.submit(db.write_sync, environments.update, ALICE, "alice", "ml", wanted)
+            waits = text(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            until(lambda: db.read_sync(lambda at_this_moment: at_this_moment.execute(waits).first()))
+            return activating
+
+        with pytest.raises(ConflictError, match="was deleted"):
+            db.write_sync(remove_while_somebody_activates).result()
 
 
 def test_each_place_has_its_own_rule(db: Database) -> None:
