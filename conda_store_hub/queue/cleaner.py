@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -129,19 +129,17 @@ class Cleaner:
 
     async def remove_orphans(self) -> Freed:
         """Remove prefixes and artifacts that belong to no build: what a killed process had half done."""
+        return await self._add_up(self._remove_orphans(), AuditAction.STORAGE_FREE, "without a build")
+
+    async def _remove_orphans(self) -> AsyncIterator[Freed]:
         on_disk = await asyncio.to_thread(prefixes.list_prefixes, self._data)
-        unknown = sorted(await self._db.read(work.unknown_prefixes, on_disk))
-        for name in unknown:
+        for name in sorted(await self._db.read(work.unknown_prefixes, on_disk)):
             self._log.info("removing the prefix %s, which no build owns", name)
             await asyncio.to_thread(prefixes.remove_prefix, self._data, name)
-        freed = Freed(prefixes=len(unknown))
+            yield Freed(prefixes=1)
         for shard in list_shards():
             async for found in self._store.list_stored(shard):
-                freed += await self._remove_unknown(found)
-        if freed != Freed():
-            words = f"without a build: {freed}"
-            await self._db.write(audit.record, audit.ITSELF, AuditAction.STORAGE_FREE, detail=words)
-        return freed
+                yield await self._remove_unknown(found)
 
     async def _remove_unknown(self, found: list[Stored]) -> Freed:
         before = datetime.now(UTC) - _ORPHAN_AFTER
@@ -160,20 +158,28 @@ class Cleaner:
 
         While builders work nothing is taken from under them: the next round tries again.
         """
-        if not self._cache_days:
-            return Freed()
+        words = f"not used for {self._cache_days} days"
+        return await self._add_up(self._trim_caches(), AuditAction.CACHE_TRIM, words) if self._cache_days else Freed()
+
+    async def _trim_caches(self) -> AsyncIterator[Freed]:
         before = time.time() - self._cache_days * _DAY_SECONDS
         stale = caches.list_stale(self._data, before)
-        freed = Freed()
         while entries := await asyncio.to_thread(_take, stale):
             removed = await asyncio.to_thread(caches.remove_stale, self._data, entries, before)
             if removed is None:
                 self._log.info("builders are at work: the caches are trimmed in the next round")
-                break
-            freed += Freed(entries=removed.entries, size=removed.size)
-        if freed != Freed():
-            words = f"not used for {self._cache_days} days: {freed}"
-            await self._db.write(audit.record, audit.ITSELF, AuditAction.CACHE_TRIM, detail=words)
+                return
+            yield Freed(entries=removed.entries, size=removed.size)
+
+    async def _add_up(self, steps: AsyncIterator[Freed], action: AuditAction, words: str) -> Freed:
+        """Return what all steps freed, and say it in the audit trail, also when one of them fails."""
+        freed = Freed()
+        try:
+            async for step in steps:
+                freed += step
+        finally:
+            if freed != Freed():
+                await self._db.write(audit.record, audit.ITSELF, action, detail=f"{words}: {freed}")
         return freed
 
     @property

@@ -54,19 +54,23 @@ def remove_stale(data: DataDirectory, entries: Sequence[Entry], before: float) -
         if not alone:
             return None
         trash.mkdir()
-        stale = [entry for entry in entries if _is_stale(entry, before)]
-        for number, entry in enumerate(stale):
-            _put_aside(entry.path, trash / str(number))
+        stale = (entry for entry in entries if _is_stale(entry, before))
+        moved = sum(_put_aside(entry.path, trash / str(number)) for number, entry in enumerate(stale))
     size = sum(status.st_blocks * 512 for status in _walk(trash) if status.st_nlink == 1)
     remove_tree(trash)
-    return Trimmed(entries=len(stale), size=size)
+    return Trimmed(entries=moved, size=size)
 
 
-def _put_aside(path: Path, target: Path) -> None:
-    path.rename(target)
+def _put_aside(path: Path, target: Path) -> bool:
+    """Rename an entry away with its lock; tell whether it was there: another process may remove what is half made."""
+    try:
+        path.rename(target)
+    except FileNotFoundError:
+        return False
     lock = path.with_name(f"{path.name}.lock")
     if lock.is_file():
         lock.rename(target.with_name(f"{target.name}.lock"))
+    return True
 
 
 def _list_entries(data: DataDirectory) -> Iterator[Entry]:

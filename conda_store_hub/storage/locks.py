@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -17,40 +18,50 @@ class ProcessLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._here = asyncio.Lock()
-        self._file: IO[bytes] | None = None
+        self._hold = _Hold(path)
 
     async def __aenter__(self) -> None:
         await self._here.acquire()
-        taking = asyncio.ensure_future(asyncio.to_thread(self._take))
+        self._hold = _Hold(self._path)
         try:
-            self._file = await asyncio.shield(taking)
+            await asyncio.to_thread(self._hold.take)
         except BaseException:
-            # The thread cannot be stopped: what it gets when nobody waits any more is given back.
-            taking.add_done_callback(_give_back)
-            self._here.release()
+            self._release()
             raise
 
     async def __aexit__(
         self, _type: type[BaseException] | None, _value: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._release()
+
+    def _release(self) -> None:
+        self._hold.end()
         self._here.release()
 
-    def _take(self) -> IO[bytes]:
-        file = self._path.open("ab")
-        try:
+
+class _Hold:
+    """One hold of a lock. Its thread cannot be stopped: what it gets after the end is given back at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changing = threading.Lock()
+        self._file: IO[bytes] | None = None
+        self._over = False
+
+    def take(self) -> None:
+        with ExitStack() as stack:
+            file = stack.enter_context(self._path.open("ab"))
             fcntl.flock(file, fcntl.LOCK_EX)
-        except BaseException:
-            file.close()
-            raise
-        return file
+            with self._changing:
+                if not self._over:
+                    self._file = file
+                    stack.pop_all()
 
-
-def _give_back(taking: asyncio.Future[IO[bytes]]) -> None:
-    if not taking.cancelled() and taking.exception() is None:
-        taking.result().close()
+    def end(self) -> None:
+        with self._changing:
+            self._over = True
+            if self._file is not None:
+                self._file.close()
 
 
 @contextmanager
