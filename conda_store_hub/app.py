@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import IO, Any, NoReturn
 from urllib.parse import urlsplit
@@ -22,17 +22,20 @@ from traitlets import Integer, Unicode, default
 from traitlets.config import Application, Config
 
 from conda_store_hub import __version__, configfile
-from conda_store_hub.core.errors import CondaStoreHubError, ConfigurationError
+from conda_store_hub.core.errors import CondaStoreHubError, ConfigurationError, StorageError
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.cleaner import Cleaner, Freed
 from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
 from conda_store_hub.queue.solver import ProcessSolver
+from conda_store_hub.services import work
 from conda_store_hub.services.changes import Changes
+from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.settings import CondaStore
 from conda_store_hub.storage import prefixes
-from conda_store_hub.storage.base import LocalArtifactStore
+from conda_store_hub.storage.base import ArtifactStore, LocalArtifactStore
 from conda_store_hub.storage.secrets import ensure_secret
 from conda_store_hub.web.auth import HubAuthenticator
 from conda_store_hub.web.base import Readiness, Services
@@ -122,6 +125,52 @@ class Check(Command):
         self.log.info("the configuration is good; data in %s", self.store.data.root)
 
 
+class CleanUp(Command):
+    """Free now what nobody needs; the service does it each hour, and may be running."""
+
+    name = "conda-store-hub-janitor"
+
+    def run(self) -> None:
+        """Do one round and print what it freed; fail at the end if a part of it failed."""
+        prefixes.require_own(self.store.data)
+        prefixes.ensure_data_directory(self.store.data, publish_links=self.store.publish_links)
+        db = Database(self.store.url)
+        try:
+            db.upgrade()
+            whole = asyncio.run(self._go_round(db))
+        finally:
+            db.close()
+        if not whole:
+            self.exit(StorageError.exit_code)
+
+    async def _go_round(self, db: Database) -> bool:
+        """Repair and clean up; tell whether all of it went well."""
+        executor = LocalExecutor(parent=self)
+        rules = self.store.build_rules(executor.find_refusal(), build_seconds=executor.build_seconds)
+        store = LocalArtifactStore(self.store.data.objects)
+        cleaner = _make_cleaner(self.store, db, store, rules, self.log)
+        await Links(db=db, data=self.store.data, log=self.log).follow()
+        # What this machine's service builds is its own affair, also when it was not heard of for a while.
+        await db.write(work.requeue_stale, executor.worker)
+        done = [await self._attempt(words, job) for words, job in cleaner.jobs.items()]
+        return all(done)
+
+    async def _attempt(self, words: str, job: Callable[[], Awaitable[Freed]]) -> bool:
+        try:
+            freed = await job()
+        except (CondaStoreHubError, OSError) as exc:
+            self.log.warning("%s: failed: %s", words, exc)
+            return False
+        sys.stdout.write(f"{words}: {freed}\n")
+        return True
+
+
+def _make_cleaner(
+    settings: CondaStore, db: Database, store: ArtifactStore, rules: BuildRules, log: logging.Logger
+) -> Cleaner:
+    return Cleaner(db=db, data=settings.data, store=store, rules=rules, cache_days=settings.cache_days, log=log)
+
+
 class Serve(Command):
     """Serve pages and API under the Hub's prefix, and run builds."""
 
@@ -203,8 +252,8 @@ class Serve(Command):
         janitor = Janitor(
             db=services.db,
             data=services.data,
-            store=services.store,
             links=links,
+            cleaner=_make_cleaner(self.store, services.db, services.store, services.rules, self.log),
             changes=services.changes,
             worker=executor.worker,
             log=self.log,
@@ -261,6 +310,7 @@ class CondaStoreHub(Application):
     subcommands = {  # noqa: RUF012 - traitlets' way
         "serve": (Serve, "Serve pages and API under the Hub's prefix, and run builds."),
         "check": (Check, "Read the configuration and try what can be tried without serving."),
+        "janitor": (CleanUp, "Free now what nobody needs; the service does it each hour, and may be running."),
         "upgrade-db": (UpgradeDb, "Bring the database's schema to this version's."),
         "demo": (Application, "Start a Hub with the service, build an example and compute in it."),
         "demo-channel": (Application, "Make a conda channel from the running interpreter and wheels."),

@@ -111,6 +111,13 @@ class CondaStore(LoggingConfigurable):
 
     keep_days = Int(None, allow_none=True, help="For how many days builds are kept.").tag(config=True)
 
+    cache_days = Int(
+        30,
+        min=0,
+        help="""Days after which packages, bytecode and indexes go from the caches if no environment has them and no
+        build has used them; 0 is never.""",
+    ).tag(config=True)
+
     validate_specification = Union(
         [Callable(), Unicode()],
         default_value="",

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
+from conda_store_hub.builder.cache_folder import record_use
 from conda_store_hub.builder.compiler import Interpreter, Job, compile_jobs, find_interpreter
 from conda_store_hub.builder.events import EventWriter, say
 from conda_store_hub.builder.prefix import CondaPackage, LinkedFile, find_site_packages, list_clobbered
@@ -198,6 +199,7 @@ class _Linker:
                 if path is not None and path not in self.skipped:
                     self._link_file(f"{source}/{number}", path)
             self.size += manifest["size"]
+            record_use(folder)
         except (FileNotFoundError, ValueError, LookupError) as exc:
             say(f"Warning: shared bytecode was damaged and is left out ({exc})")
             shutil.rmtree(folder, ignore_errors=True)

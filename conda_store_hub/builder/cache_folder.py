@@ -5,12 +5,32 @@ The engine compares an entry's recorded hash with the package's, and never looks
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from conda_store_hub.core.names import CACHE_LOCK
+
+
+@contextmanager
+def hold_caches(folder: Path) -> Generator[None]:
+    """Have everything in the caches stay where it is; what holds it ends with the process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / CACHE_LOCK).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def record_use(path: Path) -> None:
+    """Note on an entry of a cache that it was used today: the janitor removes what nobody has used for long."""
+    with suppress(FileNotFoundError):
+        os.utime(path)
 
 
 class CacheFolder:
@@ -36,6 +56,11 @@ class CacheFolder:
             return not (entry / "info" / "files").exists()
         except (ValueError, LookupError, TypeError):
             return True
+
+    def record_use(self, file_names: Iterable[str]) -> None:
+        """Note that the packages of these files were used."""
+        for file_name in file_names:
+            record_use(self._entry(file_name))
 
     def remove(self, file_name: str) -> None:
         """Take an entry away in one step: another builder may be reading it."""

@@ -63,6 +63,7 @@ class Installer:
                 names = ", ".join(each.package.name for each in damaged)
                 raise PackageCorruptError(f"The files of {names} are not what their package says.")
         self._warn_clobbered(installed.packages)
+        self._cache.record_use(record.file_name for record in records)
         return installed
 
     def _require_empty_prefix(self) -> None:

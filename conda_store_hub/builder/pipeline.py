@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from conda_store_hub.builder.bytecode import BytecodeStore
+from conda_store_hub.builder.cache_folder import hold_caches
 from conda_store_hub.builder.events import EventWriter, say
 from conda_store_hub.builder.files import write_file
 from conda_store_hub.builder.install import Installed, Installer
@@ -51,10 +52,9 @@ class Pipeline:
         """Do all that was asked; raise a CondaStoreHubError at the first step that fails."""
         self._limits.start()
         self._work.mkdir(parents=True, exist_ok=True)
-        if self._request.solve_only:
-            self._solve_only()
-        elif not self._request.prefix_ready:
-            self._make_usable()
+        if self._request.solve_only or not self._request.prefix_ready:
+            with hold_caches(Path(self._request.directories.packages)):
+                self._solve_only() if self._request.solve_only else self._make_usable()
         if self._request.artifacts and not self._request.solve_only:
             # Heavy libraries wait until the environment is usable.
             from conda_store_hub.builder.artifacts import ArtifactWriter

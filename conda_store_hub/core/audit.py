@@ -19,11 +19,13 @@ class AuditAction(StrEnum):
     ENVIRONMENT_RENAME = "environment.rename"
     ENVIRONMENT_DELETE = "environment.delete"
     ENVIRONMENT_RESTORE = "environment.restore"
+    ENVIRONMENT_EXPIRE = "environment.expire"
     BUILD_SUBMIT = "build.submit"
     BUILD_CANCEL = "build.cancel"
     BUILD_PIN = "build.pin"
     BUILD_DELETE = "build.delete"
     STORAGE_FREE = "storage.free"
+    CACHE_TRIM = "cache.trim"
     GRANT_SET = "grant.set"
     GRANT_REMOVE = "grant.remove"
     TOKEN_CREATE = "token.create"  # noqa: S105 - no password

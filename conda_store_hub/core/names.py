@@ -17,6 +17,7 @@ MAX_NAMESPACE = 63
 MAX_ENVIRONMENT = 64
 MAX_DESCRIPTION = 4000
 MAX_SHOWN = 64  # characters of a name in a message
+CACHE_LOCK = ".in-use"  # in the package cache; builders are told where that is
 MAX_PREFIX = 80  # a shebang line ends at 127 bytes, and `/bin/pythonX.YY` and options follow the prefix
 
 NAMESPACE_PATTERN = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
@@ -199,6 +200,16 @@ class DataDirectory:
     def packages(self) -> Path:
         """The package cache of the engine; one file system with `prefixes`, for hard links."""
         return self.root / "pkgs"
+
+    @property
+    def packages_lock(self) -> Path:
+        """Held by builders while they use what is in the caches, and by who takes something out of them."""
+        return self.packages / CACHE_LOCK
+
+    @property
+    def links_lock(self) -> Path:
+        """Held by who changes links."""
+        return self.root / "links.lock"
 
     @property
     def bytecode(self) -> Path:

@@ -60,6 +60,12 @@ def replace_specification(session: Session, environment_id: int, old: int, new: 
     )
 
 
+def hold_build(session: Session, row: Build) -> None:
+    """Keep a build from being deleted, activated or pinned by others until the transaction ends, and read it anew."""
+    session.refresh(row.environment, ["current_build_id", "deleted_at"], with_for_update=True)
+    session.refresh(row, ["deleted_at", "pinned", "prefix_name"])
+
+
 # Leases
 
 
@@ -97,7 +103,8 @@ def forget_leases(session: Session, now: datetime) -> None:
     session.execute(delete(Lease).where(Lease.expires_at <= now))
 
 
-def _leased(now: datetime) -> ColumnElement[bool]:
+def leased(now: datetime) -> ColumnElement[bool]:
+    """Whether a build has a living lease."""
     return exists().where(Lease.build_id == Build.id, Lease.expires_at > now)
 
 
@@ -117,7 +124,7 @@ def builds_to_free(session: Session, now: datetime, deleted_before: datetime, li
             Build.prefix_name.is_not(None),
             Build.worker.is_(None),
             gone,
-            ~_leased(now),
+            ~leased(now),
         )
         .order_by(Build.id)
         .limit(limit)

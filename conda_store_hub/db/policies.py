@@ -25,9 +25,23 @@ def list_values(session: Session, namespace_id: int | None, environment_id: int 
     return session.scalars(select(Policy).where(or_(*places)).order_by(Policy.id)).all()
 
 
+def list_values_of(
+    session: Session, keys: Sequence[str], namespace_ids: Sequence[int], environment_ids: Sequence[int]
+) -> Sequence[Policy]:
+    """Return what was set for some keys for the service, for some namespaces, and for some environments."""
+    namespaces = and_(Policy.namespace_id.in_(namespace_ids), Policy.environment_id.is_(None))
+    places = or_(Policy.namespace_id.is_(None), namespaces, Policy.environment_id.in_(environment_ids))
+    return session.scalars(select(Policy).where(Policy.key.in_(keys), places).order_by(Policy.id)).all()
+
+
 def find_value(session: Session, namespace_id: int | None, environment_id: int | None, key: str) -> Policy | None:
     """Find what was set for a key in exactly one place."""
     return session.scalar(select(Policy).where(_at(namespace_id, environment_id), Policy.key == key))
+
+
+def is_set_anywhere(session: Session, keys: Sequence[str]) -> bool:
+    """Tell whether one of `keys` was set, wherever that is."""
+    return session.scalar(select(Policy.id).where(Policy.key.in_(keys)).limit(1)) is not None
 
 
 def remove_value(session: Session, namespace_id: int | None, environment_id: int | None, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Puts right what a crash left: builds without a worker, links behind their rows, prefixes that nobody owns."""
+"""Puts right what a crash left, builds without workers and links behind their rows, and has freed what nobody needs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Callable
 from conda_store_hub.core.errors import StorageError, UnavailableError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.cleaner import Cleaner
 from conda_store_hub.queue.links import Links
-from conda_store_hub.services import leases, storage, work
+from conda_store_hub.services import work
 from conda_store_hub.services.changes import ALL_KERNELS, Changes, wait
 from conda_store_hub.storage import prefixes
-from conda_store_hub.storage.base import ArtifactStore
 
 EVERY_SECONDS = 60.0
-_AT_ONCE = 20
+HOUR_SECONDS = 3_600.0
+DAY_SECONDS = 86_400.0
 
 
 class Janitor:
@@ -28,21 +29,21 @@ class Janitor:
         *,
         db: Database,
         data: DataDirectory,
-        store: ArtifactStore,
         links: Links,
+        cleaner: Cleaner,
         changes: Changes,
         worker: str,
         log: logging.Logger,
     ) -> None:
         self._db = db
         self._data = data
-        self._store = store
         self._links = links
+        self._cleaner = cleaner
         self._changes = changes
         self._worker = worker
         self._log = log
         self._left_behind: list[str] = []
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def repair_after_start(self) -> None:
         """Take over what this worker had before it began anew. Only one service has a data directory."""
@@ -51,30 +52,45 @@ class Janitor:
         await self._links.follow()
 
     def start(self) -> None:
-        """Begin the rounds."""
-        self._task = asyncio.create_task(self._go_round(), name="janitor")
+        """Begin the rounds: what is freed may take long, and no link waits for it."""
+        self._tasks = [
+            asyncio.create_task(self._repair(), name="janitor"),
+            asyncio.create_task(self._clean(), name="janitor-cleans"),
+        ]
 
     async def stop(self) -> None:
         """End the rounds."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _go_round(self) -> None:
-        await self._attempt(self.remove_orphans)
-        await self._attempt(self.free)
+    async def _repair(self) -> None:
+        each_minute = _Regularly(EVERY_SECONDS, at_once=False)
         with self._changes.watch(ALL_KERNELS) as activated:
-            due = time.monotonic() + EVERY_SECONDS
             while True:
-                await wait(activated, max(0.0, due - time.monotonic()))
+                await wait(activated, each_minute.remaining())
                 activated.clear()
                 await self._attempt(self._links.follow)
-                if time.monotonic() >= due:
+                if each_minute.is_due():
                     await self._attempt(self.requeue)
-                    await self._attempt(self.free)
-                    due = time.monotonic() + EVERY_SECONDS
 
-    async def _attempt(self, job: Callable[[], Awaitable[None]]) -> None:
+    async def _clean(self) -> None:
+        await self._attempt(self._remove_scratch)
+        clean, each_hour, each_day = self._cleaner, _Regularly(HOUR_SECONDS), _Regularly(DAY_SECONDS)
+        while True:
+            hourly, daily = each_hour.is_due(), each_day.is_due()
+            jobs = [
+                *([clean.remove_orphans] if daily else []),
+                clean.keep_newest_where_completed,
+                *([clean.keep_newest, clean.give_up_deleted] if hourly else []),
+                clean.free,
+                *([clean.trim_caches] if hourly else []),
+            ]
+            for job in jobs:
+                await self._attempt(job)
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def _attempt(self, job: Callable[[], Awaitable[object]]) -> None:
         try:
             await job()
         except (StorageError, UnavailableError, OSError) as exc:
@@ -86,28 +102,25 @@ class Janitor:
         """Put builds back whose worker has not been heard of for a minute."""
         await self._db.write(work.requeue_stale, self._worker)
 
-    async def free(self) -> None:
-        """Free what deleted builds and environments had on disk, once nobody needs it; row first, then the bytes."""
-        await self._db.write(leases.forget_ended)
-        while found := await self._db.read(storage.list_prefixes_to_free, _AT_ONCE):
-            for doomed in found:
-                if await self._db.write(storage.give_up_prefix, doomed):
-                    await asyncio.to_thread(prefixes.remove_prefix, self._data, doomed.prefix_name)
-        while await self._free_bytes():
-            continue
-
-    async def _free_bytes(self) -> bool:
-        async with self._store.changing:
-            given_up = await self._db.write(storage.give_up_keys, _AT_ONCE)
-            for key in given_up.free:
-                await self._store.delete(key)
-        return given_up.more
-
-    async def remove_orphans(self) -> None:
-        """Remove prefixes and scratch that belong to no build, the half-made ones of killed builders."""
+    async def _remove_scratch(self) -> None:
+        """Remove the folders that builders of this service worked in when it was killed."""
         for name in self._left_behind:
             await asyncio.to_thread(prefixes.remove_work, self._data, name)
-        on_disk = await asyncio.to_thread(prefixes.list_prefixes, self._data)
-        for name in sorted(await self._db.read(work.unknown_prefixes, on_disk)):
-            self._log.info("removing the prefix %s, which no build owns", name)
-            await asyncio.to_thread(prefixes.remove_prefix, self._data, name)
+
+
+class _Regularly:
+    """When something is to be done again; by a clock that nobody sets."""
+
+    def __init__(self, seconds: float, *, at_once: bool = True) -> None:
+        self._seconds = seconds
+        self._due = time.monotonic() + (0.0 if at_once else seconds)
+
+    def remaining(self) -> float:
+        return max(0.0, self._due - time.monotonic())
+
+    def is_due(self) -> bool:
+        """Tell whether it is time; if so, the next time is a period away."""
+        if self.remaining():
+            return False
+        self._due = time.monotonic() + self._seconds
+        return True

@@ -10,6 +10,7 @@ from conda_store_hub.db.session import Database
 from conda_store_hub.services import work
 from conda_store_hub.services.work import Link
 from conda_store_hub.storage import prefixes
+from conda_store_hub.storage.locks import ProcessLock
 
 _AT_ONCE = 100
 
@@ -21,7 +22,7 @@ class Links:
         self._db = db
         self._data = data
         self._log = log
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time = ProcessLock(data.links_lock)
 
     async def follow(self) -> None:
         """Make every link show its active build; costs nothing where all do.

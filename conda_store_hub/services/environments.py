@@ -126,6 +126,7 @@ def _activate(session: Session, row: Environment, build_id: int) -> None:
     build = queries.find_build(session, build_id)
     if build is None or build.environment_id != row.id:
         raise NotFoundError(f"The environment “{shorten(row.name)}” has no build {build_id}.")
+    lifecycle.hold_build(session, build)
     if build.status is not BuildStatus.COMPLETED:
         raise ConflictError(f"Build {build_id} is {build.status}: only a completed build can be activated.")
     if build.deleted_at is not None or build.prefix_name is None:

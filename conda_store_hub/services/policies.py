@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -60,8 +61,25 @@ def _require(session: Session, identity: Identity, place: Place, permission: Per
 
 def list_layers(session: Session, namespace_id: int | None, environment_id: int | None) -> tuple[Layer, ...]:
     """Return what was set for the service, a namespace and an environment, from the outermost; one statement."""
+    return _lay(rows.list_values(session, namespace_id, environment_id))
+
+
+def list_layers_of(
+    session: Session, keys: Sequence[str], namespaces: Mapping[int, int]
+) -> dict[int, tuple[Layer, ...]]:
+    """Return what was set for some keys, for each environment of `namespaces` by its id; one statement as well."""
+    found = rows.list_values_of(session, keys, list(set(namespaces.values())), list(namespaces))
+    return {
+        environment: _lay(
+            row for row in found if row.namespace_id in (None, namespace) and row.environment_id in (None, environment)
+        )
+        for environment, namespace in namespaces.items()
+    }
+
+
+def _lay(values: Iterable[Policy]) -> tuple[Layer, ...]:
     found: dict[Scope, dict[str, Any]] = {Scope.SERVICE: {}, Scope.NAMESPACE: {}, Scope.ENVIRONMENT: {}}
-    for row in rows.list_values(session, namespace_id, environment_id):
+    for row in values:
         inner = Scope.NAMESPACE if row.environment_id is None else Scope.ENVIRONMENT
         scope = Scope.SERVICE if row.namespace_id is None else inner
         if row.key in policy.KEYS:  # another version may know more

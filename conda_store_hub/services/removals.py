@@ -94,6 +94,7 @@ def delete_build(
     Refused for the active build, a pinned one, one that is not over, and one that somebody computes with.
     """
     row = builds.require(session, identity, build_id, Permission.BUILD_DELETE)
+    lifecycle.hold_build(session, row)
     if row.deleted_at is not None:
         return
     _require_deletable(session, row, force=force)
@@ -129,6 +130,7 @@ def remove(session: Session, row: Build, kept: Sequence[ArtifactType]) -> None:
 def pin(session: Session, identity: Identity, build_id: int, *, pinned: bool) -> None:
     """Protect a build from being deleted by anybody, retention included, or let it go."""
     row = builds.require(session, identity, build_id, Permission.ENVIRONMENT_UPDATE)
+    lifecycle.hold_build(session, row)
     if row.deleted_at is not None:
         raise ConflictError(f"Build {build_id} was deleted.")
     if row.pinned is not pinned:

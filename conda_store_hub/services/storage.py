@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.db import lifecycle, queries
+from conda_store_hub.db import lifecycle, queries, retention
 from conda_store_hub.services import audit, removals
 
 
@@ -18,13 +19,15 @@ class DoomedPrefix:
 
     build_id: int
     prefix_name: str
+    size: int
+    """Bytes that are free without it."""
 
 
 def list_prefixes_to_free(session: Session, limit: int) -> list[DoomedPrefix]:
     """Return prefixes of deleted builds, and of environments that were deleted more than a day ago."""
     now = datetime.now(UTC)
     rows = lifecycle.builds_to_free(session, now, now - removals.PREFIX_STAYS, limit)
-    return [DoomedPrefix(build_id=row.id, prefix_name=row.prefix_name or "") for row in rows]
+    return [DoomedPrefix(build_id=row.id, prefix_name=row.prefix_name or "", size=row.size) for row in rows]
 
 
 def give_up_prefix(session: Session, doomed: DoomedPrefix) -> bool:
@@ -48,16 +51,22 @@ class GivenUp:
     """Keys of bytes that nobody needs any more; whether there may be more of them."""
 
     free: tuple[str, ...]
+    size: int
     more: bool
 
 
 def give_up_keys(session: Session, limit: int) -> GivenUp:
     """Forget bytes of deleted artifacts, and return the keys of those that no other artifact has."""
-    free: list[str] = []
+    free: dict[str, int] = {}
     found = lifecycle.keys_to_free(session, limit)
     for artifact in found:
-        key, artifact.key, artifact.size = artifact.key, "", None
+        key, size, artifact.key, artifact.size = artifact.key, artifact.size, "", None
         session.flush()
         if not lifecycle.is_needed(session, key):
-            free.append(key)
-    return GivenUp(free=tuple(free), more=bool(found))
+            free[key] = size or 0
+    return GivenUp(free=tuple(free), size=sum(free.values()), more=bool(found))
+
+
+def unknown_keys(session: Session, keys: Sequence[str]) -> set[str]:
+    """Return those of `keys` in storage that no artifact has."""
+    return set(keys) - retention.known_keys(session, keys)

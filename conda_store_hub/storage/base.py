@@ -1,15 +1,17 @@
 """Artifact bytes: one contract over obstore's stores, and every object key spelled once.
 
-Relied on are put, get with a range, head, and delete: what local disk, S3, GCS and Azure all do alike. Media types
-and names live in the database.
+Relied on are put, get with a range, head, list and delete: what local disk, S3, GCS and Azure all do alike. Media
+types and names live in the database.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,11 +19,13 @@ import obstore
 from obstore.store import LocalStore
 
 from conda_store_hub.core.errors import NotFoundError, StorageError, StorageFullError
+from conda_store_hub.storage.locks import ProcessLock
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 CHUNK = 1 << 20
+_LISTED = 200
 
 
 def artifact_key(sha256: str) -> str:
@@ -29,11 +33,28 @@ def artifact_key(sha256: str) -> str:
     return f"sha256/{sha256[:2]}/{sha256}"
 
 
+def list_shards() -> Iterator[str]:
+    """Yield what keys begin with, so that all of them can be walked in small parts."""
+    return (f"sha256/{number:02x}" for number in range(256))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """What is under a key."""
+
+    key: str
+    size: int
+    changed_at: datetime
+
+
 class ArtifactStore(Protocol):
     """Keeps whole files under keys; a key is readable only once its bytes are all there."""
 
-    changing: asyncio.Lock
-    """Held from taking bytes to writing the row that names them, and from giving up a row to removing its bytes."""
+    changing: AbstractAsyncContextManager[None]
+    """Held from taking bytes to writing the row that names them, and from giving up a row to removing its bytes.
+
+    Between all processes that change what is stored.
+    """
 
     def adopt(self, path: Path, key: str) -> None:
         """Take the file at `path` (on the work directory's file system) under `key`; `path` is gone afterwards."""
@@ -47,6 +68,10 @@ class ArtifactStore(Protocol):
         """Yield the bytes from `start` up to, not including, `end`, in pieces of about 1 MB."""
         ...
 
+    def list_stored(self, shard: str) -> AsyncIterator[list[Stored]]:
+        """Yield what there is in one of `list_shards`, some at a time."""
+        ...
+
     async def delete(self, key: str) -> None:
         """Remove what is under `key`; nothing there is fine."""
         ...
@@ -55,9 +80,9 @@ class ArtifactStore(Protocol):
 class ObjectArtifactStore:
     """An ArtifactStore over any store of obstore."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, changing: AbstractAsyncContextManager[None]) -> None:
         self._store = store
-        self.changing = asyncio.Lock()
+        self.changing = changing
 
     def adopt(self, path: Path, key: str) -> None:
         """Upload, then remove the file."""
@@ -79,6 +104,12 @@ class ObjectArtifactStore:
             async for piece in found.stream(min_chunk_size=CHUNK):
                 yield bytes(piece)
 
+    async def list_stored(self, shard: str) -> AsyncIterator[list[Stored]]:
+        """List one folder."""
+        with _translated():
+            async for found in obstore.list(self._store, shard, chunk_size=_LISTED):
+                yield [Stored(key=one["path"], size=one["size"], changed_at=one["last_modified"]) for one in found]
+
     async def delete(self, key: str) -> None:
         """Remove, whichever way the store says that nothing was there."""
         with _translated():
@@ -93,7 +124,7 @@ class LocalArtifactStore(ObjectArtifactStore):
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
-        super().__init__(LocalStore(root))
+        super().__init__(LocalStore(root), ProcessLock(root / ".changing"))
         self._root = root
 
     def adopt(self, path: Path, key: str) -> None:

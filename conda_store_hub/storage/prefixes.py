@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -39,6 +40,14 @@ def ensure_data_directory(data: DataDirectory, *, publish_links: bool) -> None:
     _check_hard_links(data)
 
 
+def require_own(data: DataDirectory) -> None:
+    """Raise ConfigurationError when the data directory is another account's: the service could not use what we make."""
+    if data.root.exists() and data.root.stat().st_uid != os.geteuid():
+        raise ConfigurationError(
+            f"The data directory {data.root} is not this account's; run this as the account of the service."
+        )
+
+
 def _check_hard_links(data: DataDirectory) -> None:
     probe, link = data.packages / f".probe-{new_prefix_name()}", data.prefixes / f".probe-{new_prefix_name()}"
     try:
@@ -73,7 +82,7 @@ def swap_link(data: DataDirectory, namespace: str, environment: str, prefix_name
 
 def list_prefixes(data: DataDirectory) -> list[str]:
     """Return the names of all prefixes on disk."""
-    return [entry.name for entry in os.scandir(data.prefixes)]
+    return [entry.name for entry in os.scandir(data.prefixes) if entry.is_dir(follow_symlinks=False)]
 
 
 def list_work(data: DataDirectory) -> list[str]:
@@ -97,5 +106,6 @@ def remove_prefix(data: DataDirectory, prefix_name: str) -> None:
 
 def remove_tree(directory: Path) -> None:
     """Remove a directory; gone already is fine. Its folders are writable: only files are read-only."""
-    if directory.exists():
-        shutil.rmtree(directory)
+    while directory.exists():
+        with contextlib.suppress(FileNotFoundError):  # another process removes it too
+            shutil.rmtree(directory)

@@ -49,7 +49,7 @@ def test_a_dry_run_tells_the_packages_and_touches_nothing(workshop: Workshop, tm
     assert {"python", "numpy"} <= {package.name for package in outcome.lock.packages}
     assert Path(outcome.lock.path).is_file()
     left = [path for path in shop.data.root.rglob("*") if path.is_file()]
-    mine = (shop.data.work, shop.data.repodata)
+    mine = (shop.data.work, shop.data.repodata, shop.data.packages_lock)
     assert [path for path in left if not any(path.is_relative_to(folder) for folder in mine)] == []
 
 

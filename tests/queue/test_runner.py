@@ -20,6 +20,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Lease
+from conda_store_hub.queue.cleaner import Cleaner
 from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
@@ -91,7 +92,8 @@ async def bench(
         log=LOG,
         command=command,
     )
-    janitor = Janitor(db=db, data=data, store=store, links=links, changes=changes, worker=executor.worker, log=LOG)
+    cleaner = Cleaner(db=db, data=data, store=store, rules=rules or make.rules(), cache_days=0, log=LOG)
+    janitor = Janitor(db=db, data=data, links=links, cleaner=cleaner, changes=changes, worker=executor.worker, log=LOG)
     await janitor.repair_after_start()
     janitor.start()
     executor.start(db=db, changes=changes, runner=runner)
@@ -553,6 +555,20 @@ def test_the_janitor_forgets_leases_that_ended(monkeypatch: pytest.MonkeyPatch, 
             make.submit(at.db)
             at.db.write_sync(add_ended)
             await at.until(lambda: at.db.read_sync(lambda session: session.query(Lease).count()) == 0)
+
+    run(scenario)
+
+
+def test_the_janitor_looks_at_an_environment_once_a_build_of_it_is_completed(
+    monkeypatch: pytest.MonkeyPatch, data: DataDirectory
+) -> None:
+    monkeypatch.setattr("conda_store_hub.queue.janitor.EVERY_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        async with bench(data, rules=make.rules(keep_builds=1)) as at:
+            for _ in range(2):
+                last = await at.ended(at.submit("good"))
+            await at.until(lambda: prefixes_on_disk(data) == [Path(last.prefix or "").name])
 
     run(scenario)
 
