@@ -42,6 +42,7 @@ class Janitor:
         self._worker = worker
         self._log = log
         self._left_behind: list[str] = []
+        self._heard: frozenset[work.Beat] = frozenset()
         self._task: asyncio.Task[None] | None = None
 
     async def repair_after_start(self) -> None:
@@ -62,6 +63,7 @@ class Janitor:
 
     async def _go_round(self) -> None:
         await self._attempt(self.remove_orphans)
+        await self._attempt(self.requeue)
         await self._attempt(self.free)
         with self._changes.watch(ALL_KERNELS) as activated:
             due = time.monotonic() + EVERY_SECONDS
@@ -83,8 +85,8 @@ class Janitor:
             self._log.exception("janitor: %s failed", job.__name__)
 
     async def requeue(self) -> None:
-        """Put builds back whose worker has not been heard of for a minute."""
-        await self._db.write(work.requeue_stale, self._worker)
+        """Put builds back of whose worker nothing was heard since the last round."""
+        self._heard = await self._db.write(work.requeue_silent, self._worker, self._heard)
 
     async def free(self) -> None:
         """Free what deleted builds and environments had on disk, once nobody needs it; row first, then the bytes."""
