@@ -76,6 +76,7 @@ def update(
 ) -> None:
     """Activate a finished build of the environment, or change its description."""
     row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
+    rights.hold_environment(session, identity, row)
     if change.description is not None:
         row.description = check_description(change.description)
         row.updated_at = datetime.now(UTC)
@@ -92,6 +93,7 @@ def _record(session: Session, identity: Identity, action: AuditAction, row: Envi
 def rename(session: Session, identity: Identity, namespace: str, name: str, new_name: str) -> None:
     """Give an environment another name: its number, its builds and their prefixes stay, and nothing is built."""
     row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
+    rights.hold_environment(session, identity, row)
     wanted = check_environment_name(new_name)
     found = queries.find_environment(session, namespace, wanted)
     if found is not None and found.id != row.id:

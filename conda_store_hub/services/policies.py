@@ -140,9 +140,7 @@ def _tell(session: Session, identity: Identity, found: _Rows, action: AuditActio
 
 def require_room(session: Session, rules: BuildRules, namespace: Namespace, environment: Environment) -> None:
     """Raise QuotaExceededError when a namespace, or an environment of it, has all the builds or bytes it may have."""
-    layers = list_layers(session, namespace.id, environment.id)
-    whole = rules.at(tuple(layer for layer in layers if layer.scope is not Scope.ENVIRONMENT)).values
-    alone = rules.at(layers).values
+    whole, alone = _values_at(session, rules, namespace, environment)
     limits = {(one.quota_builds, one.quota_bytes) for one in (whole, alone)}
     if limits == {(None, None)}:
         return
@@ -151,12 +149,40 @@ def require_room(session: Session, rules: BuildRules, namespace: Namespace, envi
     _check_room(session, alone, namespace, environment)
 
 
+def require_fit(session: Session, rules: BuildRules, namespace: Namespace, environment: Environment, size: int) -> None:
+    """Raise QuotaExceededError when a build that turned out to have `size` bytes is more than there is room for."""
+    whole, alone = _values_at(session, rules, namespace, environment)
+    for values, place in ((whole, None), (alone, environment)):
+        if values.quota_bytes is None:
+            continue
+        held = rows.count_held(session, namespace.id, place.id if place else None).storage
+        if held + size > values.quota_bytes:
+            raise QuotaExceededError(
+                f"The build has {size:,} bytes of its own. “{_name(namespace, place)}” has {held:,} bytes of builds"
+                f" and may have {values.quota_bytes:,}: delete builds that nobody needs, and build it again."
+            )
+
+
+def _values_at(
+    session: Session, rules: BuildRules, namespace: Namespace, environment: Environment
+) -> tuple[policy.PolicyValues, policy.PolicyValues]:
+    """Return what counts for a namespace as a whole, and for an environment of it alone."""
+    layers = list_layers(session, namespace.id, environment.id)
+    whole = tuple(layer for layer in layers if layer.scope is not Scope.ENVIRONMENT)
+    return rules.at(whole).values, rules.at(layers).values
+
+
+def _name(namespace: Namespace, environment: Environment | None) -> str:
+    name = shorten(namespace.name)
+    return f"{name}/{shorten(environment.name)}" if environment else name
+
+
 def _check_room(
     session: Session, values: policy.PolicyValues, namespace: Namespace, environment: Environment | None
 ) -> None:
     number = environment.id if environment else None
     held = rows.count_held(session, namespace.id, number)
-    name = f"{shorten(namespace.name)}/{shorten(environment.name)}" if environment else shorten(namespace.name)
+    name = _name(namespace, environment)
     if values.quota_builds is not None and held.builds >= values.quota_builds:
         said = f"“{name}” has {held.builds} builds and may have {values.quota_builds}"
     elif values.quota_bytes is not None and held.storage >= values.quota_bytes:
