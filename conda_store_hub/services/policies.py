@@ -149,17 +149,20 @@ def require_room(session: Session, rules: BuildRules, namespace: Namespace, envi
     _check_room(session, alone, namespace, environment)
 
 
-def require_fit(session: Session, rules: BuildRules, namespace: Namespace, environment: Environment, size: int) -> None:
-    """Raise QuotaExceededError when a build that turned out to have `size` bytes is more than there is room for."""
+def require_bytes(session: Session, rules: BuildRules, namespace: Namespace, environment: Environment) -> None:
+    """Raise QuotaExceededError when other builds have taken all bytes since this one was queued.
+
+    The last one may exceed what there is: how large it will be is not known before.
+    """
     whole, alone = _values_at(session, rules, namespace, environment)
     for values, place in ((whole, None), (alone, environment)):
         if values.quota_bytes is None:
             continue
         held = rows.count_held(session, namespace.id, place.id if place else None).storage
-        if held + size > values.quota_bytes:
+        if held >= values.quota_bytes:
             raise QuotaExceededError(
-                f"The build has {size:,} bytes of its own. “{_name(namespace, place)}” has {held:,} bytes of builds"
-                f" and may have {values.quota_bytes:,}: delete builds that nobody needs, and build it again."
+                f"Others were finished before: “{_name(namespace, place)}” has {held:,} bytes of builds by now and may"
+                f" have {values.quota_bytes:,}. Delete builds that nobody needs, and build it again."
             )
 
 

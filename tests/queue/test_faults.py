@@ -132,7 +132,7 @@ def test_the_builder_of_a_deleted_build_is_ended(data: DataDirectory) -> None:
     ("name", "rules", "code"),
     [
         ("limited", make.rules(), "limit-exceeded"),
-        ("good", make.rules(quota_bytes=15), "quota-exceeded"),
+        ("good", make.rules(quota_bytes=10), "quota-exceeded"),
     ],
     ids=["limit", "quota"],
 )
@@ -144,7 +144,7 @@ def test_a_limit_that_is_reached_leaves_the_active_build_and_nothing_else(
             first = await at.ended(at.submit(name))
             failed = await at.ended(at.submit(name))
             assert (failed.status, failed.error_code) == (BuildStatus.FAILED, code)
-            assert "limit" in (failed.status_info or "") or "may have 15" in (failed.status_info or "")
+            assert "its limit" in (failed.status_info or "") or "may have 10" in (failed.status_info or "")
             assert at.build(first.id).active
             prefix = Path(first.prefix or "")
             assert data.link("alice", name).readlink() == prefix

@@ -260,9 +260,9 @@ def test_a_build_that_is_deleted_while_its_artifacts_are_made_leaves_nothing(db:
 def test_a_quota_that_others_have_used_up_meanwhile_fails_the_build(db: Database) -> None:
     first, second = make.submit(db), make.submit(db, yaml=make.text("other"))
     tickets = [make.claim(db, build_id) for build_id in (first, second)]
-    rules = make.rules(quota_bytes=1_500)
+    rules = make.rules(quota_bytes=1_000)
     assert db.write_sync(work.mark_usable, tickets[0], make.usable(), rules) is work.Usable.ACTIVE
-    with pytest.raises(QuotaExceededError, match="1,000 bytes of its own. “alice” has 1,000 bytes of builds"):
+    with pytest.raises(QuotaExceededError, match="“alice” has 1,000 bytes of builds by now"):
         db.write_sync(work.mark_usable, tickets[1], make.usable(), rules)
     assert status(db, second) is BuildStatus.BUILDING
 
