@@ -30,7 +30,6 @@ from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
 from conda_store_hub.queue.solver import ProcessSolver
-from conda_store_hub.services import work
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.settings import CondaStore
@@ -150,8 +149,6 @@ class CleanUp(Command):
         store = LocalArtifactStore(self.store.data.objects)
         cleaner = _make_cleaner(self.store, db, store, rules, self.log)
         await Links(db=db, data=self.store.data, log=self.log).follow()
-        # What this machine's service builds is its own affair, also when it was not heard of for a while.
-        await db.write(work.requeue_stale, executor.worker)
         done = [await self._attempt(words, job) for words, job in cleaner.jobs.items()]
         return all(done)
 

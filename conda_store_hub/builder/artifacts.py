@@ -9,14 +9,14 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from conda_store_hub.builder import child
+from conda_store_hub.builder import child, disk
 from conda_store_hub.builder.distributions import Distributions
 from conda_store_hub.builder.events import EventWriter, say
 from conda_store_hub.builder.files import Written, finish_file, write_file
 from conda_store_hub.builder.lockfile import LockfileRequest, format_pinned, lock_conda, lock_pip
 from conda_store_hub.builder.prefix import CondaPackage, find_site_packages, read_conda_packages
 from conda_store_hub.builder.words import format_seconds, format_size
-from conda_store_hub.core.errors import ArtifactError, CondaStoreHubError
+from conda_store_hub.core.errors import ArtifactError, BuildDiskFullError, CondaStoreHubError
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildRequest, Phase
 
 _PHASES = {
@@ -84,7 +84,12 @@ class ArtifactWriter:
         command = [sys.executable, *safe_path, "-m", "conda_store_hub.builder.lockfile_writer", name]
         noise: list[str] = []
         if child.follow(child.start(command, cwd=self._work), noise.append) != 0:
-            raise ArtifactError("The lockfile cannot be written.", detail="\n".join(noise))
+            said = "\n".join(noise)
+            raise (
+                BuildDiskFullError(detail=said)
+                if disk.tells_full(said)
+                else ArtifactError("The lockfile cannot be written.", detail=said)
+            )
         return finish_file(Path(request.path))
 
     def _make_lockfile_request(self) -> LockfileRequest:
@@ -107,8 +112,10 @@ class ArtifactWriter:
 
 def _explain(kind: ArtifactType, exc: Exception) -> str:
     """Return the words for an artifact's row; the rest goes to the log."""
-    known = exc if isinstance(exc, CondaStoreHubError) else None
-    message = known.public_message if known else f"It could not be written: {exc}."
+    known = BuildDiskFullError() if disk.is_full(exc) else exc if isinstance(exc, CondaStoreHubError) else None
+    # The text of the system's errors has a path of the service in it.
+    why = exc.strerror if isinstance(exc, OSError) else exc
+    message = known.public_message if known else f"It could not be written: {why}."
     say(f"Warning: {kind} failed. {message}")
     for line in (known.detail or "").splitlines() if known else traceback.format_exception(exc):
         say(f"  {line.rstrip()}")

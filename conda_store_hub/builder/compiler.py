@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from conda_store_hub.builder import disk
 from conda_store_hub.builder.events import EventWriter, ProgressMeter, say
 from conda_store_hub.core.errors import BuildDiskFullError
 from conda_store_hub.core.protocol import Phase
@@ -139,6 +140,6 @@ class _Worker:
         if self._process.returncode == 0:
             return
         noise = "\n".join(self._noise)
-        if "No space left on device" in noise:
+        if disk.tells_full(noise):
             raise BuildDiskFullError
         say(f"Warning: compiling ended early (exit code {self._process.returncode}) {noise}".rstrip())

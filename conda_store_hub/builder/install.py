@@ -12,6 +12,7 @@ from rattler import MatchSpec, RepoDataRecord, install
 from rattler.exceptions import InstallerError
 from rattler.networking import Client
 
+from conda_store_hub.builder import disk
 from conda_store_hub.builder.cache_folder import CacheFolder
 from conda_store_hub.builder.events import EventWriter, say
 from conda_store_hub.builder.prefix import CondaPackage, list_clobbered, read_conda_packages
@@ -24,6 +25,7 @@ from conda_store_hub.core.protocol import BuildRequest
 
 _HASH_MISMATCH = re.compile(r"hash mismatch.*?expected ([0-9a-f]{8,}).*?got ([0-9a-f]{8,})", re.DOTALL)
 
+_CUT_SHORT = "end of file before message length reached"
 _BAD_ARCHIVE = ("Invalid checksum", "failed to extract", "failed to unpack", "numeric field was not a number")
 
 
@@ -124,13 +126,15 @@ class Installer:
 def _translate(text: str) -> BuildError:
     """Return the error for what the engine said; its text names paths of the service and goes to the detail."""
     text = strip_credentials(text)
-    if "No space left on device" in text or "os error 28" in text:
+    if disk.tells_full(text):
         return BuildDiskFullError(detail=text)
     if match := _HASH_MISMATCH.search(text):
         return PackageCorruptError(
             f"{_find_package(text)} is not what its channel says it is: expected sha256 {match[1]}, got {match[2]}.",
             detail=text,
         )
+    if _CUT_SHORT in text:
+        return InstallError(f"{_find_package(text)} could not be downloaded: it ended early.", detail=text)
     if any(sign in text for sign in _BAD_ARCHIVE):
         return PackageCorruptError(f"{_find_package(text)} could not be unpacked.", detail=text)
     if "://" in text:

@@ -16,7 +16,7 @@ import uv
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from conda_store_hub.builder import child
+from conda_store_hub.builder import child, disk
 from conda_store_hub.builder.distributions import PIP_LOCK, Distributions
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.piplock import FILE_NAME, format_pip_lock, read_pins
@@ -194,7 +194,7 @@ class PipInstaller:
 
     def _explain(self, noise: str) -> BuildError:
         """Return the error in uv's own words."""
-        if "No space left on device" in noise:
+        if disk.tells_full(noise):
             return BuildDiskFullError(detail=noise)
         if match := _HASH_MISMATCH.search(noise):
             return PackageCorruptError(f"{match[1]} is not what its lock says: its hash is another one.", detail=noise)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import io
 import os
 import resource
@@ -15,7 +14,7 @@ from typing import NoReturn, cast
 
 from pydantic import ValidationError
 
-from conda_store_hub.builder import STARTED
+from conda_store_hub.builder import STARTED, disk
 from conda_store_hub.builder.events import EventWriter, say
 from conda_store_hub.core.errors import BuildDiskFullError, BuildError, CondaStoreHubError, InvalidRequestError
 from conda_store_hub.core.protocol import BuildRequest, ErrorEvent
@@ -89,7 +88,7 @@ def _build(events: EventWriter) -> None:
 
 
 def _translate(exc: OSError) -> CondaStoreHubError:
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+    if disk.is_full(exc):
         return BuildDiskFullError(detail=str(exc))
     return BuildError(f"The builder could not read or write: {exc.strerror}.", detail=str(exc))
 

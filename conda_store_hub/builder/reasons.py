@@ -9,9 +9,11 @@ from difflib import get_close_matches
 from rattler import Gateway, MatchSpec, Subdir
 from rattler.exceptions import GatewayError
 
+from conda_store_hub.builder import disk
 from conda_store_hub.builder.policy import Policy
 from conda_store_hub.builder.records import strip_credentials
 from conda_store_hub.core.errors import (
+    BuildDiskFullError,
     BuildError,
     BuildTimedOutError,
     ChannelUnavailableError,
@@ -25,9 +27,11 @@ _MAX_VERSIONS = 8
 _ADDRESS = re.compile(r"https?://[^\s()'\"]+")
 
 
-def explain_channel(text: str, channels: Sequence[str]) -> ChannelUnavailableError:
-    """Return the error for a channel that could not be read, with the channel's name."""
+def explain_channel(text: str, channels: Sequence[str]) -> BuildError:
+    """Return the error for a channel that could not be read, with the channel's name, or whose index had no room."""
     text = strip_credentials(text)
+    if disk.tells_full(text):
+        return BuildDiskFullError(detail=text)
     address = _ADDRESS.search(text)
     named = [channel for channel in channels if address and address[0].startswith(channel.rstrip("/") + "/")]
     which = f"The channel {named[0]}" if named else "A channel of " + ", ".join(channels)

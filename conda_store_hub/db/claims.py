@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    Select,
     and_,
     func,
     or_,
@@ -51,35 +52,30 @@ def claim(session: Session, worker: str, prefix_name: str, now: datetime) -> int
     )
 
 
-def claim_artifacts(session: Session, worker: str, now: datetime, stale: datetime) -> int | None:
-    """Take a usable build whose artifacts nobody is making any more; what `worker` is making is its own affair."""
-    pending = select(Artifact.build_id).where(Artifact.state == ArtifactState.PENDING)
-    free = or_(Build.worker.is_(None), and_(Build.worker != worker, Build.heartbeat_at < stale))
+def claim_artifacts(session: Session, worker: str, now: datetime) -> int | None:
+    """Take a usable build whose artifacts nobody is making any more."""
     orphan = (
         select(func.min(Build.id))
-        .where(Build.id.in_(pending), Build.status == BuildStatus.COMPLETED, free)
+        .where(Build.id.in_(_pending()), Build.status == BuildStatus.COMPLETED, Build.worker.is_(None))
         .scalar_subquery()
     )
     return session.scalar(
         update(Build)
-        .where(Build.id == orphan, free)
+        .where(Build.id == orphan, Build.worker.is_(None))
         .values(worker=worker, heartbeat_at=now, turn=Build.turn + 1)
         .returning(Build.id)
     )
 
 
-def beat(
-    session: Session, build_id: int, turn: int, now: datetime, progress: dict[str, Any] | None
-) -> tuple[BuildStatus, bool] | None:
-    """Say that the work goes on; the status and whether a cancel was asked for, or None when it changed hands."""
+def beat(session: Session, build_id: int, turn: int, now: datetime, progress: dict[str, Any] | None) -> bool | None:
+    """Say that the work goes on; return whether its end was asked for, or None when it changed hands."""
     shown = {} if progress is None else {"progress": progress}
-    row = session.execute(
+    return session.scalar(
         update(Build)
         .where(Build.id == build_id, Build.turn == turn)
         .values(heartbeat_at=now, **shown)
-        .returning(Build.status, Build.cancel_requested)
-    ).one_or_none()
-    return None if row is None else (row[0], row[1])
+        .returning(Build.cancel_requested)
+    )
 
 
 def count_busy(session: Session, namespace_id: int) -> int:
@@ -127,17 +123,23 @@ def builds_of_worker(session: Session, worker: str) -> Sequence[Build]:
     return session.scalars(select(Build).where(Build.status == BuildStatus.BUILDING, Build.worker == worker)).all()
 
 
-def stale_builds(session: Session, *, before: datetime, own: str) -> Sequence[Build]:
-    """Return running builds of other workers than `own` without a heartbeat since `before`."""
+def hold_builds_of_others(session: Session, own: str) -> Sequence[Build]:
+    """Keep, and return, what other workers than `own` have: running builds, and usable ones without their artifacts."""
+    unfinished = and_(Build.status == BuildStatus.COMPLETED, Build.id.in_(_pending()))
     return session.scalars(
-        select(Build).where(Build.status == BuildStatus.BUILDING, Build.worker != own, Build.heartbeat_at < before)
+        select(Build)
+        .where(Build.worker != own, or_(Build.status == BuildStatus.BUILDING, unfinished))
+        .with_for_update(key_share=True)
     ).all()
+
+
+def _pending() -> Select[int]:
+    return select(Artifact.build_id).where(Artifact.state == ArtifactState.PENDING)
 
 
 def release_artifacts(session: Session, worker: str) -> None:
     """Let go of usable builds whose artifacts a `worker` was making before it began anew."""
-    pending = select(Artifact.build_id).where(Artifact.state == ArtifactState.PENDING)
-    session.execute(update(Build).where(Build.worker == worker, Build.id.in_(pending)).values(worker=None))
+    session.execute(update(Build).where(Build.worker == worker, Build.id.in_(_pending())).values(worker=None))
 
 
 def known_prefixes(session: Session, names: Iterable[str]) -> set[str]:

@@ -60,10 +60,9 @@ def replace_specification(session: Session, environment_id: int, old: int, new: 
     )
 
 
-def hold_build(session: Session, row: Build) -> None:
-    """Keep a build from being deleted, activated or pinned by others until the transaction ends, and read it anew."""
+def hold_environment_of(session: Session, row: Build) -> None:
+    """Keep builds of an environment from being deleted, activated or pinned by others until the transaction ends."""
     session.refresh(row.environment, ["current_build_id", "deleted_at"], with_for_update=True)
-    session.refresh(row, ["deleted_at", "pinned", "prefix_name"])
 
 
 # Leases
@@ -101,6 +100,11 @@ def count_leases_in(session: Session, namespace_id: int, now: datetime) -> int:
 def forget_leases(session: Session, now: datetime) -> None:
     """Remove leases that have ended."""
     session.execute(delete(Lease).where(Lease.expires_at <= now))
+
+
+def shorten_leases(session: Session, latest: datetime) -> None:
+    """Let no lease last beyond `latest`: one that does was taken before the clock was set back."""
+    session.execute(update(Lease).where(Lease.expires_at > latest).values(expires_at=latest))
 
 
 def leased(now: datetime) -> ColumnElement[bool]:
@@ -147,16 +151,41 @@ def drop_log(session: Session, build_id: int) -> None:
 
 
 def keys_to_free(session: Session, limit: int) -> Sequence[Artifact]:
-    """Return artifacts that were deleted and still name bytes."""
+    """Return artifacts that were deleted and still name bytes; not the locks that builds are being made from."""
     return session.scalars(
-        select(Artifact).where(Artifact.state == ArtifactState.DELETED, Artifact.key != "").limit(limit)
+        select(Artifact)
+        .where(Artifact.state == ArtifactState.DELETED, Artifact.key != "", ~_is_lock_of_living())
+        .limit(limit)
     ).all()
 
 
 def is_needed(session: Session, key: str) -> bool:
-    """Tell whether an artifact that is there has these bytes."""
-    statement = select(Artifact.id).where(Artifact.key == key, Artifact.state == ArtifactState.READY).limit(1)
-    return session.scalar(statement) is not None
+    """Tell whether an artifact that is there has these bytes, or a build is being made from them."""
+    needed = or_(Artifact.state == ArtifactState.READY, _is_lock_of_living())
+    return session.scalar(select(Artifact.id).where(Artifact.key == key, needed).limit(1)) is not None
+
+
+def _is_lock_of_living() -> ColumnElement[bool]:
+    """Whether an artifact is a lock that a queued or running build is made from."""
+    living = select(Build.lock_build_id).where(
+        Build.status.in_([BuildStatus.QUEUED, BuildStatus.BUILDING]), Build.lock_build_id.is_not(None)
+    )
+    return and_(
+        Artifact.artifact_type.in_([ArtifactType.RECORDS, ArtifactType.PIP_LOCK]), Artifact.build_id.in_(living)
+    )
+
+
+def find_lock(session: Session, build_id: int, kind: ArtifactType) -> Artifact | None:
+    """Find a lock of a build whose bytes are there, also if it was deleted since somebody asked to build from it."""
+    there = [ArtifactState.READY, ArtifactState.DELETED]
+    return session.scalar(
+        select(Artifact).where(
+            Artifact.build_id == build_id,
+            Artifact.artifact_type == kind,
+            Artifact.state.in_(there),
+            Artifact.key != "",
+        )
+    )
 
 
 # Locks

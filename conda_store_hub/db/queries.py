@@ -96,6 +96,22 @@ def hold_namespace(session: Session, row: Namespace) -> Namespace:
     return row
 
 
+def read_anew(session: Session, row: Environment | Build) -> None:
+    """Read the columns of a row again: they may have changed while this transaction waited to hold something."""
+    session.refresh(row, _columns(row))
+
+
+def hold_build(session: Session, row: Build) -> Build:
+    """Keep a build as it is until the transaction ends, and read it anew; rows may come to refer to it meanwhile."""
+    session.refresh(row, _columns(row), with_for_update={"key_share": True})
+    return row
+
+
+def _columns(row: Environment | Build) -> list[str]:
+    """Return the names of the columns: with them alone, relationships that were loaded stay."""
+    return [column.key for column in type(row).__mapper__.column_attrs]
+
+
 def select_namespaces(identity: Identity, permission: Permission, now: datetime) -> Select[Namespace]:
     """Select the namespaces in which `identity` has `permission`, by name."""
     return select(Namespace).where(allows_in_namespace(identity, permission, now)).order_by(Namespace.name)

@@ -111,6 +111,8 @@ def pending_artifacts(session: Session, build_id: int) -> Sequence[Artifact]:
 
 def add_packages(session: Session, build_id: int, rows: Sequence[dict[str, Any]]) -> None:
     """Link a build to its packages, whose rows are shared by all builds that have them; idempotent."""
+    # In one order everywhere: two builds that wait for each other's rows would be a deadlock.
+    rows = sorted(rows, key=lambda row: row["digest"])
     insert_new = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     for start in range(0, len(rows), _PER_STATEMENT):
         part = rows[start : start + _PER_STATEMENT]

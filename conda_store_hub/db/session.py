@@ -14,7 +14,13 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.errors import ConfigurationError, InvalidRequestError, StorageFullError, UnavailableError
+from conda_store_hub.core.errors import (
+    ConfigurationError,
+    ConflictError,
+    InvalidRequestError,
+    StorageFullError,
+    UnavailableError,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +40,7 @@ class Database:
     """Services are ordinary functions `f(session, ...)`; this runs each in a thread, one transaction a call.
 
     SQLite has one writer thread: writes queue here instead of waiting for each other's lock. Services must not
-    call the database again from inside.
+    call the database again from inside, nor do what a second try would do twice.
     """
 
     def __init__(self, url: str, *, listener: Callable[[set[str]], None] | None = None) -> None:
@@ -63,13 +69,25 @@ class Database:
 
     def write_sync(self, f: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do what `write` does, in the calling thread."""
-        with _translated(), Session(self._engine, expire_on_commit=False) as session:
-            result = f(session, *args, **kwargs)
-            session.commit()
-            topics = cast("set[str]", session.info.pop("topics", set()))
+        with _translated():
+            try:
+                result, topics = self._transact(f, *args, **kwargs)
+            except (IntegrityError, OperationalError) as exc:
+                if not _lost_to_another(exc):
+                    raise
+                # What the other wrote is there now: the service sees it, and says in words what follows.
+                result, topics = self._transact(f, *args, **kwargs)
         if topics and self._listener is not None:
             self._listener(topics)
         return result
+
+    def _transact(
+        self, f: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[R, set[str]]:
+        with Session(self._engine, expire_on_commit=False) as session:
+            result = f(session, *args, **kwargs)
+            session.commit()
+            return result, cast("set[str]", session.info.pop("topics", set()))
 
     def upgrade(self) -> None:
         """Bring the schema to this version's, in one transaction; raise when the database is from the future."""
@@ -160,6 +178,15 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 
+_DEADLOCK, _SERIALIZATION = "40P01", "40001"  # PostgreSQL's SQLSTATEs for a transaction that is to be tried again
+
+
+def _lost_to_another(exc: IntegrityError | OperationalError) -> bool:
+    """Tell whether another transaction of this moment was in the way, and a second try meets what it wrote."""
+    state = getattr(exc.orig, "sqlstate", None)
+    return isinstance(exc, IntegrityError) or state in (_DEADLOCK, _SERIALIZATION)
+
+
 class _translated:  # noqa: N801 - reads as a statement
     """Turn the driver's operational errors into ours, once."""
 
@@ -172,7 +199,10 @@ class _translated:  # noqa: N801 - reads as a statement
                 "This holds a character or a number that cannot be kept.", detail=str(exc.orig)
             ) from exc
         if isinstance(exc, IntegrityError):
-            raise UnavailableError("Somebody did the same at this moment; try again.", detail=str(exc.orig)) from exc
+            raise ConflictError(
+                "Somebody else changed the same at this moment; look at what is there now, and try again.",
+                detail=str(exc.orig),
+            ) from exc
         if not isinstance(exc, OperationalError):
             return
         text = str(exc.orig)

@@ -43,6 +43,7 @@ class Janitor:
         self._worker = worker
         self._log = log
         self._left_behind: list[str] = []
+        self._heard: frozenset[work.Beat] = frozenset()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def repair_after_start(self) -> None:
@@ -66,6 +67,7 @@ class Janitor:
 
     async def _repair(self) -> None:
         each_minute = _Regularly(EVERY_SECONDS, at_once=False)
+        await self._attempt(self.requeue)
         with self._changes.watch(ALL_KERNELS) as activated:
             while True:
                 await wait(activated, each_minute.remaining())
@@ -99,8 +101,8 @@ class Janitor:
             self._log.exception("janitor: %s failed", job.__name__)
 
     async def requeue(self) -> None:
-        """Put builds back whose worker has not been heard of for a minute."""
-        await self._db.write(work.requeue_stale, self._worker)
+        """Put builds back of whose worker nothing was heard since the last round."""
+        self._heard = await self._db.write(work.requeue_silent, self._worker, self._heard)
 
     async def _remove_scratch(self) -> None:
         """Remove the folders that builders of this service worked in when it was killed."""

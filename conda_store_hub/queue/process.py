@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import fcntl
 import os
 import signal
 import sys
+import termios
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -35,49 +37,79 @@ _PASSED_ON = (
     "no_proxy",
 )
 _LONGEST_EVENT = 1 << 26  # the lock of 2,000 packages has about 2 MB
+_LOG_PIECE = 1 << 16
 _TERM_SECONDS = 3.0
+_LOOK_SECONDS = 0.02
+
+
+class _Pipe:
+    """What a builder writes into, read here.
+
+    Not made by asyncio: to that, a process goes on for as long as anything that it left behind holds its pipes.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport) -> None:
+        self.reader = reader
+        self._transport = transport
+
+    @classmethod
+    async def open(cls, limit: int) -> tuple[_Pipe, int]:
+        """Make one; return it and the descriptor to write to."""
+        read_end, write_end = os.pipe()
+        reader = asyncio.StreamReader(limit=limit)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", 0)
+        )
+        return cls(reader, transport), write_end
+
+    def has_more(self) -> bool:
+        """Tell whether something was written that has not arrived at the reader."""
+        if self._transport.is_closing():
+            return False
+        waiting = fcntl.ioctl(self._transport.get_extra_info("pipe"), termios.FIONREAD, bytes(4))
+        return any(waiting)
+
+    def close(self) -> None:
+        """Take no more; what has arrived can be read to the end."""
+        self._transport.close()
 
 
 class BuilderProcess:
     """A running builder. `events()` and `log()` end when it does; `stop()` ends it and what it started."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, events: asyncio.StreamReader, pipe: asyncio.ReadTransport
-    ) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, events: _Pipe, log: _Pipe) -> None:
         self._process = process
         self._events = events
-        self._pipe = pipe
+        self._log = log
 
     @classmethod
     async def start(cls, request: BuildRequest, home: Path, command: Sequence[str] = BUILDER) -> BuilderProcess:
         """Start a builder with `home` as its directory and home, and hand it the request."""
-        read_end, write_end = os.pipe()
+        events, events_end = await _Pipe.open(_LONGEST_EVENT)
+        log, log_end = await _Pipe.open(_LOG_PIECE)
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 "--parent",
                 str(os.getpid()),
                 "--events-fd",
-                str(write_end),
+                str(events_end),
                 stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=log_end,
                 stderr=asyncio.subprocess.STDOUT,
-                pass_fds=(write_end,),
+                pass_fds=(events_end,),
                 cwd=home,
                 env=_environment(home),
                 start_new_session=True,
             )
         except BaseException:
-            os.close(read_end)
+            events.close()
+            log.close()
             raise
         finally:
-            os.close(write_end)
-        events = asyncio.StreamReader(limit=_LONGEST_EVENT)
-        loop = asyncio.get_running_loop()
-        pipe, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(events), os.fdopen(read_end, "rb", 0)
-        )
-        builder = cls(process, events, pipe)
+            os.close(events_end)
+            os.close(log_end)
+        builder = cls(process, events, log)
         await builder._hand_over(request)
         return builder
 
@@ -93,7 +125,7 @@ class BuilderProcess:
 
     async def events(self) -> AsyncIterator[BuildEvent]:
         """Yield what the builder reports; a torn last line of a killed one is no event."""
-        while line := await self._events.readline():
+        while line := await self._events.reader.readline():
             if not line.endswith(b"\n"):
                 return
             with contextlib.suppress(ValidationError):
@@ -101,9 +133,8 @@ class BuilderProcess:
 
     async def log(self) -> AsyncIterator[bytes]:
         """Yield the log as valid UTF-8, never splitting a character."""
-        stdout = self._process.stdout
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        while stdout is not None and (data := await stdout.read(1 << 16)):
+        while data := await self._log.reader.read(_LOG_PIECE):
             if text := decoder.decode(data):
                 yield text.encode()
         if text := decoder.decode(b"", final=True):
@@ -113,19 +144,40 @@ class BuilderProcess:
         """Return the exit code; negative for a signal."""
         return await self._process.wait()
 
+    async def reap(self) -> None:
+        """Wait for its end, and kill what it left behind in its group; then what it wrote can be read to the end.
+
+        Something that left the group may hold the pipes for ever: nothing of that is waited for.
+        """
+        await self._process.wait()
+        self._signal(signal.SIGKILL)
+        for pipe in (self._events, self._log):
+            while pipe.has_more():  # noqa: ASYNC110 - nobody is told when a pipe is empty
+                await asyncio.sleep(_LOOK_SECONDS)
+            pipe.close()
+
+    async def end(self) -> None:
+        """Let it end by itself within a moment, or end it: nothing can come of one that reports no more."""
+        await self._give_a_moment()
+        await self.stop()
+
     async def stop(self) -> None:
         """End the whole group: TERM, a moment, KILL."""
         self._signal(signal.SIGTERM)
+        await self._give_a_moment()
+        self._signal(signal.SIGKILL)
+        await self._process.wait()
+
+    async def _give_a_moment(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TERM_SECONDS):
                 await self._process.wait()
-        self._signal(signal.SIGKILL)
-        await self._process.wait()
 
     def close(self) -> None:
         """Let go of the pipes; what a builder left behind in its group is killed."""
         self._signal(signal.SIGKILL)
-        self._pipe.close()
+        self._events.close()
+        self._log.close()
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -53,6 +53,7 @@ HEARTBEAT_SECONDS = 1.0
 _FLUSH_SECONDS = 0.1  # what a reader of the live log waits at most, before the network
 _LONGEST_LOG = 64 << 20
 _PATIENCE_SECONDS = 2.0  # between tries to write down an end that the database would not take
+_NOT_NOW = (StorageError, UnavailableError)
 
 
 @dataclass(kw_only=True)
@@ -64,6 +65,7 @@ class _Progress:
     progress: ProgressEvent | None = None
     logged: int = 0
     error: CondaStoreHubError | None = None
+    usable: bool = False
     done: bool = False
     cancelled: bool = False
     over: bool = False
@@ -100,6 +102,7 @@ class Runner:
         state = _Progress()
         try:
             await self._guard(claim, home, state)
+            await self._make_room(claim, home, state)
             await self._end(claim, state)
         except asyncio.CancelledError:
             with contextlib.suppress(BuildLostError):  # it had just ended
@@ -149,6 +152,7 @@ class Runner:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._read_log(builder, state))
                 group.create_task(self._read_events(claim, home, builder, state))
+                group.create_task(builder.reap())
         except ExceptionGroup as group_of_errors:
             raise group_of_errors.exceptions[0] from group_of_errors
         finally:
@@ -171,6 +175,7 @@ class Runner:
         async for event in builder.events():
             await self._take(claim, home, builder, event, state)
             state.news.set()
+        await builder.end()
 
     async def _take(
         self, claim: Claim, home: Path, builder: BuilderProcess, event: BuildEvent, state: _Progress
@@ -193,7 +198,10 @@ class Runner:
                 state.done = True
 
     async def _activate(self, claim: Claim, builder: BuilderProcess, event: UsableEvent, state: _Progress) -> None:
-        outcome = await self._db.write(work.mark_usable, claim.ticket, event)
+        state.usable = True
+        outcome = await self._patiently(
+            lambda: self._db.write(work.mark_usable, claim.ticket, event, self._rules), (UnavailableError,)
+        )
         self._log.info("build %s is usable and %s", claim.build_id, outcome)
         if outcome is Usable.ACTIVE:
             await self._links.follow()
@@ -208,7 +216,9 @@ class Runner:
             if not event.error:
                 key = artifact_key(event.sha256)
                 await asyncio.to_thread(self._adopt, home, Path(event.path), key)
-            await self._db.write(work.record_artifact, claim.ticket, event, key)
+            await self._patiently(
+                lambda: self._db.write(work.record_artifact, claim.ticket, event, key), (UnavailableError,)
+            )
 
     def _adopt(self, home: Path, path: Path, key: str) -> None:
         if path.resolve().parent != home.resolve() or not path.is_file():
@@ -221,7 +231,7 @@ class Runner:
             state.news.clear()
             try:
                 state.cancelled = not await self._tick(claim, state) or state.cancelled
-            except BuildLostError:
+            except Exception:
                 await builder.stop()
                 raise
             if state.cancelled:
@@ -233,7 +243,7 @@ class Runner:
         log, phases, progress = bytes(state.log), list(state.phases), state.progress
         try:
             go_on = await self._db.write(work.tick, claim.ticket, log=log, phases=phases, progress=progress)
-        except (StorageError, UnavailableError) as exc:
+        except _NOT_NOW as exc:
             self._log.warning("build %s: cannot record progress: %s", claim.build_id, exc.message)
             return True
         del state.log[: len(log)]
@@ -241,6 +251,15 @@ class Runner:
         if state.progress is progress:
             state.progress = None
         return go_on
+
+    async def _make_room(self, claim: Claim, home: Path, state: _Progress) -> None:
+        """Remove what nobody needs before the end is written down: on a full disk, there may be no room for that."""
+        try:
+            await asyncio.to_thread(prefixes.remove_tree, home)
+            if not state.usable:
+                await self._remove_prefix(claim)
+        except OSError as exc:
+            self._log.warning("build %s: what it left cannot be removed: %s", claim.build_id, exc.strerror)
 
     async def _end(self, claim: Claim, state: _Progress) -> None:
         error = None if state.cancelled else state.error
@@ -257,13 +276,15 @@ class Runner:
         if not claim.prefix_ready:
             await asyncio.to_thread(prefixes.remove_prefix, self._data, claim.prefix_name)
 
-    async def _patiently(self, write: Callable[[], Awaitable[R]]) -> R:
-        """Write down what must not be lost, for as long as the database does not take it."""
+    async def _patiently(
+        self, write: Callable[[], Awaitable[R]], reasons: tuple[type[CondaStoreHubError], ...] = _NOT_NOW
+    ) -> R:
+        """Write down what must not be lost, for as long as the database does not take it for one of these reasons."""
         while True:
             try:
                 return await write()
-            except (StorageError, UnavailableError) as exc:
-                self._log.warning("waiting for the database: %s", exc.message)
+            except reasons as exc:
+                self._log.warning("waiting for the database: %s", exc.public_message)
                 await asyncio.sleep(_PATIENCE_SECONDS)
 
     def _plan(self, claim: Claim, rules: BuildRules) -> Plan:

@@ -133,8 +133,10 @@ def _ensure_environment(
 ) -> tables.Environment:
     """Return the environment of that name if `identity` may change it, or make it if they may make one."""
     owner, row = _require_place(session, identity, namespace, prepared.name)
-    rights.hold(session, identity, owner)
-    if row is not None:
+    if row is None:
+        rights.hold(session, identity, owner)
+    else:
+        rights.hold_environment(session, identity, row)
         _describe_anew(row, prepared)
         return row
     made = tables.Environment(
@@ -325,7 +327,12 @@ def _start_of_character(text: bytes, at: int) -> int:
 
 def cancel(session: Session, identity: Identity, build_id: int) -> None:
     """Ask for the end of a build: a queued one ends now, a running one when its runner sees it."""
-    row = require(session, identity, build_id, Permission.BUILD_CANCEL)
+    row = queries.hold_build(session, require(session, identity, build_id, Permission.BUILD_CANCEL))
+    if row.status is BuildStatus.COMPLETED and not row.log_complete:
+        raise ConflictError(
+            f"Build {build_id} is usable already: only its artifacts are still being made."
+            " Delete the build to end that, once it is not the active one."
+        )
     if row.status not in (BuildStatus.QUEUED, BuildStatus.BUILDING):
         raise ConflictError(f"Build {build_id} is {row.status}: there is nothing to cancel.")
     _end(session, identity, row)

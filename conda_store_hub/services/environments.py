@@ -76,6 +76,7 @@ def update(
 ) -> None:
     """Activate a finished build of the environment, or change its description."""
     row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
+    rights.hold_environment(session, identity, row)
     if change.description is not None:
         row.description = check_description(change.description)
         row.updated_at = datetime.now(UTC)
@@ -92,6 +93,7 @@ def _record(session: Session, identity: Identity, action: AuditAction, row: Envi
 def rename(session: Session, identity: Identity, namespace: str, name: str, new_name: str) -> None:
     """Give an environment another name: its number, its builds and their prefixes stay, and nothing is built."""
     row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
+    rights.hold_environment(session, identity, row)
     wanted = check_environment_name(new_name)
     found = queries.find_environment(session, namespace, wanted)
     if found is not None and found.id != row.id:
@@ -126,7 +128,8 @@ def _activate(session: Session, row: Environment, build_id: int) -> None:
     build = queries.find_build(session, build_id)
     if build is None or build.environment_id != row.id:
         raise NotFoundError(f"The environment “{shorten(row.name)}” has no build {build_id}.")
-    lifecycle.hold_build(session, build)
+    lifecycle.hold_environment_of(session, build)
+    queries.hold_build(session, build)
     if build.status is not BuildStatus.COMPLETED:
         raise ConflictError(f"Build {build_id} is {build.status}: only a completed build can be activated.")
     if build.deleted_at is not None or build.prefix_name is None:

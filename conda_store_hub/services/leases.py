@@ -43,8 +43,10 @@ def end(session: Session, identity: Identity, build_id: int, holder: str) -> Non
 
 
 def forget_ended(session: Session) -> None:
-    """Remove the leases whose holders have not gone on saying that they use a build."""
-    lifecycle.forget_leases(session, datetime.now(UTC))
+    """Remove the leases whose holders have not gone on saying that they use a build; none lasts longer than it may."""
+    now = datetime.now(UTC)
+    lifecycle.forget_leases(session, now)
+    lifecycle.shorten_leases(session, now + LONGEST)
 
 
 def _holder(identity: Identity, holder: str) -> str:

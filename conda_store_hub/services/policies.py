@@ -162,8 +162,7 @@ def require_room(session: Session, rules: BuildRules, layers: tuple[Layer, ...],
     `layers`: what was set there, over the configuration of `rules`.
     """
     namespace = environment.namespace
-    whole = rules.at(tuple(layer for layer in layers if layer.scope is not Scope.ENVIRONMENT)).values
-    alone = rules.at(layers).values
+    whole, alone = _values_at(rules, layers)
     limits = {(one.quota_builds, one.quota_bytes) for one in (whole, alone)}
     if limits == {(None, None)}:
         return
@@ -172,12 +171,40 @@ def require_room(session: Session, rules: BuildRules, layers: tuple[Layer, ...],
     _check_room(session, alone, namespace, environment)
 
 
+def require_bytes(session: Session, rules: BuildRules, namespace: Namespace, environment: Environment) -> None:
+    """Raise QuotaExceededError when other builds have taken all bytes since this one was queued.
+
+    The last one may exceed what there is: how large it will be is not known before.
+    """
+    whole, alone = _values_at(rules, list_layers(session, namespace.id, environment.id))
+    for values, place in ((whole, None), (alone, environment)):
+        if values.quota_bytes is None:
+            continue
+        held = rows.count_held(session, namespace.id, place.id if place else None).storage
+        if held >= values.quota_bytes:
+            raise QuotaExceededError(
+                f"Others were finished before: “{_name(namespace, place)}” has {held:,} bytes of builds by now and may"
+                f" have {values.quota_bytes:,}. Delete builds that nobody needs, and build it again."
+            )
+
+
+def _values_at(rules: BuildRules, layers: tuple[Layer, ...]) -> tuple[policy.PolicyValues, policy.PolicyValues]:
+    """Return what counts for a namespace as a whole, and for an environment of it alone."""
+    whole = tuple(layer for layer in layers if layer.scope is not Scope.ENVIRONMENT)
+    return rules.at(whole).values, rules.at(layers).values
+
+
+def _name(namespace: Namespace, environment: Environment | None) -> str:
+    name = shorten(namespace.name)
+    return f"{name}/{shorten(environment.name)}" if environment else name
+
+
 def _check_room(
     session: Session, values: policy.PolicyValues, namespace: Namespace, environment: Environment | None
 ) -> None:
     number = environment.id if environment else None
     held = rows.count_held(session, namespace.id, number)
-    name = f"{shorten(namespace.name)}/{shorten(environment.name)}" if environment else shorten(namespace.name)
+    name = _name(namespace, environment)
     if values.quota_builds is not None and held.builds >= values.quota_builds:
         said = f"“{name}” has {held.builds} builds and may have {values.quota_builds}"
     elif values.quota_bytes is not None and held.storage >= values.quota_bytes:

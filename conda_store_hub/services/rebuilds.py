@@ -23,6 +23,7 @@ def rebuild(
 ) -> int:
     """Queue a build of the same specification and return its id: a new solve, or `exact`, from the lock."""
     row = builds.require(session, identity, build_id, Permission.ENVIRONMENT_UPDATE)
+    rights.hold_environment(session, identity, row.environment)
     lock = require_lock(session, row) if exact else None
     made = builds.queue(
         session, identity, row.environment, row.specification, rules, lock=lock, activates=activate, fresh=not exact
@@ -34,6 +35,7 @@ def rebuild(
 
 def require_lock(session: Session, row: Build) -> Build:
     """Return a build whose lock is there: it can be made exactly once more; raise ConflictError without one."""
+    queries.hold_build(session, row)
     if lifecycle.find_ready_artifact(session, row.id, ArtifactType.RECORDS) is None:
         raise ConflictError(f"Build {row.id} has no lock: it never got as far as choosing its packages.")
     return row

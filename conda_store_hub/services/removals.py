@@ -30,7 +30,7 @@ def delete_environment(session: Session, identity: Identity, namespace: str, nam
     Refused while it is being built or somebody computes with it, unless forced; then builds are cancelled.
     """
     row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_DELETE)
-    rights.hold(session, identity, row.namespace)
+    rights.hold_environment(session, identity, row)
     now = datetime.now(UTC)
     if not force:
         _require_unused(session, row, now)
@@ -65,6 +65,9 @@ def restore_environment(
         raise rights.hidden(identity, words)
     rights.require_row(session, identity, row, Permission.ENVIRONMENT_DELETE, words)
     rights.hold(session, identity, row.namespace)
+    queries.read_anew(session, row)
+    if row.deleted_at is None:
+        raise ConflictError(f"“{shorten(namespace)}/{shorten(name)}” was brought back by somebody else at this moment.")
     wanted = check_environment_name(new_name or row.name)
     if queries.find_environment(session, namespace, wanted) is not None:
         raise ConflictError(f"There is an environment “{shorten(wanted)}” again; give another name to this one.")
@@ -72,7 +75,7 @@ def restore_environment(
     row.deleted_at = None
     session.flush()
     audit.record(session, identity, AuditAction.ENVIRONMENT_RESTORE, namespace=row.namespace, environment=row)
-    if row.current_build is not None and row.current_build.prefix_name is None:
+    if row.current_build is not None and queries.hold_build(session, row.current_build).prefix_name is None:
         _make_again(session, identity, row, row.current_build, rules)
     environments.announce_kernels(session, row.namespace_id)
     found = queries.find_environment(session, namespace, wanted)
@@ -94,8 +97,9 @@ def delete_build(
     Refused for the active build, a pinned one, one that is not over, and one that somebody computes with.
     """
     row = builds.require(session, identity, build_id, Permission.BUILD_DELETE)
-    lifecycle.hold_build(session, row)
-    if row.deleted_at is not None:
+    rights.hold_environment(session, identity, row.environment)
+    lifecycle.hold_environment_of(session, row)
+    if queries.hold_build(session, row).deleted_at is not None:
         return
     _require_deletable(session, row, force=force)
     remove(session, row, kept)
@@ -115,8 +119,9 @@ def _require_deletable(session: Session, row: Build, *, force: bool) -> None:
 
 
 def remove(session: Session, row: Build, kept: Sequence[ArtifactType]) -> None:
-    """Mark a build and its artifacts as deleted; the janitor frees what they had."""
+    """Mark a build and its artifacts as deleted; the janitor frees what they had, and what is still made is not."""
     row.deleted_at = datetime.now(UTC)
+    row.cancel_requested = True
     # The lock is what a kept lockfile was written from: with it, the build can be made once more.
     locks = [ArtifactType.RECORDS, ArtifactType.PIP_LOCK] if ArtifactType.LOCKFILE in kept else []
     stays = [*kept, *locks]
@@ -130,8 +135,8 @@ def remove(session: Session, row: Build, kept: Sequence[ArtifactType]) -> None:
 def pin(session: Session, identity: Identity, build_id: int, *, pinned: bool) -> None:
     """Protect a build from being deleted by anybody, retention included, or let it go."""
     row = builds.require(session, identity, build_id, Permission.ENVIRONMENT_UPDATE)
-    lifecycle.hold_build(session, row)
-    if row.deleted_at is not None:
+    lifecycle.hold_environment_of(session, row)
+    if queries.hold_build(session, row).deleted_at is not None:
         raise ConflictError(f"Build {build_id} was deleted.")
     if row.pinned is not pinned:
         row.pinned = pinned

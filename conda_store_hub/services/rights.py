@@ -142,6 +142,19 @@ def hold(session: Session, identity: Identity, row: Namespace) -> Namespace:
     return row
 
 
+def hold_environment(session: Session, identity: Identity, row: Environment) -> Environment:
+    """Keep what belongs to an environment's namespace as it is; raise if it was deleted or renamed meanwhile.
+
+    Whoever activates, renames, deletes or brings back holds the namespace: of two at once the second sees the first.
+    """
+    before, words = row.name, f"There is no environment “{shorten(row.namespace.name)}/{shorten(row.name)}” any more."
+    hold(session, identity, row.namespace)
+    queries.read_anew(session, row)
+    if row.deleted_at is not None or row.name != before:
+        raise hidden(identity, words)
+    return row
+
+
 def own_first(
     session: Session, identity: Identity, rows: Sequence[Namespace], permission: Permission
 ) -> list[Namespace]:

@@ -34,11 +34,15 @@ def give_up_prefix(session: Session, doomed: DoomedPrefix) -> bool:
     """Record that a prefix is gone, before it is; tell whether it may go: it may have been restored meanwhile."""
     now = datetime.now(UTC)
     row = queries.find_build(session, doomed.build_id)
-    gone = row is not None and (
-        row.deleted_at is not None
-        or (row.environment.deleted_at is not None and row.environment.deleted_at <= now - removals.PREFIX_STAYS)
+    if row is None:
+        return False
+    queries.hold_namespace(session, row.environment.namespace)
+    queries.read_anew(session, row.environment)
+    queries.hold_build(session, row)
+    gone = row.deleted_at is not None or (
+        row.environment.deleted_at is not None and row.environment.deleted_at <= now - removals.PREFIX_STAYS
     )
-    if row is None or not gone or row.prefix_name != doomed.prefix_name or lifecycle.count_leases(session, row.id, now):
+    if not gone or row.prefix_name != doomed.prefix_name or lifecycle.count_leases(session, row.id, now):
         return False
     audit.record_build(session, audit.ITSELF, AuditAction.STORAGE_FREE, row, f"{row.size} bytes")
     row.prefix_name = None

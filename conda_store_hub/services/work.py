@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy.orm import Session
@@ -31,8 +31,8 @@ from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build, Environment
 from conda_store_hub.services import environments, policies
 from conda_store_hub.services.changes import QUEUE, build_topic
+from conda_store_hub.services.rules import BuildRules
 
-STALE_AFTER = timedelta(seconds=60)
 MOST_ATTEMPTS = 2
 
 
@@ -42,6 +42,15 @@ class Ticket:
 
     build_id: int
     turn: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beat:
+    """The last that was heard of a build that another worker has."""
+
+    build_id: int
+    turn: int
+    at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +122,7 @@ def claim(session: Session, worker: str) -> Claim | None:
     build_id = claims.claim(session, worker, new_prefix_name(), now)
     ready = build_id is None
     if build_id is None:
-        build_id = claims.claim_artifacts(session, worker, now, now - STALE_AFTER)
+        build_id = claims.claim_artifacts(session, worker, now)
     if build_id is None:
         return None
     announce(session, build_topic(build_id))
@@ -139,7 +148,7 @@ def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
 
 def _find_lock(session: Session, build_id: int, channel_state: str = "") -> StoredLock:
     records, pip_lock = (
-        lifecycle.find_ready_artifact(session, build_id, kind) for kind in (ArtifactType.RECORDS, ArtifactType.PIP_LOCK)
+        lifecycle.find_lock(session, build_id, kind) for kind in (ArtifactType.RECORDS, ArtifactType.PIP_LOCK)
     )
     return StoredLock(
         build_id=build_id,
@@ -182,7 +191,7 @@ def _get(session: Session, build_id: int) -> Build:
 
 def _require_held(session: Session, ticket: Ticket) -> Build:
     """Return the build of a ticket; raise BuildLostError when the work has changed hands."""
-    row = _get(session, ticket.build_id)
+    row = queries.hold_build(session, _get(session, ticket.build_id))
     if row.turn != ticket.turn:
         raise BuildLostError
     return row
@@ -205,8 +214,8 @@ def tick(
     """Record what happened since the last tick; tell whether the builder should go on, or somebody cancelled."""
     now, build_id = datetime.now(UTC), ticket.build_id
     shown = None if progress is None else progress.model_dump(mode="json", include={"phase", "done", "total", "unit"})
-    state = claims.beat(session, build_id, ticket.turn, now, shown)
-    if state is None:
+    cancelled = claims.beat(session, build_id, ticket.turn, now, shown)
+    if cancelled is None:
         raise BuildLostError
     if log:
         records.append_log(session, build_id, log)
@@ -217,18 +226,20 @@ def tick(
             records.finish_phase(session, build_id, event.name, event.seconds)
     if log or phases or progress:
         announce(session, build_topic(build_id))
-    status, cancel_requested = state
-    return not (cancel_requested and status is BuildStatus.BUILDING)
+    return not cancelled
 
 
-def mark_usable(session: Session, ticket: Ticket, event: UsableEvent) -> Usable:
+def mark_usable(session: Session, ticket: Ticket, event: UsableEvent, rules: BuildRules | None = None) -> Usable:
     """Complete a build whose prefix is whole, and activate it if nothing newer was.
 
-    A cancel that was answered before this is kept: the build is not completed.
+    A cancel that was answered before this is kept: the build is not completed. Raises QuotaExceededError when, by the
+    `rules` of the configuration and what is set, there is no room for it any more.
     """
     row = _require_held(session, ticket)
     if row.cancel_requested:
         return Usable.CANCELLED
+    if rules is not None:
+        policies.require_bytes(session, rules, row.environment.namespace, row.environment)
     now = datetime.now(UTC)
     _move(row, BuildStatus.COMPLETED)
     row.status_info = None
@@ -251,13 +262,17 @@ def _package_row(package: Package) -> dict[str, str | int]:
 
 
 def record_artifact(session: Session, ticket: Ticket, event: ArtifactEvent, key: str) -> None:
-    """Say that an artifact's bytes are in storage under `key`, or why there are none."""
+    """Say that an artifact's bytes are in storage under `key`, or why there are none.
+
+    One that was deleted with its build before it was there stays deleted, and what it has is freed.
+    """
     build_id = _require_held(session, ticket).id
     row = records.find_artifact(session, build_id, event.artifact)
     if row is None:
         row = Artifact(build_id=build_id, artifact_type=event.artifact)
         session.add(row)
-    row.state = ArtifactState.FAILED if event.error else ArtifactState.READY
+    if row.state is not ArtifactState.DELETED:
+        row.state = ArtifactState.FAILED if event.error else ArtifactState.READY
     row.key = key
     row.error = event.error or None
     row.sha256 = event.sha256 or None
@@ -303,10 +318,21 @@ def take_over(session: Session, worker: str) -> None:
     claims.release_artifacts(session, worker)
 
 
-def requeue_stale(session: Session, own: str) -> None:
-    """Queue builds again whose worker has not been heard of for a minute; `own` knows of its builds itself."""
-    for row in claims.stale_builds(session, before=datetime.now(UTC) - STALE_AFTER, own=own):
-        _requeue(session, row)
+def requeue_silent(session: Session, own: str, heard: frozenset[Beat]) -> frozenset[Beat]:
+    """Queue builds again of whose worker nothing was heard since `heard`; return what is heard now.
+
+    Only whether a heartbeat is another one counts, and not its time: clocks jump, and those of two machines differ.
+    `own` knows of its builds itself.
+    """
+    held = claims.hold_builds_of_others(session, own)
+    rows = {Beat(build_id=row.id, turn=row.turn, at=row.heartbeat_at): row for row in held}
+    for beat in rows.keys() & heard:
+        if rows[beat].status is BuildStatus.BUILDING:
+            _requeue(session, rows[beat])
+        else:
+            rows[beat].worker = None
+            announce(session, QUEUE)
+    return frozenset(rows)
 
 
 def _requeue(session: Session, row: Build) -> None:

@@ -26,6 +26,7 @@ class OddServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(directory)))
         self.silent_about = ""
         self.pause = 0.0
+        self.cuts = 0
         self.heads: list[str] = []
         self.refuses_heads = False
         self.over = threading.Event()
@@ -63,6 +64,10 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         piece = len(data) // 8 + 1
+        if self.server.cuts:
+            self.server.cuts -= 1
+            data = data[: len(data) // 2]
+            self.close_connection = True
         for start in range(0, len(data), piece):
             self.wfile.write(data[start : start + piece])
             self.wfile.flush()
@@ -108,6 +113,15 @@ def test_a_download_that_stalls_is_given_up(shop: Workshop, odd: OddServer) -> N
     outcome = shop.build("big", "small", network_seconds=1)
     assert outcome.error.code == "install-failed"
     assert outcome.error.message == "The download of big stalled: nothing came for 1 s."
+
+
+def test_a_download_that_ends_early_is_tried_again_and_then_given_up(shop: Workshop, odd: OddServer) -> None:
+    odd.cuts = 1_000
+    outcome = shop.build("big", "small")
+    assert outcome.error.code == "install-failed"
+    assert outcome.error.message == "The package big-1.0-0 could not be downloaded: it ended early."
+    odd.cuts = 1
+    assert shop.build("big", "small").succeeded
 
 
 def test_an_index_that_never_comes_is_given_up(shop: Workshop, odd: OddServer) -> None:
@@ -196,6 +210,12 @@ def _versions(outcome: Outcome) -> list[str]:
 
 
 # Time limits of phases.
+
+
+def test_a_solve_that_takes_too_long_is_ended(workshop: Workshop) -> None:
+    outcome = workshop.build("python", "pandas", solve_seconds=0)
+    assert outcome.error.code == "timed-out"
+    assert "No solution was found within 0 seconds" in outcome.error.message
 
 
 def test_an_install_that_takes_too_long_is_ended(shop: Workshop, odd: OddServer) -> None:

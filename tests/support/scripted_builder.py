@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,48 @@ class Script:
         child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(600)"])
         (self.work.parent / "hanging").write_text(f"{os.getpid()} {child.pid}")
         time.sleep(600)
+
+    def closes_events(self) -> None:
+        self.events.close()
+        self.hangs()
+
+    def leaves_others(self) -> None:
+        """End well, while a child of the group and one that left it hold all pipes."""
+        command = [sys.executable, "-c", "import time; time.sleep(600)"]
+        pipe = self.events.fileno()
+        left = [subprocess.Popen(command, pass_fds=[pipe], start_new_session=alone) for alone in (False, True)]
+        (self.work.parent / "left").write_text(" ".join(str(child.pid) for child in left))
+        self.good()
+
+    def limited(self) -> None:
+        """Be good once, and then too large in the middle of the install."""
+        if not (self.work.parent / "built").exists():
+            (self.work.parent / "built").touch()
+            self.good()
+            return
+        self.prefix.mkdir()
+        (self.prefix / "half").touch()
+        self.tell("phase", name="install", state="started")
+        self.tell("error", code="limit-exceeded", message="The environment is larger than 1.0 MB, its limit.")
+        sys.exit(10)
+
+    def fill(self, path: Path) -> None:
+        """Leave no byte on the disk."""
+        with path.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(1 << 12)):
+                continue
+
+    def fills_with_prefix(self) -> None:
+        self.prefix.mkdir()
+        self.fill(self.prefix / "half")
+        self.tell("error", code="disk-full", message="The disk filled up during the build.")
+        sys.exit(10)
+
+    def fills_with_archive(self) -> None:
+        self.usable()
+        self.fill(self.work / "half.tar.gz")
+        self.tell("artifact", artifact="CONDA_PACK", error="The disk is full.")
+        self.tell("result")
 
     def escapes(self) -> None:
         self.usable()
