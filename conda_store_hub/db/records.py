@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    Select,
+    bindparam,
     delete,
     func,
     insert,
@@ -95,6 +95,20 @@ def finish_phase(session: Session, build_id: int, phase: Phase, seconds: float) 
     )
 
 
+_PHASES = select(BuildPhase).where(BuildPhase.build_id == bindparam("build_id")).order_by(BuildPhase.started_at)
+_ARTIFACTS = select(Artifact).where(Artifact.build_id == bindparam("build_id")).order_by(Artifact.id)
+
+
+def list_phases(session: Session, build_id: int) -> Sequence[BuildPhase]:
+    """Return the phases that a build went through, in their order."""
+    return session.scalars(_PHASES, {"build_id": build_id}).all()
+
+
+def list_artifacts(session: Session, build_id: int) -> Sequence[Artifact]:
+    """Return what a build yields or will."""
+    return session.scalars(_ARTIFACTS, {"build_id": build_id}).all()
+
+
 def find_artifact(session: Session, build_id: int, artifact_type: ArtifactType) -> Artifact | None:
     """Find one artifact of a build."""
     return session.scalar(
@@ -118,14 +132,3 @@ def add_packages(session: Session, build_id: int, rows: Sequence[dict[str, Any]]
         ids = session.scalars(select(Package.id).where(Package.digest.in_([row["digest"] for row in part]))).all()
         links = [{"build_id": build_id, "package_id": package_id} for package_id in ids]
         session.execute(insert_new(BuildPackage).on_conflict_do_nothing(), links)
-
-
-def select_packages(build_id: int, search: str | None = None) -> Select[Package]:
-    """Select the packages of a build by name."""
-    statement = (
-        select(Package)
-        .join(BuildPackage, BuildPackage.package_id == Package.id)
-        .where(BuildPackage.build_id == build_id)
-        .order_by(Package.name, Package.manager)
-    )
-    return statement.where(Package.name.contains(search.lower(), autoescape=True)) if search else statement
