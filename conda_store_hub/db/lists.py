@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
@@ -36,11 +36,16 @@ _SKIPPED = bindparam("skipped", type_=BigInteger())
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[R]):
-    """The two statements of a list, and what is made of a row."""
+    """The statements of a list, and what is made of a row.
+
+    `many`: for a list of COUNT_LIMIT and more, where it is better to walk in its order until a page is full than to
+    sort all that somebody may see.
+    """
 
     rows: Select[*tuple[Any, ...]]
     count: Select[int]
     make: Callable[..., R]
+    many: Select[*tuple[Any, ...]] | None = None
 
     @classmethod
     def of(cls, statement: Select[*tuple[Any, ...]], make: Callable[..., R], *, by_namespace: bool = False) -> Self:
@@ -63,10 +68,16 @@ class Listing(Generic[R]):
         `values`: what the filters in the statement compare with.
         """
         values, skipped = values or {}, (page - 1) * size
-        rows = session.execute(self.rows, {**values, "size": size, "skipped": skipped}).all()
+        known = None if self.many is None else self._count(session, values)
+        statement = self.many if self.many is not None and known == COUNT_LIMIT else self.rows
+        rows = session.execute(statement, {**values, "size": size, "skipped": skipped}).all()
         is_last = len(rows) < size and (len(rows) > 0 or page == 1)
-        count = skipped + len(rows) if is_last else session.scalar(self.count, values) or 0
-        return [self.make(*row) for row in rows], min(count, COUNT_LIMIT)
+        if known is None:
+            known = min(skipped + len(rows), COUNT_LIMIT) if is_last else self._count(session, values)
+        return [self.make(*row) for row in rows], known
+
+    def _count(self, session: Session, values: Mapping[str, object]) -> int:
+        return session.scalar(self.count, values) or 0
 
 
 def list_of_rows(statement: Select[R]) -> Listing[R]:
@@ -246,7 +257,10 @@ def _builds(identity: Identity, filters: frozenset[str], *, single: bool, ascend
         )
         .order_by(Build.id if ascending else Build.id.desc())
     )
-    return Listing[BuildRow].of(statement, BuildRow)
+    listing = Listing[BuildRow].of(statement, BuildRow)
+    if "environment_id" in filters:
+        return listing  # an index has the order of one environment's
+    return replace(listing, many=listing.rows.with_hint(Build, "NOT INDEXED", "sqlite"))
 
 
 # Packages
