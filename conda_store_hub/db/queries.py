@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import (
     CursorResult,
@@ -17,10 +18,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Session, contains_eager, selectinload
+from sqlalchemy.orm import Session, aliased, contains_eager, selectinload
 
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import Identity, Permission
+from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db.tables import (
     Build,
     Environment,
@@ -137,6 +139,37 @@ _ENVIRONMENT = (
 def find_environment(session: Session, namespace: str, name: str) -> Environment | None:
     """Find a living environment by its names, the environment's without regard to case; its namespace comes along."""
     return session.scalar(_ENVIRONMENT, {"namespace": namespace, "name": name.lower()})
+
+
+_LATEST = aliased(Build)
+_SHOWN_ENVIRONMENT = (
+    select(Environment, Build, _LATEST.status)
+    .join(Environment.namespace)
+    .outerjoin(Build, Environment.current_build_id == Build.id)
+    .outerjoin(Build.specification)
+    .outerjoin(_LATEST, Environment.latest_build_id == _LATEST.id)
+    .options(contains_eager(Environment.namespace), contains_eager(Build.specification))
+    .where(
+        Namespace.name == bindparam("namespace"),
+        Namespace.deleted_at.is_(None),
+        Environment.name_key == bindparam("name"),
+        Environment.deleted_at.is_(None),
+    )
+)
+
+
+class ShownEnvironment(NamedTuple):
+    """An environment with its namespace, its active build with its specification, and the state of its latest one."""
+
+    row: Environment
+    active: Build | None
+    latest_status: BuildStatus | None
+
+
+def find_shown_environment(session: Session, namespace: str, name: str) -> ShownEnvironment | None:
+    """Find a living environment by its names, with all that is shown of it but what its build left."""
+    found = session.execute(_SHOWN_ENVIRONMENT, {"namespace": namespace, "name": name.lower()}).one_or_none()
+    return None if found is None else ShownEnvironment(*found)
 
 
 def unlinked_environments(session: Session, after: int, limit: int) -> Sequence[Environment]:

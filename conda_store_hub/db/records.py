@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     bindparam,
@@ -95,18 +95,48 @@ def finish_phase(session: Session, build_id: int, phase: Phase, seconds: float) 
     )
 
 
-_PHASES = select(BuildPhase).where(BuildPhase.build_id == bindparam("build_id")).order_by(BuildPhase.started_at)
-_ARTIFACTS = select(Artifact).where(Artifact.build_id == bindparam("build_id")).order_by(Artifact.id)
+class PhaseRow(NamedTuple):
+    """How long a phase of a build took, in seconds; None while it runs."""
+
+    phase: Phase
+    seconds: float | None
 
 
-def list_phases(session: Session, build_id: int) -> Sequence[BuildPhase]:
+class ArtifactRow(NamedTuple):
+    """An artifact of a build as it is shown."""
+
+    id: int
+    build_id: int
+    artifact_type: ArtifactType
+    state: ArtifactState
+    size: int | None
+    sha256: str | None
+    error: str | None
+
+
+_PHASES = (
+    select(BuildPhase.phase, BuildPhase.seconds)
+    .where(BuildPhase.build_id == bindparam("build_id"))
+    .order_by(BuildPhase.started_at)
+)
+_ARTIFACTS = (
+    select(
+        *(Artifact.id, Artifact.build_id, Artifact.artifact_type, Artifact.state),
+        *(Artifact.size, Artifact.sha256, Artifact.error),
+    )
+    .where(Artifact.build_id == bindparam("build_id"))
+    .order_by(Artifact.id)
+)
+
+
+def list_phases(session: Session, build_id: int) -> list[PhaseRow]:
     """Return the phases that a build went through, in their order."""
-    return session.scalars(_PHASES, {"build_id": build_id}).all()
+    return [PhaseRow(*row) for row in session.connection().execute(_PHASES, {"build_id": build_id})]
 
 
-def list_artifacts(session: Session, build_id: int) -> Sequence[Artifact]:
+def list_artifacts(session: Session, build_id: int) -> list[ArtifactRow]:
     """Return what a build yields or will."""
-    return session.scalars(_ARTIFACTS, {"build_id": build_id}).all()
+    return [ArtifactRow(*row) for row in session.connection().execute(_ARTIFACTS, {"build_id": build_id})]
 
 
 def find_artifact(session: Session, build_id: int, artifact_type: ArtifactType) -> Artifact | None:

@@ -162,7 +162,7 @@ def is_singled_out(identity: Identity, permission: Permission) -> Condition:
 def has_single_grants(session: Session, identity: Identity) -> bool:
     """Tell whether something was granted to `identity` on single environments."""
     subjects = identity.subjects
-    return bool(subjects) and session.scalar(_HAS_SINGLE_GRANTS, {"subjects": subjects}) is not None
+    return bool(subjects) and session.connection().scalar(_HAS_SINGLE_GRANTS, {"subjects": subjects}) is not None
 
 
 class GrantedRole(NamedTuple):

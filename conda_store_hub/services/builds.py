@@ -234,13 +234,15 @@ def _hidden_words(build_id: int) -> str:
 
 def get_build(session: Session, identity: Identity, build_id: int, *, data: DataDirectory) -> schemas.Build:
     """Return a build in full, with the path of its prefix."""
-    return show(session, require(session, identity, build_id, Permission.ENVIRONMENT_READ), data=data)
+    row = require(session, identity, build_id, Permission.ENVIRONMENT_READ)
+    return show(session, row, row.environment, data=data)
 
 
-def show(session: Session, row: tables.Build, *, data: DataDirectory) -> schemas.Build:
+def show(session: Session, row: tables.Build, environment: tables.Environment, *, data: DataDirectory) -> schemas.Build:
     """Show a build in full, to somebody who may read its environment."""
     return views.build(
         row,
+        environment,
         artifacts=records.list_artifacts(session, row.id),
         phases=records.list_phases(session, row.id),
         prefix=str(data.prefix(row.prefix_name)) if row.prefix_name else None,

@@ -59,9 +59,12 @@ def get_environment(
     session: Session, identity: Identity, namespace: str, name: str, *, data: DataDirectory
 ) -> schemas.Environment:
     """Return one environment with its active build."""
-    row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_READ)
-    active = queries.find_build(session, row.current_build_id) if row.current_build_id else None
-    return views.environment(row, builds.show(session, active, data=data) if active else None)
+    found, words = queries.find_shown_environment(session, namespace, name), rights.say_hidden(namespace, name)
+    if found is None:
+        raise rights.hidden(identity, words)
+    row = rights.require_row(session, identity, found.row, Permission.ENVIRONMENT_READ, words)
+    build = builds.show(session, found.active, row, data=data) if found.active else None
+    return views.environment(row, found.latest_status, build)
 
 
 def update(

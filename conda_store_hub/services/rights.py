@@ -115,11 +115,15 @@ def require_environment(
     session: Session, identity: Identity, namespace: str, name: str, permission: Permission
 ) -> Environment:
     """Return an environment on which `identity` has `permission`; one that they may not read is not found."""
-    row = queries.find_environment(session, namespace, name)
-    words = f"There is no environment “{shorten(namespace)}/{shorten(name)}”, or you may not see it."
+    row, words = queries.find_environment(session, namespace, name), say_hidden(namespace, name)
     if row is None:
         raise hidden(identity, words)
     return require_row(session, identity, row, permission, words)
+
+
+def say_hidden(namespace: str, name: str) -> str:
+    """Return what is said of an environment to who may not see it, whether or not it is there."""
+    return f"There is no environment “{shorten(namespace)}/{shorten(name)}”, or you may not see it."
 
 
 def require_row(

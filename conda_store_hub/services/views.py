@@ -12,10 +12,9 @@ from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import SubjectKind
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db.lists import BuildRow, EnvironmentRow, PackageRow
+from conda_store_hub.db.records import ArtifactRow, PhaseRow
 from conda_store_hub.db.tables import (
-    Artifact,
     Build,
-    BuildPhase,
     Environment,
     Grant,
     Namespace,
@@ -82,10 +81,11 @@ def _scope_name(limit: TokenLimit, *, told: bool) -> str:
     return f"{limit.namespace.name}/{limit.environment.name if limit.environment else '*'}"
 
 
-def environment(row: Environment, current_build: schemas.Build | None = None) -> schemas.Environment:
-    """Show an environment; its namespace and latest build are loaded."""
-    status = row.latest_build.status if row.latest_build else None
-    return _environment(row, namespace(row.namespace), status, current_build)
+def environment(
+    row: Environment, latest_status: BuildStatus | None, current_build: schemas.Build | None = None
+) -> schemas.Environment:
+    """Show an environment; its namespace is loaded."""
+    return _environment(row, namespace(row.namespace), latest_status, current_build)
 
 
 def environment_summary(row: EnvironmentRow) -> schemas.Environment:
@@ -155,14 +155,20 @@ def _build(row: Build | BuildRow) -> dict[str, Any]:
 
 
 def build(
-    row: Build, *, artifacts: Iterable[Artifact], phases: Iterable[BuildPhase], prefix: str | None, position: int | None
+    row: Build,
+    owner: Environment,
+    *,
+    artifacts: Iterable[ArtifactRow],
+    phases: Iterable[PhaseRow],
+    prefix: str | None,
+    position: int | None,
 ) -> schemas.Build:
-    """Show a build in full; its environment, namespace and specification are loaded."""
+    """Show a build of an environment in full; its specification is loaded, and the environment's namespace."""
     return schemas.Build(
         **_build(row),
-        namespace=row.environment.namespace.name,
-        environment=row.environment.name,
-        active=row.environment.current_build_id == row.id,
+        namespace=owner.namespace.name,
+        environment=owner.name,
+        active=owner.current_build_id == row.id,
         position=position,
         specification=specification(row.specification),
         build_artifacts=[artifact(item) for item in artifacts],
@@ -171,7 +177,7 @@ def build(
     )
 
 
-def artifact(row: Artifact) -> schemas.Artifact:
+def artifact(row: ArtifactRow) -> schemas.Artifact:
     """Show an artifact; where its bytes lie is nobody's business."""
     return schemas.Artifact(
         id=row.id,
