@@ -37,6 +37,11 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value below which that share of the values is."""
+    return sorted(values)[int(share * len(values))]
+
+
 def spread(values: Sequence[float], unit: str = "s") -> str:
     """Return the median with minimum and maximum."""
     return f"{median(values):.2f} {unit} ({min(values):.2f} to {max(values):.2f})"

@@ -11,7 +11,7 @@ from dataclasses import replace
 import httpx
 import psutil
 
-from benchmarks.figures import Figure, spread
+from benchmarks.figures import Figure, percentile, spread
 from benchmarks.stack import Stack, running
 
 ASKED = 200
@@ -31,7 +31,7 @@ def measure() -> Iterator[Figure]:
             stop.set()
         for thread in load:
             thread.join()
-    added = 1000 * (_percentile(busy) - _percentile(idle))
+    added = 1000 * (percentile(busy, 0.95) - percentile(idle, 0.95))
     yield Figure(
         what="95th percentile of /health under load, above idle",
         value=max(added, 0.0),
@@ -82,7 +82,3 @@ def _wait_for_the_hub(stack: Stack, stop: threading.Event) -> None:
         while not stop.is_set():
             number += 1
             client.get(stack.hub.direct_url, headers={"Authorization": f"token unknown-{number}"})
-
-
-def _percentile(values: list[float]) -> float:
-    return sorted(values)[int(0.95 * len(values))]

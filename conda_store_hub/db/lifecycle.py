@@ -195,7 +195,7 @@ def find_solved_build(session: Session, lock_key: str) -> Build | None:
     """Find the last build that asked the solver for the same, whose lock is there and whose channels had a state."""
     return session.scalar(
         select(Build)
-        .join(Build.artifacts)
+        .join(Artifact, Artifact.build_id == Build.id)
         .where(
             Build.lock_key == lock_key,
             Build.channel_state.is_not(None),

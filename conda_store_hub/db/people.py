@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.db.tables import AuditEntry, Environment, Grant, HubUser, Namespace, Token, TokenLimit
-from conda_store_hub.db.visibility import allows_on_environment, is_singled_out
+from conda_store_hub.db.visibility import allows_on_environment, has_single_grants, is_singled_out
 
 # Users
 
@@ -74,16 +74,17 @@ def _grants(namespace_id: int, environment_id: int | None) -> Select[Grant]:
     return statement.where(level)
 
 
-def single_environments(session: Session, identity: Identity, now: datetime, limit: int) -> Sequence[Environment]:
+def single_environments(session: Session, identity: Identity, limit: int) -> Sequence[Environment]:
     """Return environments that `identity` sees one by one, by a grant or a token on each, by namespace and name."""
+    single = has_single_grants(session, identity)
     return session.scalars(
         select(Environment)
         .join(Environment.namespace)
         .options(contains_eager(Environment.namespace))
         .where(
-            is_singled_out(identity, Permission.ENVIRONMENT_READ, now),
+            is_singled_out(identity, Permission.ENVIRONMENT_READ),
             Environment.deleted_at.is_(None),
-            allows_on_environment(session, identity, Permission.ENVIRONMENT_READ, now),
+            allows_on_environment(identity, Permission.ENVIRONMENT_READ, single=single),
         )
         .order_by(Namespace.name, Environment.name_key)
         .limit(limit)

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple
 
 from sqlalchemy import (
     CursorResult,
     Select,
     and_,
+    bindparam,
     case,
     exists,
-    func,
     literal,
     or_,
     select,
-    tuple_,
     update,
 )
-from sqlalchemy.orm import Session, contains_eager, selectinload
+from sqlalchemy.orm import Session, aliased, contains_eager, selectinload
 
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db.tables import (
-    NAMESPACE_NAMES,
     Build,
     Environment,
     Namespace,
     Specification,
 )
-from conda_store_hub.db.visibility import allows_in_namespace, allows_on_environment
+from conda_store_hub.db.visibility import allows_in_namespace, allows_on_environment, has_single_grants
 
-R = TypeVar("R")
-
-COUNT_LIMIT = 10_000
 #: When the link on disk does not show what it has to, or has another name; the index on links has the same words.
 _BEHIND = or_(
     Environment.linked_build_id.is_distinct_from(
@@ -112,16 +107,14 @@ def _columns(row: Environment | Build) -> list[str]:
     return [column.key for column in type(row).__mapper__.column_attrs]
 
 
-def select_namespaces(identity: Identity, permission: Permission, now: datetime) -> Select[Namespace]:
+def select_namespaces(identity: Identity, permission: Permission) -> Select[Namespace]:
     """Select the namespaces in which `identity` has `permission`, by name."""
-    return select(Namespace).where(allows_in_namespace(identity, permission, now)).order_by(Namespace.name)
+    return select(Namespace).where(allows_in_namespace(identity, permission)).order_by(Namespace.name)
 
 
-def first_namespaces(
-    session: Session, identity: Identity, limit: int, permission: Permission, now: datetime
-) -> Sequence[Namespace]:
+def first_namespaces(session: Session, identity: Identity, limit: int, permission: Permission) -> Sequence[Namespace]:
     """Return the first namespaces in which `identity` has `permission`, by name."""
-    return session.scalars(select_namespaces(identity, permission, now).limit(limit)).all()
+    return session.scalars(select_namespaces(identity, permission).limit(limit)).all()
 
 
 def delete_environments(session: Session, namespace_id: int, now: datetime) -> None:
@@ -145,64 +138,54 @@ def restore_environments(session: Session, namespace_id: int, deleted_at: dateti
 # Environments
 
 
+_ENVIRONMENT = (
+    select(Environment)
+    .join(Environment.namespace)
+    .outerjoin(Environment.latest_build)
+    .options(contains_eager(Environment.namespace), contains_eager(Environment.latest_build))
+    .where(
+        Namespace.name == bindparam("namespace"),
+        Namespace.deleted_at.is_(None),
+        Environment.name_key == bindparam("name"),
+        Environment.deleted_at.is_(None),
+    )
+)
+
+
 def find_environment(session: Session, namespace: str, name: str) -> Environment | None:
     """Find a living environment by its names, the environment's without regard to case; its namespace comes along."""
-    return session.scalar(
-        select(Environment)
-        .join(Environment.namespace)
-        .outerjoin(Environment.latest_build)
-        .options(contains_eager(Environment.namespace), contains_eager(Environment.latest_build))
-        .where(
-            Namespace.name == namespace,
-            Namespace.deleted_at.is_(None),
-            Environment.name_key == name.lower(),
-            Environment.deleted_at.is_(None),
-        )
+    return session.scalar(_ENVIRONMENT, {"namespace": namespace, "name": name.lower()})
+
+
+_LATEST = aliased(Build)
+_SHOWN_ENVIRONMENT = (
+    select(Environment, Build, _LATEST.status)
+    .join(Environment.namespace)
+    .outerjoin(Build, Environment.current_build_id == Build.id)
+    .outerjoin(Build.specification)
+    .outerjoin(_LATEST, Environment.latest_build_id == _LATEST.id)
+    .options(contains_eager(Environment.namespace), contains_eager(Build.specification))
+    .where(
+        Namespace.name == bindparam("namespace"),
+        Namespace.deleted_at.is_(None),
+        Environment.name_key == bindparam("name"),
+        Environment.deleted_at.is_(None),
     )
+)
 
 
-def select_environments(
-    session: Session,
-    identity: Identity,
-    now: datetime,
-    *,
-    namespace: str | None = None,
-    name: str | None = None,
-    search: str | None = None,
-    status: BuildStatus | None = None,
-    after: tuple[str, str] | None = None,
-) -> Select[Environment]:
-    """Select living environments that `identity` may see, by namespace and name, with their latest builds.
+class ShownEnvironment(NamedTuple):
+    """An environment with its namespace, its active build with its specification, and the state of its latest one."""
 
-    `after` begins behind a namespace and an environment, whether or not they are still there.
-    """
-    statement = (
-        select(Environment)
-        .join(Environment.namespace)
-        .outerjoin(Environment.latest_build)
-        .options(contains_eager(Environment.namespace), contains_eager(Environment.latest_build))
-        .where(
-            allows_on_environment(session, identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None)
-        )
-        .order_by(Namespace.name, Environment.name_key)
-    )
-    if namespace is not None:
-        statement = statement.where(Namespace.name == namespace)
-    if name is not None:
-        statement = statement.where(Environment.name_key == name.lower())
-    if search:
-        statement = statement.where(
-            or_(
-                Environment.name_key.contains(search.lower(), autoescape=True),
-                Namespace.name.contains(search.lower(), autoescape=True),
-            )
-        )
-    if status is not None:
-        statement = statement.where(Build.status == status)
-    if after is not None:
-        last = tuple_(literal(after[0]), literal(after[1].lower()))
-        statement = statement.where(tuple_(Namespace.name, Environment.name_key) > last)
-    return statement
+    row: Environment
+    active: Build | None
+    latest_status: BuildStatus | None
+
+
+def find_shown_environment(session: Session, namespace: str, name: str) -> ShownEnvironment | None:
+    """Find a living environment by its names, with all that is shown of it but what its build left."""
+    found = session.execute(_SHOWN_ENVIRONMENT, {"namespace": namespace, "name": name.lower()}).one_or_none()
+    return None if found is None else ShownEnvironment(*found)
 
 
 def unlinked_environments(session: Session, after: int, limit: int) -> Sequence[Environment]:
@@ -251,56 +234,33 @@ def activate(session: Session, build: Build, now: datetime) -> None:
 # Builds
 
 
-def find_build(session: Session, build_id: int, *, full: bool = False) -> Build | None:
-    """Find a build with its environment and namespace; `full` brings all that hangs on it."""
-    options = [selectinload(Build.artifacts), selectinload(Build.phases)] if full else []
-    return session.scalar(
-        select(Build)
-        .join(Build.environment)
-        .join(Environment.namespace)
-        .options(
-            contains_eager(Build.environment).contains_eager(Environment.namespace),
-            selectinload(Build.specification),
-            *options,
-        )
-        .where(Build.id == build_id)
+_BUILD = (
+    select(Build)
+    .join(Build.environment)
+    .join(Environment.namespace)
+    .join(Build.specification)
+    .options(
+        contains_eager(Build.environment).contains_eager(Environment.namespace), contains_eager(Build.specification)
     )
+    .where(Build.id == bindparam("build_id"))
+)
+_ENVIRONMENT_OF_BUILD = (
+    select(Environment)
+    .join(Build, Build.environment_id == Environment.id)
+    .join(Environment.namespace)
+    .options(contains_eager(Environment.namespace))
+    .where(Build.id == bindparam("build_id"))
+)
 
 
-def select_builds(
-    session: Session,
-    identity: Identity,
-    now: datetime,
-    *,
-    environment_id: int | None = None,
-    namespace: str | None = None,
-    name: str | None = None,
-    status: BuildStatus | None = None,
-    ascending: bool = False,
-) -> Select[Build]:
-    """Select builds of environments that `identity` may see, the newest first."""
-    statement = (
-        select(Build)
-        .join(Build.environment)
-        .join(Environment.namespace)
-        .options(
-            contains_eager(Build.environment).contains_eager(Environment.namespace),
-            selectinload(Build.specification),
-        )
-        .where(
-            allows_on_environment(session, identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None)
-        )
-        .order_by(Build.id if ascending else Build.id.desc())
-    )
-    if environment_id is not None:
-        statement = statement.where(Build.environment_id == environment_id)
-    if namespace is not None:
-        statement = statement.where(Namespace.name == namespace)
-    if name is not None:
-        statement = statement.where(Environment.name_key == name.lower())
-    if status is not None:
-        statement = statement.where(Build.status == status)
-    return statement
+def find_build(session: Session, build_id: int) -> Build | None:
+    """Find a build with its environment, namespace and specification."""
+    return session.scalar(_BUILD, {"build_id": build_id})
+
+
+def find_environment_of(session: Session, build_id: int) -> Environment | None:
+    """Find the environment of a build, with its namespace."""
+    return session.scalar(_ENVIRONMENT_OF_BUILD, {"build_id": build_id})
 
 
 # Specifications
@@ -314,36 +274,20 @@ def find_specification(session: Session, text_sha256: str) -> Specification | No
 # Kernels
 
 
-def kernel_rows(session: Session, identity: Identity, now: datetime) -> Sequence[tuple[str, str, Build]]:
+def kernel_rows(session: Session, identity: Identity) -> Sequence[tuple[str, str, Build]]:
     """Return namespace, environment and active build of what `identity` may see and compute in."""
+    single = has_single_grants(session, identity)
     statement = (
         select(Namespace.name, Environment.name, Build)
         .join(Environment, Environment.namespace_id == Namespace.id)
         .join(Build, Environment.current_build_id == Build.id)
         .where(
-            allows_on_environment(session, identity, Permission.ENVIRONMENT_READ, now), Environment.deleted_at.is_(None)
+            allows_on_environment(identity, Permission.ENVIRONMENT_READ, single=single),
+            Environment.deleted_at.is_(None),
         )
         .order_by(Namespace.name, Environment.name_key)
     )
     return [(namespace, name, build) for namespace, name, build in session.execute(statement)]
-
-
-# Pages
-
-
-def page_of(
-    session: Session, statement: Select[R], *, page: int, size: int, by_namespace: bool = False
-) -> tuple[Sequence[R], int]:
-    """Return one page of a list and how many there are, exact up to COUNT_LIMIT.
-
-    `by_namespace`: the list is ordered by namespace, and is walked by its name until the page is full, instead of
-    sorting all that somebody may see.
-    """
-    inner = statement.options().order_by(None).limit(COUNT_LIMIT).with_only_columns(literal(1)).subquery()
-    count = session.scalar(select(func.count()).select_from(inner)) or 0
-    if by_namespace:
-        statement = statement.with_hint(Namespace, f"INDEXED BY {NAMESPACE_NAMES}", "sqlite")
-    return session.scalars(statement.limit(size).offset((page - 1) * size)).unique().all(), count
 
 
 def _rowcount(result: object) -> int:

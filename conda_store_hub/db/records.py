@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    Select,
+    bindparam,
     delete,
     func,
     insert,
@@ -95,6 +95,50 @@ def finish_phase(session: Session, build_id: int, phase: Phase, seconds: float) 
     )
 
 
+class PhaseRow(NamedTuple):
+    """How long a phase of a build took, in seconds; None while it runs."""
+
+    phase: Phase
+    seconds: float | None
+
+
+class ArtifactRow(NamedTuple):
+    """An artifact of a build as it is shown."""
+
+    id: int
+    build_id: int
+    artifact_type: ArtifactType
+    state: ArtifactState
+    size: int | None
+    sha256: str | None
+    error: str | None
+
+
+_PHASES = (
+    select(BuildPhase.phase, BuildPhase.seconds)
+    .where(BuildPhase.build_id == bindparam("build_id"))
+    .order_by(BuildPhase.started_at)
+)
+_ARTIFACTS = (
+    select(
+        *(Artifact.id, Artifact.build_id, Artifact.artifact_type, Artifact.state),
+        *(Artifact.size, Artifact.sha256, Artifact.error),
+    )
+    .where(Artifact.build_id == bindparam("build_id"))
+    .order_by(Artifact.id)
+)
+
+
+def list_phases(session: Session, build_id: int) -> list[PhaseRow]:
+    """Return the phases that a build went through, in their order."""
+    return [PhaseRow(*row) for row in session.connection().execute(_PHASES, {"build_id": build_id})]
+
+
+def list_artifacts(session: Session, build_id: int) -> list[ArtifactRow]:
+    """Return what a build yields or will."""
+    return [ArtifactRow(*row) for row in session.connection().execute(_ARTIFACTS, {"build_id": build_id})]
+
+
 def find_artifact(session: Session, build_id: int, artifact_type: ArtifactType) -> Artifact | None:
     """Find one artifact of a build."""
     return session.scalar(
@@ -120,14 +164,3 @@ def add_packages(session: Session, build_id: int, rows: Sequence[dict[str, Any]]
         ids = session.scalars(select(Package.id).where(Package.digest.in_([row["digest"] for row in part]))).all()
         links = [{"build_id": build_id, "package_id": package_id} for package_id in ids]
         session.execute(insert_new(BuildPackage).on_conflict_do_nothing(), links)
-
-
-def select_packages(build_id: int, search: str | None = None) -> Select[Package]:
-    """Select the packages of a build by name."""
-    statement = (
-        select(Package)
-        .join(BuildPackage, BuildPackage.package_id == Package.id)
-        .where(BuildPackage.build_id == build_id)
-        .order_by(Package.name, Package.manager)
-    )
-    return statement.where(Package.name.contains(search.lower(), autoescape=True)) if search else statement

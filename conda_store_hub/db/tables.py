@@ -290,8 +290,6 @@ class Build(Base):
 
     environment: Mapped[Environment] = relationship(foreign_keys=[environment_id], lazy="raise")
     specification: Mapped[Specification] = relationship(lazy="raise")
-    artifacts: Mapped[list[Artifact]] = relationship(order_by="Artifact.id", lazy="raise")
-    phases: Mapped[list[BuildPhase]] = relationship(order_by="BuildPhase.started_at", lazy="raise")
 
     __table_args__ = (
         CheckConstraint(f"status IN ({_STATUSES})", name="status"),

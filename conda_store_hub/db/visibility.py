@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ScalarSelect, and_, false, or_, select, true
+from sqlalchemy import ScalarSelect, and_, bindparam, false, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from conda_store_hub.core.permissions import PERMISSIONS, Claim, Identity, Permission, Reach, Role, claims, roles_with
-from conda_store_hub.db.tables import Environment, Grant, Namespace
+from conda_store_hub.db.tables import Environment, Grant, Namespace, UtcDateTime
 
 Condition = ColumnElement[bool]
+
+#: How many people's statements are kept: to make one anew takes longer than to run it.
+MOST_KEPT = 256
+#: The time at which a statement is run, and not the one at which it was made.
+_NOW = bindparam("now", callable_=lambda: datetime.now(UTC), type_=UtcDateTime())
+_LIVE = or_(Grant.expires_at.is_(None), Grant.expires_at > _NOW)
+_HAS_SINGLE_GRANTS = (
+    select(Grant.id)
+    .where(Grant.environment_id.is_not(None), Grant.subject.in_(bindparam("subjects", expanding=True)), _LIVE)
+    .limit(1)
+)
+_GRANTED_ROLES = select(Grant.namespace_id, Grant.environment_id, Grant.role, Grant.expires_at).where(
+    Grant.namespace_id.in_(bindparam("namespace_ids", expanding=True)),
+    Grant.subject.in_(bindparam("subjects", expanding=True)),
+    _LIVE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +55,25 @@ class _Held:
         return and_(or_(*self.whole, *self.around), or_(*self.whole, *self.single))
 
 
-def allows_in_namespace(identity: Identity, permission: Permission, now: datetime) -> Condition:
+def allows_in_namespace(identity: Identity, permission: Permission) -> Condition:
     """Return the condition on Namespace under which `identity` has `permission` in it."""
     held = _claimed(claims(identity), permission)
-    held.whole.append(Namespace.id.in_(_granted(Grant.namespace_id, identity, permission, now, single=False)))
+    held.whole.append(Namespace.id.in_(_granted(Grant.namespace_id, identity, permission, single=False)))
     cap = true() if identity.limit is None else _claimed(identity.limit, permission).on_namespace
     return and_(_open(identity), held.on_namespace, cap)
 
 
-def allows_on_environment(session: Session, identity: Identity, permission: Permission, now: datetime) -> Condition:
-    """Return the condition on an Environment and its Namespace under which `identity` has `permission` on it."""
+@functools.lru_cache(MOST_KEPT)
+def allows_on_environment(identity: Identity, permission: Permission, *, single: bool) -> Condition:
+    """Return the condition on an Environment and its Namespace under which `identity` has `permission` on it.
+
+    `single`: whether there are grants to them on single environments, as `has_single_grants` tells.
+    """
     held = _claimed(claims(identity), permission)
-    held.whole.append(Namespace.id.in_(_granted(Grant.namespace_id, identity, permission, now, single=False)))
-    if _has_single_grants(session, identity, now):
-        held.single.append(Environment.id.in_(granted_environment_ids(identity, permission, now)))
-        held.around.append(Namespace.id.in_(_granted(Grant.namespace_id, identity, permission, now, single=True)))
+    held.whole.append(Namespace.id.in_(_granted(Grant.namespace_id, identity, permission, single=False)))
+    if single:
+        held.single.append(Environment.id.in_(granted_environment_ids(identity, permission)))
+        held.around.append(Namespace.id.in_(_granted(Grant.namespace_id, identity, permission, single=True)))
     cap = true() if identity.limit is None else _claimed(identity.limit, permission).on_environment
     return and_(_open(identity), held.on_environment, cap)
 
@@ -118,34 +139,30 @@ def _granted(
     column: InstrumentedAttribute[int] | InstrumentedAttribute[int | None],
     identity: Identity,
     permission: Permission,
-    now: datetime,
     *,
     single: bool,
 ) -> ScalarSelect[int | None]:
     level = Grant.environment_id.is_not(None) if single else Grant.environment_id.is_(None)
-    statement = select(column).where(level, _live(identity, now), Grant.role.in_(roles_with(permission)))
-    return statement.scalar_subquery()
+    named = Grant.subject.in_(identity.subjects)
+    return select(column).where(level, named, _LIVE, Grant.role.in_(roles_with(permission))).scalar_subquery()
 
 
-def granted_environment_ids(identity: Identity, permission: Permission, now: datetime) -> ScalarSelect[int | None]:
+def granted_environment_ids(identity: Identity, permission: Permission) -> ScalarSelect[int | None]:
     """Select the environments on which a grant of their own gives `permission` to `identity`."""
-    return _granted(Grant.environment_id, identity, permission, now, single=True)
+    return _granted(Grant.environment_id, identity, permission, single=True)
 
 
-def _live(identity: Identity, now: datetime) -> Condition:
-    return and_(Grant.subject.in_(identity.subjects), or_(Grant.expires_at.is_(None), Grant.expires_at > now))
-
-
-def is_singled_out(identity: Identity, permission: Permission, now: datetime) -> Condition:
+def is_singled_out(identity: Identity, permission: Permission) -> Condition:
     """Return the condition on an Environment and its Namespace under which a grant or a token names it by itself."""
     reaches = [claim.reach for claim in (*claims(identity), *(identity.limit or ()))]
     named = _cover([reach for reach in reaches if _is_single(reach)])
-    return or_(Environment.id.in_(granted_environment_ids(identity, permission, now)), *named)
+    return or_(Environment.id.in_(granted_environment_ids(identity, permission)), *named)
 
 
-def _has_single_grants(session: Session, identity: Identity, now: datetime) -> bool:
-    statement = select(Grant.id).where(Grant.environment_id.is_not(None), _live(identity, now)).limit(1)
-    return bool(identity.subjects) and session.scalar(statement) is not None
+def has_single_grants(session: Session, identity: Identity) -> bool:
+    """Tell whether something was granted to `identity` on single environments."""
+    subjects = identity.subjects
+    return bool(subjects) and session.connection().scalar(_HAS_SINGLE_GRANTS, {"subjects": subjects}) is not None
 
 
 class GrantedRole(NamedTuple):
@@ -157,13 +174,10 @@ class GrantedRole(NamedTuple):
     expires_at: datetime | None
 
 
-def granted_roles(
-    session: Session, identity: Identity, namespace_ids: Sequence[int], now: datetime
-) -> Sequence[GrantedRole]:
+def granted_roles(session: Session, identity: Identity, namespace_ids: Sequence[int]) -> Sequence[GrantedRole]:
     """Return what was granted to `identity` in some namespaces, and on single environments of them."""
-    if not identity.subjects:
+    subjects = identity.subjects
+    if not subjects:
         return ()
-    statement = select(Grant.namespace_id, Grant.environment_id, Grant.role, Grant.expires_at).where(
-        Grant.namespace_id.in_(namespace_ids), _live(identity, now)
-    )
-    return [GrantedRole(*row) for row in session.execute(statement)]
+    rows = session.execute(_GRANTED_ROLES, {"namespace_ids": namespace_ids, "subjects": subjects})
+    return [GrantedRole(*row) for row in rows]

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import ConflictError, EditConflictError, NotFoundError
+from conda_store_hub.core.errors import ConflictError, EditConflictError, NotAuthenticatedError, NotFoundError
 from conda_store_hub.core.names import BuildKey, DataDirectory, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
-from conda_store_hub.db import claims, queries, records, tables
+from conda_store_hub.db import claims, lists, queries, records, tables
 from conda_store_hub.db.session import announce
 from conda_store_hub.services import audit, policies, rights, specifications, tokens, views
 from conda_store_hub.services.changes import QUEUE, build_topic
@@ -205,24 +205,55 @@ def _as_conda_store_shows(prepared: PreparedSpecification) -> dict[str, Any]:
     }
 
 
-def require(
-    session: Session, identity: Identity, build_id: int, permission: Permission, *, full: bool = False
-) -> tables.Build:
+def require(session: Session, identity: Identity, build_id: int, permission: Permission) -> tables.Build:
     """Return a build on whose environment `identity` has `permission`."""
-    row = queries.find_build(session, build_id, full=full)
-    words = f"There is no build {build_id}, or you may not see it."
-    if row is None or row.environment.deleted_at is not None:
-        raise rights.hidden(identity, words)
-    rights.require_row(session, identity, row.environment, permission, words)
+    row = queries.find_build(session, build_id)
+    if row is None:
+        raise _hidden(identity, build_id)
+    _require_on(session, identity, row.environment, build_id, permission)
     return row
+
+
+def require_readable(session: Session, identity: Identity, build_id: int) -> None:
+    """Raise unless `identity` may read the environment of a build; less to load than for `require`."""
+    row = queries.find_environment_of(session, build_id)
+    if row is None:
+        raise _hidden(identity, build_id)
+    _require_on(session, identity, row, build_id, Permission.ENVIRONMENT_READ)
+
+
+def _require_on(
+    session: Session, identity: Identity, row: tables.Environment, build_id: int, permission: Permission
+) -> None:
+    if row.deleted_at is not None:
+        raise _hidden(identity, build_id)
+    rights.require_row(session, identity, row, permission, _hidden_words(build_id))
+
+
+def _hidden(identity: Identity, build_id: int) -> NotFoundError | NotAuthenticatedError:
+    return rights.hidden(identity, _hidden_words(build_id))
+
+
+def _hidden_words(build_id: int) -> str:
+    return f"There is no build {build_id}, or you may not see it."
 
 
 def get_build(session: Session, identity: Identity, build_id: int, *, data: DataDirectory) -> schemas.Build:
     """Return a build in full, with the path of its prefix."""
-    row = require(session, identity, build_id, Permission.ENVIRONMENT_READ, full=True)
-    position = claims.queue_position(session, row.id) if row.status is BuildStatus.QUEUED else None
-    prefix = str(data.prefix(row.prefix_name)) if row.prefix_name else None
-    return views.build(row, prefix=prefix, position=position)
+    row = require(session, identity, build_id, Permission.ENVIRONMENT_READ)
+    return show(session, row, row.environment, data=data)
+
+
+def show(session: Session, row: tables.Build, environment: tables.Environment, *, data: DataDirectory) -> schemas.Build:
+    """Show a build in full, to somebody who may read its environment."""
+    return views.build(
+        row,
+        environment,
+        artifacts=records.list_artifacts(session, row.id),
+        phases=records.list_phases(session, row.id),
+        prefix=str(data.prefix(row.prefix_name)) if row.prefix_name else None,
+        position=claims.queue_position(session, row.id) if row.status is BuildStatus.QUEUED else None,
+    )
 
 
 def list_builds(
@@ -238,17 +269,17 @@ def list_builds(
     ascending: bool = False,
 ) -> tuple[list[schemas.BuildSummary], int]:
     """Return a page of builds that `identity` may see, the newest first, and the count."""
-    statement = queries.select_builds(
+    rows, count = lists.list_builds(
         session,
         identity,
-        datetime.now(UTC),
+        page=page,
+        size=size,
         environment_id=environment_id,
         namespace=namespace,
         name=name,
         status=status,
         ascending=ascending,
     )
-    rows, count = queries.page_of(session, statement, page=page, size=size)
     return [views.build_summary(row) for row in rows], count
 
 
@@ -256,8 +287,8 @@ def list_packages(
     session: Session, identity: Identity, build_id: int, *, page: int, size: int, search: str | None = None
 ) -> tuple[list[schemas.Package], int]:
     """Return a page of a build's packages, conda's and pip's, by name, and the count."""
-    require(session, identity, build_id, Permission.ENVIRONMENT_READ)
-    rows, count = queries.page_of(session, records.select_packages(build_id, search), page=page, size=size)
+    require_readable(session, identity, build_id)
+    rows, count = lists.list_packages(session, build_id, page=page, size=size, search=search)
     return [views.package(row) for row in rows], count
 
 
@@ -286,7 +317,7 @@ def read_log(session: Session, identity: Identity, build_id: int, offset: int) -
 
     An offset inside a character moves to its beginning, one past the end to the end.
     """
-    require(session, identity, build_id, Permission.ENVIRONMENT_READ)
+    require_readable(session, identity, build_id)
     return peek_log(session, build_id, offset)
 
 

@@ -12,7 +12,7 @@ from conda_store_hub.core.errors import ConflictError, NotFoundError
 from conda_store_hub.core.names import DataDirectory, check_description, check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db import lifecycle, queries
+from conda_store_hub.db import lifecycle, lists, queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Environment
 from conda_store_hub.services import audit, builds, rights, views
@@ -31,11 +31,10 @@ def list_environments(
     status: BuildStatus | None = None,
 ) -> tuple[list[schemas.Environment], int]:
     """Return a page of what `identity` may see, by namespace and name, and the count."""
-    statement = queries.select_environments(
-        session, identity, datetime.now(UTC), namespace=namespace, name=name, search=search, status=status
+    rows, count = lists.list_environments(
+        session, identity, page=page, size=size, namespace=namespace, name=name, search=search, status=status
     )
-    rows, count = queries.page_of(session, statement, page=page, size=size, by_namespace=True)
-    return [views.environment(row) for row in rows], count
+    return [views.environment_summary(row) for row in rows], count
 
 
 def list_after(
@@ -50,21 +49,22 @@ def list_after(
     status: BuildStatus | None = None,
 ) -> tuple[list[schemas.Environment], int]:
     """Return what follows the namespace and environment `after`, and how many that is with those on this page."""
-    statement = queries.select_environments(
-        session, identity, datetime.now(UTC), namespace=namespace, name=name, search=search, status=status, after=after
+    rows, count = lists.list_environments(
+        session, identity, page=1, size=size, namespace=namespace, name=name, search=search, status=status, after=after
     )
-    rows, count = queries.page_of(session, statement, page=1, size=size, by_namespace=True)
-    return [views.environment(row) for row in rows], count
+    return [views.environment_summary(row) for row in rows], count
 
 
 def get_environment(
     session: Session, identity: Identity, namespace: str, name: str, *, data: DataDirectory
 ) -> schemas.Environment:
     """Return one environment with its active build."""
-    row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_READ)
-    current = row.current_build_id
-    build = builds.get_build(session, identity, current, data=data) if current else None
-    return views.environment(row, build)
+    found, words = queries.find_shown_environment(session, namespace, name), rights.say_hidden(namespace, name)
+    if found is None:
+        raise rights.hidden(identity, words)
+    row = rights.require_row(session, identity, found.row, Permission.ENVIRONMENT_READ, words)
+    build = builds.show(session, found.active, row, data=data) if found.active else None
+    return views.environment(row, found.latest_status, build)
 
 
 def update(

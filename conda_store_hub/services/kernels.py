@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
@@ -34,7 +33,7 @@ def list_kernels(session: Session, identity: Identity, *, data: DataDirectory) -
     tokens.require_live(session, identity)
     kernels = [
         view
-        for namespace, environment, build in queries.kernel_rows(session, identity, datetime.now(UTC))
+        for namespace, environment, build in queries.kernel_rows(session, identity)
         for view in _views(namespace, environment, build, data)
     ]
     digest = hashlib.sha256(repr([view.model_dump() for view in kernels]).encode()).hexdigest()[:32]
@@ -44,9 +43,8 @@ def list_kernels(session: Session, identity: Identity, *, data: DataDirectory) -
 def _topics(session: Session, identity: Identity) -> tuple[str, ...]:
     if identity.admin:
         return (ALL_KERNELS,)
-    now = datetime.now(UTC)
-    visible = queries.first_namespaces(session, identity, _MOST_NAMESPACES, Permission.ENVIRONMENT_READ, now)
-    single = people.single_environments(session, identity, now, _MOST_NAMESPACES)
+    visible = queries.first_namespaces(session, identity, _MOST_NAMESPACES, Permission.ENVIRONMENT_READ)
+    single = people.single_environments(session, identity, _MOST_NAMESPACES)
     places = {row.id for row in visible} | {row.namespace_id for row in single}
     return (*map(kernels_topic, sorted(places)), *tokens.rights_topics(identity))
 

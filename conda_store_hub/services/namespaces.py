@@ -12,7 +12,7 @@ from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, ForbiddenError, InUseError, InvalidNameError, InvalidRequestError
 from conda_store_hub.core.names import NamespaceKind, check_namespace_name, is_reserved, list_namespace_names, shorten
 from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission
-from conda_store_hub.db import claims, lifecycle, queries, usage
+from conda_store_hub.db import claims, lifecycle, lists, queries, usage
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Namespace
 from conda_store_hub.services import audit, rights, views
@@ -78,16 +78,16 @@ def list_namespaces(
     session: Session, identity: Identity, *, page: int, size: int
 ) -> tuple[list[schemas.NamespaceSummary], int]:
     """Return a page of the namespaces that `identity` may see with how many environments each has, and their count."""
-    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ, datetime.now(UTC))
-    rows, count = queries.page_of(session, statement, page=page, size=size)
+    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ)
+    rows, count = lists.list_of_rows(statement).page(session, page=page, size=size)
     living = usage.count_environments(session, [row.id for row in rows])
     return [views.namespace_summary(row, living.get(row.id, 0)) for row in rows], count
 
 
 def list_usage(session: Session, identity: Identity, *, page: int, size: int) -> tuple[dict[str, schemas.Usage], int]:
     """Return what the namespaces of a page hold, by name, and how many namespaces there are to see."""
-    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ, datetime.now(UTC))
-    rows, count = queries.page_of(session, statement, page=page, size=size)
+    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ)
+    rows, count = lists.list_of_rows(statement).page(session, page=page, size=size)
     held = usage.usage_of(session, [row.id for row in rows])
     return {row.name: views.usage(held[row.id]) for row in rows}, count
 
@@ -97,7 +97,7 @@ def list_writable(session: Session, identity: Identity) -> list[schemas.Namespac
     rows = rights.own_first(
         session,
         identity,
-        queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.ENVIRONMENT_CREATE, datetime.now(UTC)),
+        queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.ENVIRONMENT_CREATE),
         Permission.ENVIRONMENT_CREATE,
     )
     return [views.namespace(row) for row in rows]

@@ -79,7 +79,7 @@ def restore_environment(
         _make_again(session, identity, row, row.current_build, rules)
     environments.announce_kernels(session, row.namespace_id)
     found = queries.find_environment(session, namespace, wanted)
-    return views.environment(found or row)
+    return views.environment(found or row, found.latest_build.status if found and found.latest_build else None)
 
 
 def _make_again(session: Session, identity: Identity, row: Environment, build: Build, rules: BuildRules) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -53,9 +53,7 @@ def find_roles(
 ) -> list[Role | None]:
     """Return the role of `identity` in each namespace, or on each environment; one statement for all."""
     granted: defaultdict[tuple[int, int | None], list[GrantedRole]] = defaultdict(list)
-    for grant in visibility.granted_roles(
-        session, identity, sorted({namespace.id for namespace, _ in places}), datetime.now(UTC)
-    ):
+    for grant in visibility.granted_roles(session, identity, sorted({namespace.id for namespace, _ in places})):
         granted[grant.namespace_id, grant.environment_id].append(grant)
     return [
         role_on(identity, target_of(*place), [grant.role for grant in _on_place(granted, *place)]) for place in places
@@ -76,7 +74,7 @@ def find_end(
     by_nature = role_on(identity, target_of(namespace, environment))
     ends = [identity.expires] if identity.expires is not None else []
     if by_nature is None or by_nature.rank < role.rank:
-        found = visibility.granted_roles(session, identity, [namespace.id], datetime.now(UTC))
+        found = visibility.granted_roles(session, identity, [namespace.id])
         place = {None, environment.id if environment else None}
         held = [grant.expires_at for grant in found if grant.environment_id in place and grant.role.rank >= role.rank]
         lasting = [end for end in held if end is not None]
@@ -117,17 +115,24 @@ def require_environment(
     session: Session, identity: Identity, namespace: str, name: str, permission: Permission
 ) -> Environment:
     """Return an environment on which `identity` has `permission`; one that they may not read is not found."""
-    row = queries.find_environment(session, namespace, name)
-    words = f"There is no environment “{shorten(namespace)}/{shorten(name)}”, or you may not see it."
+    row, words = queries.find_environment(session, namespace, name), say_hidden(namespace, name)
     if row is None:
         raise hidden(identity, words)
     return require_row(session, identity, row, permission, words)
+
+
+def say_hidden(namespace: str, name: str) -> str:
+    """Return what is said of an environment to who may not see it, whether or not it is there."""
+    return f"There is no environment “{shorten(namespace)}/{shorten(name)}”, or you may not see it."
 
 
 def require_row(
     session: Session, identity: Identity, row: Environment, permission: Permission, words: str
 ) -> Environment:
     """Return an environment that was found if `identity` has `permission` on it; `words` are for who may not see it."""
+    by_nature = role_on(identity, target_of(row.namespace, row))
+    if by_nature is not None and permission in PERMISSIONS[by_nature]:
+        return row  # what was granted could only add to it
     role = find_role(session, identity, row.namespace, row)
     if role is None:
         raise hidden(identity, words)

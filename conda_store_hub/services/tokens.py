@@ -23,7 +23,7 @@ from conda_store_hub.core.errors import (
 )
 from conda_store_hub.core.names import NamespaceKind, shorten
 from conda_store_hub.core.permissions import Claim, Identity, Permission, Reach, Role, strongest
-from conda_store_hub.db import people, queries
+from conda_store_hub.db import lists, people, queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Token, TokenLimit
 from conda_store_hub.services import audit, rights, views
@@ -204,7 +204,7 @@ def list_tokens(
     """
     owner = _require_user(identity) if user is None else _find_user(session, identity, user)
     only = None if identity.administers_all else identity.token_id
-    rows, count = queries.page_of(session, people.select_tokens(owner, only), page=page, size=size)
+    rows, count = lists.list_of_rows(people.select_tokens(owner, only)).page(session, page=page, size=size)
     seen = _seen(session, identity, rows)
     return [views.token(row, seen) for row in rows], count
 

@@ -138,14 +138,13 @@ class Place:
 
 def list_places(session: Session, identity: Identity) -> list[Place]:
     """Return the namespaces that `identity` may read, their own first, and single environments granted to them."""
-    now = datetime.now(UTC)
     namespaces = rights.own_first(
         session,
         identity,
-        queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.NAMESPACE_READ, now),
+        queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.NAMESPACE_READ),
         Permission.NAMESPACE_READ,
     )
-    environments = people.single_environments(session, identity, now, _MOST_SHOWN)
+    environments = people.single_environments(session, identity, _MOST_SHOWN)
     rows = [*((row, None) for row in namespaces), *((row.namespace, row) for row in environments)]
     roles = rights.find_roles(session, identity, rows)
     places = [_place(identity, *row, role) for row, role in zip(rows, roles, strict=True) if role is not None]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from conda_store_hub.core import schemas
+from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import SubjectKind
 from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.db.lists import BuildRow, EnvironmentRow, PackageRow
+from conda_store_hub.db.records import ArtifactRow, PhaseRow
 from conda_store_hub.db.tables import (
-    Artifact,
     Build,
     Environment,
     Grant,
     Namespace,
-    Package,
     Specification,
     Token,
     TokenLimit,
@@ -77,17 +81,39 @@ def _scope_name(limit: TokenLimit, *, told: bool) -> str:
     return f"{limit.namespace.name}/{limit.environment.name if limit.environment else '*'}"
 
 
-def environment(row: Environment, current_build: schemas.Build | None = None) -> schemas.Environment:
-    """Show an environment; its namespace and latest build are loaded."""
+def environment(
+    row: Environment, latest_status: BuildStatus | None, current_build: schemas.Build | None = None
+) -> schemas.Environment:
+    """Show an environment; its namespace is loaded."""
+    return _environment(row, namespace(row.namespace), latest_status, current_build)
+
+
+def environment_summary(row: EnvironmentRow) -> schemas.Environment:
+    """Show an environment in a list."""
+    return _environment(row, _owner(row.namespace_id, row.namespace, row.kind, row.hub_name), row.latest_status)
+
+
+@functools.lru_cache
+def _owner(number: int, name: str, kind: NamespaceKind, hub_name: str | None) -> schemas.Namespace:
+    """Show a namespace; in a list many follow each other that have the same."""
+    return schemas.Namespace(id=number, name=name, kind=kind, hub_name=hub_name)
+
+
+def _environment(
+    row: Environment | EnvironmentRow,
+    owner: schemas.Namespace,
+    latest_status: BuildStatus | None,
+    current_build: schemas.Build | None = None,
+) -> schemas.Environment:
     return schemas.Environment(
         id=row.id,
-        namespace=namespace(row.namespace),
+        namespace=owner,
         name=row.name,
         description=row.description,
         current_build_id=row.current_build_id,
         current_build=current_build,
         latest_build_id=row.latest_build_id,
-        latest_status=row.latest_build.status if row.latest_build else None,
+        latest_status=latest_status,
         updated_on=row.updated_at,
     )
 
@@ -99,44 +125,59 @@ def specification(row: Specification) -> schemas.SpecificationView:
     )
 
 
-def build_summary(row: Build, position: int | None = None) -> schemas.BuildSummary:
+def build_summary(row: BuildRow) -> schemas.BuildSummary:
     """Show a build in a list."""
     return schemas.BuildSummary(
-        id=row.id,
-        environment_id=row.environment_id,
-        specification_id=row.specification_id,
-        status=row.status,
-        status_info=row.status_info,
-        error_code=row.error_code,
-        size=row.size,
-        shared_size=row.shared_size,
-        scheduled_on=row.scheduled_on,
-        started_on=row.started_on,
-        ended_on=row.ended_on,
-        requested_by=row.requested_by,
-        build_key=row.key,
-        namespace=row.environment.namespace.name,
-        environment=row.environment.name,
-        active=row.environment.current_build_id == row.id,
-        position=position,
-        pinned=row.pinned,
-        deleted_on=row.deleted_at,
-        lock_build_id=row.lock_build_id,
+        **_build(row), namespace=row.namespace, environment=row.environment, active=row.current_build_id == row.id
     )
 
 
-def build(row: Build, *, prefix: str | None, position: int | None) -> schemas.Build:
-    """Show a build in full."""
+def _build(row: Build | BuildRow) -> dict[str, Any]:
+    """Return the fields that do not depend on what a build belongs to."""
+    return {
+        "id": row.id,
+        "environment_id": row.environment_id,
+        "specification_id": row.specification_id,
+        "status": row.status,
+        "status_info": row.status_info,
+        "error_code": row.error_code,
+        "size": row.size,
+        "shared_size": row.shared_size,
+        "scheduled_on": row.scheduled_on,
+        "started_on": row.started_on,
+        "ended_on": row.ended_on,
+        "requested_by": row.requested_by,
+        "build_key": row.key,
+        "pinned": row.pinned,
+        "deleted_on": row.deleted_at,
+        "lock_build_id": row.lock_build_id,
+    }
+
+
+def build(
+    row: Build,
+    owner: Environment,
+    *,
+    artifacts: Iterable[ArtifactRow],
+    phases: Iterable[PhaseRow],
+    prefix: str | None,
+    position: int | None,
+) -> schemas.Build:
+    """Show a build of an environment in full; its specification is loaded, and the environment's namespace."""
     return schemas.Build(
-        **dict(build_summary(row, position)),
+        **_build(row),
+        namespace=owner.namespace.name,
+        environment=owner.name,
+        active=owner.current_build_id == row.id,
+        position=position,
         specification=specification(row.specification),
-        build_artifacts=[artifact(item) for item in row.artifacts],
-        phases=[schemas.PhaseTime(phase=item.phase, seconds=item.seconds) for item in row.phases],
+        build_artifacts=[artifact(item) for item in artifacts],
+        phases=[schemas.PhaseTime(phase=item.phase, seconds=item.seconds) for item in phases],
         prefix=prefix if row.status is BuildStatus.COMPLETED and row.deleted_at is None else None,
     )
 
 
-def artifact(row: Artifact) -> schemas.Artifact:
+def artifact(row: ArtifactRow) -> schemas.Artifact:
     """Show an artifact; where its bytes lie is nobody's business."""
     return schemas.Artifact(
         id=row.id,
@@ -150,7 +191,7 @@ def artifact(row: Artifact) -> schemas.Artifact:
     )
 
 
-def package(row: Package) -> schemas.Package:
+def package(row: PackageRow) -> schemas.Package:
     """Show a package."""
     return schemas.Package(
         id=row.id,

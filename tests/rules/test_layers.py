@@ -72,8 +72,9 @@ SERVICE_SIDE = ("app.py", "settings.py", "core/*", "db/*", "storage/*", "service
 OWNERS: dict[str, tuple[str, ...]] = {
     "commit": ("db/session.py",),
     "SQL": (
-        *("db/queries.py", "db/claims.py", "db/records.py", "db/people.py", "db/visibility.py", "db/usage.py"),
-        *("db/lifecycle.py", "db/retention.py", "db/policies.py", "db/tables.py", "db/session.py", "db/migrations/*"),
+        *("db/queries.py", "db/lists.py", "db/claims.py", "db/records.py", "db/people.py", "db/visibility.py"),
+        *("db/usage.py", "db/lifecycle.py", "db/retention.py", "db/policies.py", "db/tables.py", "db/session.py"),
+        "db/migrations/*",
     ),
     "process": (
         *("queue/process.py", "builder/child.py", "builder/compiler.py"),

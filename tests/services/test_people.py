@@ -35,7 +35,7 @@ from conda_store_hub.core.permissions import (
     read_scopes,
 )
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db import people, queries
+from conda_store_hub.db import people, queries, visibility
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Token
 from conda_store_hub.services import audit, builds, environments, grants, namespaces, rights, tokens, users, work
@@ -232,8 +232,7 @@ def test_a_role_ends_at_its_date(db: Database, monkeypatch: pytest.MonkeyPatch) 
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return now + timedelta(hours=2)
 
-    monkeypatch.setattr(rights, "datetime", Afterwards)
-    monkeypatch.setattr(environments, "datetime", Afterwards)
+    monkeypatch.setattr(visibility, "datetime", Afterwards)
     assert not may_read(db, bob)
     assert db.read_sync(environments.list_environments, bob, page=1, size=9) == ([], 0)
 

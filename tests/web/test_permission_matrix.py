@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import PERMISSIONS, Permission, Role, SubjectKind
-from conda_store_hub.db import queries
+from conda_store_hub.db import lists, queries
 from conda_store_hub.db.tables import Grant, Namespace
 from conda_store_hub.storage import prefixes
 from conda_store_hub.web.api_kernels import KernelsQuery
@@ -351,12 +351,12 @@ def test_one_is_told_what_one_may(world: World, who: Who) -> None:
 
 @pytest.mark.parametrize("who", EVERYBODY, ids=lambda who: who.name)
 def test_the_statements_of_lists_say_the_same(world: World, who: Who) -> None:
-    identity, now = world.identity(who), datetime.now(UTC)
+    identity = world.identity(who)
 
     def read(session: Session) -> tuple[set[str], set[str]]:
-        namespaces = queries.first_namespaces(session, identity, 1000, Permission.NAMESPACE_READ, now)
-        rows = session.scalars(queries.select_environments(session, identity, now)).unique()
-        return {row.name for row in namespaces}, {f"{row.namespace.name}/{row.name}" for row in rows}
+        namespaces = queries.first_namespaces(session, identity, 1000, Permission.NAMESPACE_READ)
+        rows, _ = lists.list_environments(session, identity, page=1, size=1000)
+        return {row.name for row in namespaces}, {f"{row.namespace}/{row.name}" for row in rows}
 
     namespaces, environments = world.service.db.read_sync(read)
     assert namespaces & set(PLACES) == in_namespaces(who)

@@ -1,0 +1,97 @@
+"""The service as a process of its own over a database that is there, a Hub that knows who asks, and a bare client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.db.session import Database
+from conda_store_hub.storage import prefixes
+from tests.support.fake_hub import FakeHub, user
+from tests.support.process import ServiceProcess
+
+USER = "alice"
+_TOKEN = "token-of-alice"
+_LONGEST_ANSWER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One connection that asks and reads as little as can be, so that it is the service that is measured."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    base: str
+
+    async def ask(self, path: str) -> bytes:
+        """Return the body of what stands at a path below the service's prefix; who asks is known to the service."""
+        self.writer.write(
+            f"GET {self.base}{path} HTTP/1.1\r\nHost: service\r\nAuthorization: token {_TOKEN}\r\n\r\n".encode()
+        )
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"{path}: {head.decode()}")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        return await self.reader.readexactly(length)
+
+    async def time(self, path: str) -> float:
+        """Return how many milliseconds an answer takes."""
+        began = time.perf_counter()
+        await self.ask(path)
+        return (time.perf_counter() - began) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running service."""
+
+    process: ServiceProcess
+
+    @property
+    def processor_seconds(self) -> float:
+        """How long a processor has worked for it: that does not depend on what else the machine does."""
+        times = psutil.Process(self.process.process.pid).cpu_times()
+        return times.user + times.system
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncGenerator[Connection]:
+        """Open a connection."""
+        address = urlsplit(self.process.url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=_LONGEST_ANSWER)
+        try:
+            yield Connection(reader, writer, address.path)
+        finally:
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def serving(scratch: Path, fill: Callable[[Session], None]) -> AsyncGenerator[Served]:
+    """Run the service over what `fill` puts into its database."""
+    data = DataDirectory(scratch / "data")
+    prefixes.ensure_data_directory(data, publish_links=False)
+    db = Database(f"sqlite:///{data.database}")
+    db.upgrade()
+    db.write_sync(fill)
+    db.close()
+    hub = FakeHub(tokens={_TOKEN: user(USER)})
+    hub.start()
+    told = {
+        "JUPYTERHUB_API_URL": f"{hub.url}/hub/api",
+        "JUPYTERHUB_API_TOKEN": hub.api_token,
+        "JUPYTERHUB_SERVICE_NAME": "conda-store-hub",
+    }
+    try:
+        with ServiceProcess(scratch / "data", "c.LocalExecutor.allow_root = True\n", **told) as process:
+            await asyncio.to_thread(process.wait_until_ready)
+            yield Served(process)
+    finally:
+        await hub.stop()

@@ -1,0 +1,303 @@
+"""Lists that people page through: rows of the columns they show, filters, and how many there are.
+
+What a list asks the database is made once for a person and kept: making a statement takes longer than running it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, Self, TypeVar
+
+from sqlalchemy import BigInteger, Select, String, bindparam, func, literal, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core.names import NamespaceKind
+from conda_store_hub.core.permissions import Identity, Permission
+from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.db.tables import (
+    NAMESPACE_NAMES,
+    Build,
+    BuildPackage,
+    Environment,
+    Namespace,
+    Package,
+)
+from conda_store_hub.db.visibility import MOST_KEPT, Condition, allows_on_environment, has_single_grants
+
+R = TypeVar("R")
+
+COUNT_LIMIT = 10_000
+_SIZE = bindparam("size", type_=BigInteger())
+_SKIPPED = bindparam("skipped", type_=BigInteger())
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[R]):
+    """The statements of a list, and what is made of a row.
+
+    `many`: for a list of COUNT_LIMIT and more, where it is better to walk in its order until a page is full than to
+    sort all that somebody may see.
+    """
+
+    rows: Select[*tuple[Any, ...]]
+    count: Select[int]
+    make: Callable[..., R]
+    many: Select[*tuple[Any, ...]] | None = None
+    entities: bool = False
+    """Whether rows are objects, for which a session is needed: it takes a third longer."""
+
+    @classmethod
+    def of(cls, statement: Select[*tuple[Any, ...]], make: Callable[..., R], *, by_namespace: bool = False) -> Self:
+        """Make a list of a statement.
+
+        `by_namespace`: it is ordered by namespace, and is walked by its name until the page is full, instead of
+        sorting all that somebody may see.
+        """
+        inner = statement.order_by(None).limit(COUNT_LIMIT).with_only_columns(literal(1)).subquery()
+        rows = statement.limit(_SIZE).offset(_SKIPPED)
+        if by_namespace:
+            rows = rows.with_hint(Namespace, f"INDEXED BY {NAMESPACE_NAMES}", "sqlite")
+        return cls(rows, select(func.count()).select_from(inner), make)
+
+    def page(
+        self, session: Session, *, page: int, size: int, values: Mapping[str, object] | None = None
+    ) -> tuple[list[R], int]:
+        """Return one page and how many there are, exact up to COUNT_LIMIT. A page that is not full tells that itself.
+
+        `values`: what the filters in the statement compare with.
+        """
+        values, skipped = values or {}, (page - 1) * size
+        known = None if self.many is None else self._count(session, values)
+        statement = self.many if self.many is not None and known == COUNT_LIMIT else self.rows
+        run = session.execute if self.entities else session.connection().execute
+        rows = run(statement, {**values, "size": size, "skipped": skipped}).all()
+        is_last = len(rows) < size and (len(rows) > 0 or page == 1)
+        if known is None:
+            known = min(skipped + len(rows), COUNT_LIMIT) if is_last else self._count(session, values)
+        return [self.make(*row) for row in rows], known
+
+    def _count(self, session: Session, values: Mapping[str, object]) -> int:
+        return session.connection().scalar(self.count, values) or 0
+
+
+def list_of_rows(statement: Select[R]) -> Listing[R]:
+    """Make a list of whole rows of a table."""
+    return replace(Listing[R].of(statement, _itself), entities=True)
+
+
+def _itself(row: Any) -> Any:
+    return row
+
+
+def _given(**values: object) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
+
+
+def _literally(text: str | None) -> str | None:
+    """Return a text of which nothing is a pattern to LIKE with `/` as its escape; nothing of an empty one."""
+    return text.lower().replace("/", "//").replace("%", "/%").replace("_", "/_") if text else None
+
+
+# Environments
+
+
+class EnvironmentRow(NamedTuple):
+    """An environment in a list."""
+
+    id: int
+    name: str
+    description: str
+    current_build_id: int | None
+    latest_build_id: int | None
+    updated_at: datetime
+    latest_status: BuildStatus | None
+    namespace_id: int
+    namespace: str
+    kind: NamespaceKind
+    hub_name: str | None
+
+
+_ENVIRONMENT_COLUMNS = (
+    *(Environment.id, Environment.name, Environment.description),
+    *(Environment.current_build_id, Environment.latest_build_id, Environment.updated_at),
+    *(Build.status, Namespace.id, Namespace.name, Namespace.kind, Namespace.hub_name),
+)
+_SEARCHED = bindparam("search", type_=String())
+_AFTER = tuple_(bindparam("after_namespace", type_=String()), bindparam("after_name", type_=String()))
+_ENVIRONMENT_FILTERS: dict[str, Condition] = {
+    "namespace": Namespace.name == bindparam("namespace"),
+    "name": Environment.name_key == bindparam("name"),
+    "search": or_(Environment.name_key.contains(_SEARCHED, escape="/"), Namespace.name.contains(_SEARCHED, escape="/")),
+    "status": Build.status == bindparam("status"),
+    "after_namespace": Namespace.name >= bindparam("after_namespace"),
+    "after_name": tuple_(Namespace.name, Environment.name_key) > _AFTER,
+}
+
+
+def list_environments(
+    session: Session,
+    identity: Identity,
+    *,
+    page: int,
+    size: int,
+    namespace: str | None = None,
+    name: str | None = None,
+    search: str | None = None,
+    status: BuildStatus | None = None,
+    after: tuple[str, str] | None = None,
+) -> tuple[list[EnvironmentRow], int]:
+    """Return a page of the living environments that `identity` may see, by namespace and name, and their count.
+
+    `after` begins behind a namespace and an environment, whether or not they are still there.
+    """
+    values = _given(
+        namespace=namespace,
+        name=_lower(name),
+        search=_literally(search),
+        status=status,
+        after_namespace=after[0] if after else None,
+        after_name=after[1].lower() if after else None,
+    )
+    listing = _environments(identity, frozenset(values), single=has_single_grants(session, identity))
+    return listing.page(session, page=page, size=size, values=values)
+
+
+@functools.lru_cache(MOST_KEPT)
+def _environments(identity: Identity, filters: frozenset[str], *, single: bool) -> Listing[EnvironmentRow]:
+    statement = (
+        select(*_ENVIRONMENT_COLUMNS)
+        .select_from(Environment)
+        .join(Environment.namespace)
+        .outerjoin(Environment.latest_build)
+        .where(
+            allows_on_environment(identity, Permission.ENVIRONMENT_READ, single=single),
+            Environment.deleted_at.is_(None),
+            *(_ENVIRONMENT_FILTERS[name] for name in sorted(filters)),
+        )
+        .order_by(Namespace.name, Environment.name_key)
+    )
+    return Listing[EnvironmentRow].of(statement, EnvironmentRow, by_namespace=True)
+
+
+# Builds
+
+
+class BuildRow(NamedTuple):
+    """A build in a list."""
+
+    id: int
+    environment_id: int
+    specification_id: int
+    status: BuildStatus
+    status_info: str | None
+    error_code: str | None
+    size: int
+    shared_size: int
+    scheduled_on: datetime
+    started_on: datetime | None
+    ended_on: datetime | None
+    requested_by: str | None
+    key: str
+    pinned: bool
+    deleted_at: datetime | None
+    lock_build_id: int | None
+    namespace: str
+    environment: str
+    current_build_id: int | None
+
+
+_BUILD_COLUMNS = (
+    *(Build.id, Build.environment_id, Build.specification_id, Build.status, Build.status_info, Build.error_code),
+    *(Build.size, Build.shared_size, Build.scheduled_on, Build.started_on, Build.ended_on, Build.requested_by),
+    *(Build.key, Build.pinned, Build.deleted_at, Build.lock_build_id),
+    *(Namespace.name, Environment.name, Environment.current_build_id),
+)
+_BUILD_FILTERS: dict[str, Condition] = {
+    "environment_id": Build.environment_id == bindparam("environment_id"),
+    "namespace": Namespace.name == bindparam("namespace"),
+    "name": Environment.name_key == bindparam("name"),
+    "status": Build.status == bindparam("status"),
+}
+
+
+def list_builds(
+    session: Session,
+    identity: Identity,
+    *,
+    page: int,
+    size: int,
+    environment_id: int | None = None,
+    namespace: str | None = None,
+    name: str | None = None,
+    status: BuildStatus | None = None,
+    ascending: bool = False,
+) -> tuple[list[BuildRow], int]:
+    """Return a page of the builds of environments that `identity` may see, the newest first, and their count."""
+    values = _given(environment_id=environment_id, namespace=namespace, name=_lower(name), status=status)
+    single = has_single_grants(session, identity)
+    listing = _builds(identity, frozenset(values), single=single, ascending=ascending)
+    return listing.page(session, page=page, size=size, values=values)
+
+
+@functools.lru_cache(MOST_KEPT)
+def _builds(identity: Identity, filters: frozenset[str], *, single: bool, ascending: bool) -> Listing[BuildRow]:
+    statement = (
+        select(*_BUILD_COLUMNS)
+        .select_from(Build)
+        .join(Build.environment)
+        .join(Environment.namespace)
+        .where(
+            allows_on_environment(identity, Permission.ENVIRONMENT_READ, single=single),
+            Environment.deleted_at.is_(None),
+            *(_BUILD_FILTERS[name] for name in sorted(filters)),
+        )
+        .order_by(Build.id if ascending else Build.id.desc())
+    )
+    listing = Listing[BuildRow].of(statement, BuildRow)
+    if "environment_id" in filters:
+        return listing  # an index has the order of one environment's
+    return replace(listing, many=listing.rows.with_hint(Build, "NOT INDEXED", "sqlite"))
+
+
+# Packages
+
+
+class PackageRow(NamedTuple):
+    """A package in a list."""
+
+    id: int
+    manager: str
+    name: str
+    version: str
+    build: str
+    channel: str
+    license: str
+    size: int
+
+
+_PACKAGES = (
+    select(
+        *(Package.id, Package.manager, Package.name, Package.version),
+        *(Package.build, Package.channel, Package.license, Package.size),
+    )
+    .join(BuildPackage, BuildPackage.package_id == Package.id)
+    .where(BuildPackage.build_id == bindparam("build_id"))
+    .order_by(Package.name, Package.manager)
+)
+_ALL_PACKAGES = Listing[PackageRow].of(_PACKAGES, PackageRow)
+_FOUND_PACKAGES = Listing[PackageRow].of(_PACKAGES.where(Package.name.contains(_SEARCHED, escape="/")), PackageRow)
+
+
+def list_packages(
+    session: Session, build_id: int, *, page: int, size: int, search: str | None = None
+) -> tuple[list[PackageRow], int]:
+    """Return a page of the packages of a build, by name, and their count."""
+    listing = _FOUND_PACKAGES if search else _ALL_PACKAGES
+    return listing.page(session, page=page, size=size, values=_given(build_id=build_id, search=_literally(search)))
