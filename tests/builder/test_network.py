@@ -212,12 +212,6 @@ def _versions(outcome: Outcome) -> list[str]:
 # Time limits of phases.
 
 
-def test_a_solve_that_takes_too_long_is_ended(workshop: Workshop) -> None:
-    outcome = workshop.build("python", "pandas", solve_seconds=0)
-    assert outcome.error.code == "timed-out"
-    assert "No solution was found within 0 seconds" in outcome.error.message
-
-
 def test_an_install_that_takes_too_long_is_ended(shop: Workshop, odd: OddServer) -> None:
     odd.pause = 100
     outcome = shop.build("big", limits=BuildLimits(install_seconds=1))

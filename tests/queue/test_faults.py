@@ -189,8 +189,12 @@ def test_a_build_ends_when_a_disk_that_was_full_has_room_again(
 def test_a_build_that_fills_the_disk_gives_it_back(small_disk: DataDirectory, name: str, status: BuildStatus) -> None:
     async def scenario() -> None:
         async with bench(small_disk) as at:
-            build = await at.ended(at.submit(name))
+            build_id = at.submit(name)
+            await at.until(lambda: at.build(build_id).active or at.log_of(build_id).whole)
+            (small_disk.work / "go").touch()
+            build = await at.ended(build_id)
             assert build.status is status
+            (small_disk.work / "go").unlink()
             said = {build.status_info, *(item.error for item in build.build_artifacts)} - {None}
             assert said
             assert all("disk" in (words or "") for words in said)

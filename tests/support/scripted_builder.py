@@ -85,8 +85,7 @@ class Script:
     def usable_when_asked(self) -> None:
         self.prefix.mkdir()
         (self.work.parent / "hanging").touch()
-        while not (self.work.parent / "go").exists():
-            time.sleep(0.001)
+        self.wait_for_go()
         self.tell("usable", packages=[], kernels=[], size=10, shared_size=20)
         self.artifacts()
         self.tell("result")
@@ -121,6 +120,10 @@ class Script:
         self.tell("error", code="limit-exceeded", message="The environment is larger than 1.0 MB, its limit.")
         sys.exit(10)
 
+    def wait_for_go(self) -> None:
+        while not (self.work.parent / "go").exists():
+            time.sleep(0.001)
+
     def fill(self, path: Path) -> None:
         """Leave no byte on the disk."""
         with path.open("wb", buffering=0) as file, suppress(OSError):
@@ -135,6 +138,7 @@ class Script:
 
     def fills_with_archive(self) -> None:
         self.usable()
+        self.wait_for_go()
         self.fill(self.work / "half.tar.gz")
         self.tell("artifact", artifact="CONDA_PACK", error="The disk is full.")
         self.tell("result")
