@@ -14,6 +14,7 @@ import httpx
 from benchmarks.figures import Figure, in_turn, median, percentile, spread
 from conda_store_hub.client.logstream import read_events
 from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
@@ -117,7 +118,7 @@ async def _start_executor(service: RunningService, data: DataDirectory, script: 
         links=Links(db=services.db, data=data, log=log),
         rules=services.rules,
         log=log,
-        command=(sys.executable, str(script)),
+        builders=Builders(data, (sys.executable, str(script))),
     )
     executor.start(db=services.db, changes=services.changes, runner=runner)
     return executor

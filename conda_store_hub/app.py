@@ -24,6 +24,7 @@ from traitlets.config import Application, Config
 from conda_store_hub import __version__, configfile
 from conda_store_hub.core.errors import CondaStoreHubError, ConfigurationError, StorageError
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.cleaner import Cleaner, Freed
 from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
@@ -207,6 +208,8 @@ class Serve(Command):
         if isinstance(started, Janitor):
             await executor.stop()
             await started.stop()
+        await services.solver.stop()
+        await self.builders.stop()
         await services.auth.close()
         services.db.close()
         if isinstance(started, Exception):
@@ -215,13 +218,16 @@ class Serve(Command):
     def _make_services(self, changes: Changes, executor: LocalExecutor) -> Services:
         db = Database(self.store.url, listener=changes.publish)
         store = LocalArtifactStore(self.store.data.objects)
+        self.builders = Builders(self.store.data)
         return Services(
             db=db,
             store=store,
             changes=changes,
             data=self.store.data,
             rules=self.store.build_rules(executor.find_refusal(), build_seconds=executor.build_seconds),
-            solver=ProcessSolver(db=db, store=store, data=self.store.data, log=self.log, slots=executor.slots()),
+            solver=ProcessSolver(
+                db=db, store=store, data=self.store.data, builders=self.builders, slots=executor.slots()
+            ),
             auth=HubAuthenticator(parent=self, pepper=ensure_secret(self.store.data, "pepper")),
             readiness=Readiness(),
         )
@@ -274,6 +280,7 @@ class Serve(Command):
             data=services.data,
             links=links,
             rules=services.rules,
+            builders=self.builders,
             log=logging.getLogger(f"{self.log.name}.runner"),
         )
 

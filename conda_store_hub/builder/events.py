@@ -33,6 +33,10 @@ class EventWriter:
         self._seq = 0
         self._lock = threading.Lock()
 
+    def restart(self) -> None:
+        """Count `t` from now."""
+        self._started = time.monotonic()
+
     def write(self, event: BuildEvent) -> None:
         """Write an event with its number and time."""
         with self._lock:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import resource
+import select
 import signal
 import sys
 import traceback
@@ -28,7 +30,8 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     events = EventWriter(_open_events(arguments), started=STARTED)
     code = 0
     try:
-        _build(events)
+        _load_until_asked(events)
+        _build(events, is_child=arguments.parent is not None)
     except CondaStoreHubError as exc:
         code = _fail(events, exc)
     except OSError as exc:
@@ -72,12 +75,23 @@ def _open_events(arguments: argparse.Namespace) -> int | None:
     return arguments.events_fd
 
 
-def _build(events: EventWriter) -> None:
+def _load_until_asked(events: EventWriter) -> None:
+    """Load what every build needs; a builder may be started before there is a request, and then waits for it."""
+    is_asked = bool(select.select([sys.stdin], [], [], 0)[0])
+    importlib.import_module("conda_store_hub.builder.pipeline")
+    if not is_asked:
+        select.select([sys.stdin], [], [])
+        events.restart()
+
+
+def _build(events: EventWriter, *, is_child: bool) -> None:
     text = sys.stdin.buffer.read()
     try:
         request = BuildRequest.model_validate_json(text)
     except ValidationError as exc:
         raise InvalidRequestError("This is no build request.", detail=str(exc)) from exc
+    if is_child:
+        _move_in(request.directories.work)
     say(f"Building “{request.name}” for {request.platform}")
     from conda_store_hub.builder.pipeline import Pipeline
 
@@ -85,6 +99,12 @@ def _build(events: EventWriter) -> None:
         _end(_fail(events, error))
 
     Pipeline(request, events, give_up).run()
+
+
+def _move_in(home: str) -> None:
+    """Make the work directory the current one and the home: when a builder is started, nobody knows for what build."""
+    os.chdir(home)
+    os.environ.update(HOME=home, TMPDIR=home)
 
 
 def _translate(exc: OSError) -> CondaStoreHubError:

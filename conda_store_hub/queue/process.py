@@ -83,8 +83,8 @@ class BuilderProcess:
         self._log = log
 
     @classmethod
-    async def start(cls, request: BuildRequest, home: Path, command: Sequence[str] = BUILDER) -> BuilderProcess:
-        """Start a builder with `home` as its directory and home, and hand it the request."""
+    async def start(cls, home: Path, command: Sequence[str] = BUILDER) -> BuilderProcess:
+        """Start a builder with `home` as its directory and home; it loads what it needs, and waits for its request."""
         events, events_end = await _Pipe.open(_LONGEST_EVENT)
         log, log_end = await _Pipe.open(_LOG_PIECE)
         try:
@@ -109,11 +109,14 @@ class BuilderProcess:
         finally:
             os.close(events_end)
             os.close(log_end)
-        builder = cls(process, events, log)
-        await builder._hand_over(request)
-        return builder
+        return cls(process, events, log)
 
-    async def _hand_over(self, request: BuildRequest) -> None:
+    def is_alive(self) -> bool:
+        """Tell whether it has not ended."""
+        return self._process.returncode is None
+
+    async def hand_over(self, request: BuildRequest) -> None:
+        """Give it what it has to do."""
         stdin = self._process.stdin
         if stdin is None:
             return

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -35,15 +35,16 @@ from conda_store_hub.core.protocol import (
     UsableEvent,
 )
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.failures import explain_death, rebuild_error
 from conda_store_hub.queue.links import Links
-from conda_store_hub.queue.process import BUILDER, BuilderProcess
+from conda_store_hub.queue.process import BuilderProcess
 from conda_store_hub.queue.requests import add_exact_lock, add_reusable_lock, make_build_request
 from conda_store_hub.services import hook, specifications, work
 from conda_store_hub.services.changes import wait
 from conda_store_hub.services.rules import BuildRules, Proposal
 from conda_store_hub.services.specifications import Plan
-from conda_store_hub.services.work import Claim, StoredLock, Usable
+from conda_store_hub.services.work import Claim, Solve, StoredLock, Usable
 from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.base import ArtifactStore, artifact_key
 
@@ -85,7 +86,7 @@ class Runner:
         links: Links,
         rules: BuildRules,
         log: logging.Logger,
-        command: Sequence[str] = BUILDER,
+        builders: Builders,
     ) -> None:
         self._db = db
         self._store = store
@@ -93,7 +94,7 @@ class Runner:
         self._links = links
         self._rules = rules
         self._log = log
-        self._command = command
+        self._builders = builders
 
     async def run(self, claim: Claim) -> None:
         """Do a build to its end. Cancelling this task gives the build back to the queue."""
@@ -104,6 +105,7 @@ class Runner:
             await self._guard(claim, home, state)
             await self._make_room(claim, home, state)
             await self._end(claim, state)
+            await self._builders.make_ready()
         except asyncio.CancelledError:
             with contextlib.suppress(BuildLostError):  # it had just ended
                 await asyncio.shield(self._patiently(lambda: self._db.write(work.give_back, claim.ticket)))
@@ -132,7 +134,7 @@ class Runner:
     async def _build(self, claim: Claim, home: Path, state: _Progress) -> None:
         rules = self._rules.at(claim.policy)
         request = await self._request(claim, home, rules, state)
-        builder = await BuilderProcess.start(request, home, self._command)
+        builder = await self._builders.start(request, home)
         seconds = rules.values.build_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -186,8 +188,8 @@ class Runner:
             case ProgressEvent():
                 state.progress = event
             case LockEvent():
-                await self._keep(claim, home, await asyncio.to_thread(_records_artifact, event))
-                await self._db.write(work.record_solve, claim.ticket, event, state.reusable)
+                solve = Solve(channel_state=event.channel_state, reused=state.reusable if event.reused else None)
+                await self._keep(claim, home, await asyncio.to_thread(_records_artifact, event), solve)
             case UsableEvent():
                 await self._activate(claim, builder, event, state)
             case ArtifactEvent():
@@ -209,7 +211,7 @@ class Runner:
             state.cancelled = True
             await builder.stop()
 
-    async def _keep(self, claim: Claim, home: Path, event: ArtifactEvent) -> None:
+    async def _keep(self, claim: Claim, home: Path, event: ArtifactEvent, solve: Solve | None = None) -> None:
         """Bytes first, row second: a row never points at bytes that are not there."""
         async with self._store.changing:
             key = ""
@@ -217,7 +219,7 @@ class Runner:
                 key = artifact_key(event.sha256)
                 await asyncio.to_thread(self._adopt, home, Path(event.path), key)
             await self._patiently(
-                lambda: self._db.write(work.record_artifact, claim.ticket, event, key), (UnavailableError,)
+                lambda: self._db.write(work.record_artifact, claim.ticket, event, key, solve), (UnavailableError,)
             )
 
     def _adopt(self, home: Path, path: Path, key: str) -> None:

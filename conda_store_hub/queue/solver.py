@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +12,9 @@ from conda_store_hub.core.errors import BuildTimedOutError, CondaStoreHubError, 
 from conda_store_hub.core.names import DataDirectory, new_prefix_name
 from conda_store_hub.core.protocol import BuildRequest, ErrorEvent, LockEvent, ResultEvent
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.failures import explain_death, rebuild_error
-from conda_store_hub.queue.process import BUILDER, BuilderProcess
+from conda_store_hub.queue.process import BuilderProcess
 from conda_store_hub.queue.requests import add_reusable_lock, make_solve_request
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.solves import Solved
@@ -46,15 +45,13 @@ class ProcessSolver:
         db: Database,
         store: ArtifactStore,
         data: DataDirectory,
-        log: logging.Logger,
         slots: int,
-        command: Sequence[str] = BUILDER,
+        builders: Builders,
     ) -> None:
         self._db = db
         self._store = store
         self._data = data
-        self._log = log
-        self._command = command
+        self._builders = builders
         self._slots = asyncio.Semaphore(slots)
         self._running: dict[tuple[str, bool], _Running] = {}
         self._remembered: OrderedDict[str, tuple[float, Solved]] = OrderedDict()
@@ -118,7 +115,9 @@ class ProcessSolver:
                 lock = await self._run(request, home, rules.values.build_seconds)
             finally:
                 await asyncio.shield(asyncio.to_thread(prefixes.remove_tree, home))
-            return Solved(packages=lock.packages, reused=lock.reused, seconds=time.monotonic() - started)
+            seconds = time.monotonic() - started
+            await self._builders.make_ready()
+            return Solved(packages=lock.packages, reused=lock.reused, seconds=seconds)
 
     async def _request(self, plan: Plan, rules: BuildRules, home: Path, *, fresh: bool) -> BuildRequest:
         request = make_solve_request(plan, rules, data=self._data, home=home)
@@ -126,7 +125,7 @@ class ProcessSolver:
         return request if lock is None else await add_reusable_lock(request, lock, store=self._store, home=home)
 
     async def _run(self, request: BuildRequest, home: Path, seconds: int) -> LockEvent:
-        builder = await BuilderProcess.start(request, home, self._command)
+        builder = await self._builders.start(request, home)
         try:
             async with asyncio.timeout(seconds):
                 return await self._read(builder)

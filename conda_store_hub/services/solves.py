@@ -35,6 +35,10 @@ class Solver(Protocol):
         """
         ...
 
+    async def stop(self) -> None:
+        """End what is under way."""
+        ...
+
 
 def describe(
     session: Session, identity: Identity, place: tuple[str, str] | None, solved: Solved

@@ -20,7 +20,6 @@ from conda_store_hub.core.protocol import (
     ArtifactState,
     ArtifactType,
     BuildStatus,
-    LockEvent,
     Package,
     PhaseEvent,
     ProgressEvent,
@@ -61,6 +60,14 @@ class StoredLock:
     records: str
     pip_lock: str | None = None
     channel_state: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Solve:
+    """In which state the channels were at a solve, and whose lock was taken if there was none."""
+
+    channel_state: str | None
+    reused: StoredLock | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,14 +181,6 @@ def find_reusable_lock(session: Session, lock_key: str) -> StoredLock | None:
     return None if row is None else _find_lock(session, row.id, row.channel_state or "")
 
 
-def record_solve(session: Session, ticket: Ticket, event: LockEvent, reused: StoredLock | None) -> None:
-    """Record in which state the channels were, and whose lock was taken if it was not solved for."""
-    row = _require_held(session, ticket)
-    row.channel_state = event.channel_state
-    if event.reused and reused is not None:
-        row.lock_build_id = reused.build_id
-
-
 def _get(session: Session, build_id: int) -> Build:
     row = queries.find_build(session, build_id)
     if row is None:
@@ -261,12 +260,17 @@ def _package_row(package: Package) -> dict[str, str | int]:
     return {"digest": digest, **values}
 
 
-def record_artifact(session: Session, ticket: Ticket, event: ArtifactEvent, key: str) -> None:
-    """Say that an artifact's bytes are in storage under `key`, or why there are none.
+def record_artifact(
+    session: Session, ticket: Ticket, event: ArtifactEvent, key: str, solve: Solve | None = None
+) -> None:
+    """Say that an artifact's bytes are in storage under `key`, or why there are none; of a lock, how it was found.
 
     One that was deleted with its build before it was there stays deleted, and what it has is freed.
     """
-    build_id = _require_held(session, ticket).id
+    build = _require_held(session, ticket)
+    if solve is not None:
+        _record_solve(build, solve)
+    build_id = build.id
     row = records.find_artifact(session, build_id, event.artifact)
     if row is None:
         row = Artifact(build_id=build_id, artifact_type=event.artifact)
@@ -278,6 +282,12 @@ def record_artifact(session: Session, ticket: Ticket, event: ArtifactEvent, key:
     row.sha256 = event.sha256 or None
     row.size = event.size if not event.error else None
     announce(session, build_topic(build_id))
+
+
+def _record_solve(row: Build, solve: Solve) -> None:
+    row.channel_state = solve.channel_state
+    if solve.reused is not None:
+        row.lock_build_id = solve.reused.build_id
 
 
 def finish(session: Session, ticket: Ticket, error: CondaStoreHubError | None, *, cancelled: bool = False) -> bool:

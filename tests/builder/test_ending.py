@@ -97,7 +97,8 @@ from conda_store_hub.queue.process import BuilderProcess
 
 async def main():
     request = BuildRequest.model_validate_json(sys.stdin.read())
-    builder = await BuilderProcess.start(request, Path(sys.argv[1]))
+    builder = await BuilderProcess.start(Path(sys.argv[1]))
+    await builder.hand_over(request)
     print(builder._process.pid, flush=True)
     time.sleep(float(sys.argv[2]))
     os.kill(os.getpid(), signal.SIGKILL)

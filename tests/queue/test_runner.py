@@ -20,6 +20,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Lease
+from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.cleaner import Cleaner
 from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
@@ -83,6 +84,7 @@ async def bench(
     executor = LocalExecutor(concurrency=concurrency, allow_root=True)
     links = Links(db=db, data=data, log=LOG)
     store = LocalArtifactStore(data.objects)
+    builders = Builders(data, command)
     runner = Runner(
         links=links,
         db=db,
@@ -90,7 +92,7 @@ async def bench(
         data=data,
         rules=rules or make.rules(build_seconds=build_seconds),
         log=LOG,
-        command=command,
+        builders=builders,
     )
     cleaner = Cleaner(db=db, data=data, store=store, rules=rules or make.rules(), cache_days=0, log=LOG)
     janitor = Janitor(db=db, data=data, links=links, cleaner=cleaner, changes=changes, worker=executor.worker, log=LOG)
@@ -101,6 +103,7 @@ async def bench(
         yield Bench(db, data, executor, changes)
     finally:
         await executor.stop()
+        await builders.stop()
         await janitor.stop()
         db.close()
 

@@ -213,7 +213,8 @@ def test_a_lock_stays_while_a_build_that_was_asked_for_needs_it(db: Database, st
     assert set(free(db)) == {f"{old}/CONDA_PACK"}
     claim = claim if state == "running" else db.write_sync(work.claim, "local:test")
     assert claim is not None
-    assert claim.lock_key == f"{old}/RECORDS"
+    assert claim.lock is not None
+    assert claim.lock.records == f"{old}/RECORDS"
     db.write_sync(work.finish, claim.ticket, None, cancelled=True)
     assert free(db) == [f"{old}/RECORDS"]
     with pytest.raises(ConflictError, match="no lock"):

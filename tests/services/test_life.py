@@ -22,7 +22,7 @@ from conda_store_hub.core.errors import (
 )
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity
-from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus, LockEvent
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus
 from conda_store_hub.db import queries
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Artifact, Build, Environment, Lease
@@ -162,10 +162,9 @@ def solve(db: Database, build_id: int, key: str, *, state: str | None = "s1") ->
     ticket = make.claim(db, build_id)
     reusable = db.write_sync(work.note_request, ticket, key)
     event = ArtifactEvent(artifact=ArtifactType.RECORDS, path="", sha256=f"{build_id}", size=1)
-    db.write_sync(work.record_artifact, ticket, event, f"records/{build_id}")
-    reused = reusable is not None and reusable.channel_state == state
-    lock = LockEvent(path="", packages=(), channel_state=state, reused=reused)
-    db.write_sync(work.record_solve, ticket, lock, reusable)
+    reused = reusable if reusable is not None and reusable.channel_state == state else None
+    how = work.Solve(channel_state=state, reused=reused)
+    db.write_sync(work.record_artifact, ticket, event, f"records/{build_id}", how)
     db.write_sync(work.finish, ticket, None, cancelled=True)
     return reusable
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import sys
 import threading
 from collections.abc import Awaitable, Generator
@@ -22,6 +21,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, PhaseEvent, ProgressEvent
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.solver import ProcessSolver
 from conda_store_hub.services import work
 from conda_store_hub.services.changes import Changes
@@ -72,6 +72,11 @@ class RunningService:
     def db(self) -> Database:
         return self.services.db
 
+    @property
+    def solver(self) -> ProcessSolver:
+        assert isinstance(self.services.solver, ProcessSolver)
+        return self.services.solver
+
     def call(self, awaitable: Awaitable[T]) -> T:
         """Run something on the service's loop and return what it gives."""
 
@@ -104,9 +109,7 @@ class RunningService:
 
     def solve_at_once(self) -> None:
         """Have dry runs come to one package, without the engine and a channel."""
-        solver = self.services.solver
-        assert isinstance(solver, ProcessSolver)
-        solver._command = (sys.executable, "-S", "-c", _SOLVED)
+        self.solver._builders = Builders(self.services.data, (sys.executable, "-S", "-c", _SOLVED))
 
     # What a runner would do
 
@@ -218,7 +221,7 @@ async def _start(
         changes=changes,
         data=data,
         rules=rules,
-        solver=ProcessSolver(db=db, store=store, data=data, log=logging.getLogger("solver"), slots=2),
+        solver=ProcessSolver(db=db, store=store, data=data, builders=Builders(data), slots=2),
         auth=HubAuthenticator(environment, pepper=b"pepper", **authenticator),
         readiness=Readiness(ready=ready),
     )
@@ -234,6 +237,8 @@ async def _start(
 async def _stop(running: RunningService, server: HTTPServer) -> None:
     server.stop()
     await server.close_all_connections()
+    await running.solver.stop()
+    await running.solver._builders.stop()
     await running.services.auth.close()
     await running.hub.stop()
     others = asyncio.all_tasks() - {asyncio.current_task()}

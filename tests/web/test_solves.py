@@ -16,6 +16,7 @@ import pytest
 
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.demo.channel import index, make_package, serve_channel
+from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.solver import ProcessSolver
 from tests.support import make
 from tests.support.channel import tiny_channel
@@ -142,9 +143,8 @@ WAITS = "import os, sys, time, pathlib; pathlib.Path(os.environ['HOME'], 'began'
 @pytest.fixture
 def waiting(service: RunningService) -> ProcessSolver:
     """The service's solver, whose builders never answer."""
-    solver = service.services.solver
-    assert isinstance(solver, ProcessSolver)
-    solver._command = (sys.executable, "-c", WAITS)
+    solver = service.solver
+    solver._builders = Builders(service.services.data, (sys.executable, "-c", WAITS))
     return solver
 
 
