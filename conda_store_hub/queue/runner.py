@@ -210,6 +210,7 @@ class Runner:
         elif outcome is Usable.CANCELLED:
             state.cancelled = True
             await builder.stop()
+        await self._builders.make_ready()
 
     async def _keep(self, claim: Claim, home: Path, event: ArtifactEvent, solve: Solve | None = None) -> None:
         """Bytes first, row second: a row never points at bytes that are not there."""
