@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     Select,
     and_,
+    bindparam,
     func,
     or_,
     select,
@@ -27,15 +28,21 @@ from conda_store_hub.db.tables import (
 _PER_STATEMENT = 500
 
 
+def is_live() -> ColumnElement[bool]:
+    """Whether a build is queued or running; written out, so that SQLite sees that the index of these alone has them."""
+    live = bindparam(None, [BuildStatus.QUEUED, BuildStatus.BUILDING], expanding=True, literal_execute=True)
+    return Build.status.in_(live)
+
+
 def queue_position(session: Session, build_id: int) -> int:
     """Return the place of a queued build, from 1."""
-    statement = select(func.count()).where(Build.status == BuildStatus.QUEUED, Build.id <= build_id)
+    statement = select(func.count()).where(is_live(), Build.status == BuildStatus.QUEUED, Build.id <= build_id)
     return session.scalar(statement) or 1
 
 
 def claim(session: Session, worker: str, prefix_name: str, now: datetime) -> int | None:
     """Take the oldest queued build, in one conditional statement; None when there is none."""
-    oldest = select(func.min(Build.id)).where(Build.status == BuildStatus.QUEUED).scalar_subquery()
+    oldest = select(func.min(Build.id)).where(is_live(), Build.status == BuildStatus.QUEUED).scalar_subquery()
     return session.scalar(
         update(Build)
         .where(Build.id == oldest, Build.status == BuildStatus.QUEUED)
@@ -101,40 +108,40 @@ def _end(session: Session, which: ColumnElement[bool], now: datetime, words: str
 
 def count_busy_of(session: Session, environment_id: int) -> int:
     """Count the builds of an environment that are queued or running."""
-    return session.scalar(select(func.count(Build.id)).where(_busy(), Build.environment_id == environment_id)) or 0
+    return session.scalar(select(func.count(Build.id)).where(is_live(), Build.environment_id == environment_id)) or 0
 
 
 def end_builds_of(session: Session, environment_id: int, now: datetime, words: str) -> Sequence[int]:
     """End the builds of an environment, and return their ids."""
-    return _end(session, and_(_busy(), Build.environment_id == environment_id), now, words)
+    return _end(session, and_(is_live(), Build.environment_id == environment_id), now, words)
 
 
 def _busy_in(namespace_id: int) -> ColumnElement[bool]:
     own = select(Environment.id).where(Environment.namespace_id == namespace_id)
-    return and_(_busy(), Build.environment_id.in_(own))
-
-
-def _busy() -> ColumnElement[bool]:
-    return Build.status.in_([BuildStatus.QUEUED, BuildStatus.BUILDING])
+    return and_(is_live(), Build.environment_id.in_(own))
 
 
 def builds_of_worker(session: Session, worker: str) -> Sequence[Build]:
     """Return the running builds that a worker has."""
-    return session.scalars(select(Build).where(Build.status == BuildStatus.BUILDING, Build.worker == worker)).all()
+    running = and_(is_live(), Build.status == BuildStatus.BUILDING)
+    return session.scalars(select(Build).where(running, Build.worker == worker)).all()
 
 
 def hold_builds_of_others(session: Session, own: str) -> Sequence[Build]:
     """Keep, and return, what other workers than `own` have: running builds, and usable ones without their artifacts."""
-    unfinished = and_(Build.status == BuildStatus.COMPLETED, Build.id.in_(_pending()))
+    running = select(Build.id).where(is_live(), Build.status == BuildStatus.BUILDING)
     return session.scalars(
         select(Build)
-        .where(Build.worker != own, or_(Build.status == BuildStatus.BUILDING, unfinished))
+        .where(or_(Build.id.in_(running), Build.id.in_(_pending())))
+        .where(Build.worker != own, Build.status.in_([BuildStatus.BUILDING, BuildStatus.COMPLETED]))
         .with_for_update(key_share=True)
     ).all()
 
 
 def _pending() -> Select[int]:
-    return select(Artifact.build_id).where(Artifact.state == ArtifactState.PENDING)
+    # Written out for the same reason as `is_live`.
+    pending = bindparam(None, ArtifactState.PENDING, literal_execute=True)
+    return select(Artifact.build_id).where(Artifact.state == pending)
 
 
 def release_artifacts(session: Session, worker: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, literal_column, or_, select, union_all, update
 from sqlalchemy.orm import Session, contains_eager, selectinload
 from sqlalchemy.sql.elements import ColumnElement
 
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
+from conda_store_hub.db.claims import is_live
 from conda_store_hub.db.tables import (
     Artifact,
     Build,
@@ -117,17 +118,16 @@ def leased(now: datetime) -> ColumnElement[bool]:
 
 def builds_to_free(session: Session, now: datetime, deleted_before: datetime, limit: int) -> Sequence[Build]:
     """Return builds that keep a prefix nobody needs: deleted ones, and those of environments deleted a while ago."""
-    gone = or_(Build.deleted_at.is_not(None), Environment.deleted_at <= deleted_before)
+    # Two questions, each with an index of its own: there are few answers among very many builds.
+    deleted = select(Build.id).where(Build.deleted_at.is_not(None), Build.prefix_name.is_not(None))
+    places = select(Environment.id).where(Environment.deleted_at <= deleted_before)
+    left = select(Build.id).where(Build.environment_id.in_(places), Build.prefix_name.is_not(None))
     return session.scalars(
         select(Build)
-        .join(Build.environment)
-        .join(Environment.namespace)
-        .options(contains_eager(Build.environment).contains_eager(Environment.namespace))
         .where(
+            Build.id.in_(union_all(deleted, left)),
             Build.status == BuildStatus.COMPLETED,
-            Build.prefix_name.is_not(None),
             Build.worker.is_(None),
-            gone,
             ~leased(now),
         )
         .order_by(Build.id)
@@ -152,10 +152,10 @@ def drop_log(session: Session, build_id: int) -> None:
 
 def keys_to_free(session: Session, limit: int) -> Sequence[Artifact]:
     """Return artifacts that were deleted and still name bytes; not the locks that builds are being made from."""
+    # Written out, so that SQLite sees that the index of these alone has them.
+    is_deleted = Artifact.state == bindparam(None, ArtifactState.DELETED, literal_execute=True)
     return session.scalars(
-        select(Artifact)
-        .where(Artifact.state == ArtifactState.DELETED, Artifact.key != "", ~_is_lock_of_living())
-        .limit(limit)
+        select(Artifact).where(is_deleted, Artifact.key != literal_column("''"), ~_is_lock_of_living()).limit(limit)
     ).all()
 
 
@@ -167,9 +167,7 @@ def is_needed(session: Session, key: str) -> bool:
 
 def _is_lock_of_living() -> ColumnElement[bool]:
     """Whether an artifact is a lock that a queued or running build is made from."""
-    living = select(Build.lock_build_id).where(
-        Build.status.in_([BuildStatus.QUEUED, BuildStatus.BUILDING]), Build.lock_build_id.is_not(None)
-    )
+    living = select(Build.lock_build_id).where(is_live(), Build.lock_build_id.is_not(None))
     return and_(
         Artifact.artifact_type.in_([ArtifactType.RECORDS, ArtifactType.PIP_LOCK]), Artifact.build_id.in_(living)
     )

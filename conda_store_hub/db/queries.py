@@ -274,9 +274,10 @@ def find_specification(session: Session, text_sha256: str) -> Specification | No
 # Kernels
 
 
-def kernel_rows(session: Session, identity: Identity) -> Sequence[tuple[str, str, Build]]:
-    """Return namespace, environment and active build of what `identity` may see and compute in."""
+def kernel_rows(session: Session, identity: Identity, limit: int) -> Sequence[tuple[str, str, Build]]:
+    """Return namespace, environment and active build of what `identity` may see and compute in, their own first."""
     single = has_single_grants(session, identity)
+    own = and_(Namespace.kind == NamespaceKind.USER, Namespace.hub_name == identity.name)
     statement = (
         select(Namespace.name, Environment.name, Build)
         .join(Environment, Environment.namespace_id == Namespace.id)
@@ -285,7 +286,8 @@ def kernel_rows(session: Session, identity: Identity) -> Sequence[tuple[str, str
             allows_on_environment(identity, Permission.ENVIRONMENT_READ, single=single),
             Environment.deleted_at.is_(None),
         )
-        .order_by(Namespace.name, Environment.name_key)
+        .order_by(case((own, 0), else_=1), Namespace.name, Environment.name_key)
+        .limit(limit)
     )
     return [(namespace, name, build) for namespace, name, build in session.execute(statement)]
 

@@ -114,6 +114,7 @@ class ArtifactRow(NamedTuple):
     error: str | None
 
 
+_PLACES = {phase: place for place, phase in enumerate(Phase)}
 _PHASES = (
     select(BuildPhase.phase, BuildPhase.seconds)
     .where(BuildPhase.build_id == bindparam("build_id"))
@@ -130,8 +131,9 @@ _ARTIFACTS = (
 
 
 def list_phases(session: Session, build_id: int) -> list[PhaseRow]:
-    """Return the phases that a build went through, in their order."""
-    return [PhaseRow(*row) for row in session.connection().execute(_PHASES, {"build_id": build_id})]
+    """Return the phases that a build went through, in their order, whatever clocks said when they began."""
+    rows = [PhaseRow(*row) for row in session.connection().execute(_PHASES, {"build_id": build_id})]
+    return sorted(rows, key=lambda row: _PLACES[row.phase])
 
 
 def list_artifacts(session: Session, build_id: int) -> list[ArtifactRow]:

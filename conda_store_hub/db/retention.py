@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, exists, func, select
+from sqlalchemy import and_, exists, func, select
 from sqlalchemy.orm import Session, aliased, contains_eager
 from sqlalchemy.sql.elements import ColumnElement
 
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
+from conda_store_hub.db.claims import is_live
 from conda_store_hub.db.lifecycle import leased
 from conda_store_hub.db.tables import Artifact, Build, Environment
 
@@ -91,9 +92,7 @@ def environments_completed_in(session: Session, first: int) -> Sequence[int]:
 
 def first_unfinished(session: Session) -> int:
     """Return an id below which every build has ended."""
-    # Written out, so that SQLite sees that the index of these alone has them.
-    live = bindparam("live", _LIVE, expanding=True, literal_execute=True)
-    oldest = session.scalar(select(func.min(Build.id)).where(Build.status.in_(live)))
+    oldest = session.scalar(select(func.min(Build.id)).where(is_live()))
     return oldest if oldest is not None else (session.scalar(select(func.max(Build.id))) or 0) + 1
 
 

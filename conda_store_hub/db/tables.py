@@ -95,6 +95,9 @@ _BEHIND = (
     "linked_build_id {differs} CASE WHEN deleted_at IS NULL THEN current_build_id END"
     " OR linked_build_id IS NOT NULL AND linked_name {differs} name"
 )
+#: What the janitor looks for: a deleted build that has its prefix, a deleted artifact that has its bytes.
+_GONE = "deleted_at IS NOT NULL AND prefix_name IS NOT NULL"
+_HAS_BYTES = "state = 'DELETED' AND key != ''"
 #: The index by which lists are walked in the order of namespaces.
 NAMESPACE_NAMES = "uq_namespace_name"
 _STATUSES = ", ".join(f"'{status}'" for status in BuildStatus)
@@ -213,6 +216,12 @@ class Environment(Base):
             sqlite_where=text(_BEHIND.format(differs="IS NOT")),
             postgresql_where=text(_BEHIND.format(differs="IS DISTINCT FROM")),
         ),
+        Index(
+            "ix_environment_deleted_at",
+            "deleted_at",
+            sqlite_where=text("deleted_at IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
         Index("ix_environment_current_build_id", "current_build_id"),
         _KEEP_IDS,
     )
@@ -302,6 +311,18 @@ class Build(Base):
             postgresql_where=text("status IN ('QUEUED', 'BUILDING')"),
         ),
         Index("ix_build_specification_id", "specification_id"),
+        Index(
+            "ix_build_gone",
+            "id",
+            sqlite_where=text(_GONE),
+            postgresql_where=text(_GONE),
+        ),
+        Index(
+            "ix_build_prefix",
+            "environment_id",
+            sqlite_where=text("prefix_name IS NOT NULL"),
+            postgresql_where=text("prefix_name IS NOT NULL"),
+        ),
         Index("ix_build_lock_key", "lock_key", "id"),
         Index("ix_build_lock_build_id", "lock_build_id"),
         _KEEP_IDS,
@@ -352,6 +373,7 @@ class Artifact(Base):
             sqlite_where=text("state = 'PENDING'"),
             postgresql_where=text("state = 'PENDING'"),
         ),
+        Index("ix_artifact_deleted", "id", sqlite_where=text(_HAS_BYTES), postgresql_where=text(_HAS_BYTES)),
         _KEEP_IDS,
     )
 

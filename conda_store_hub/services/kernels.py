@@ -17,6 +17,8 @@ from conda_store_hub.db.tables import Build
 from conda_store_hub.services import tokens
 from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic
 
+MOST_ENVIRONMENTS = 1000
+"""Whose kernels are listed: a picker with more is of no use, and an administrator sees all there are."""
 _MOST_NAMESPACES = 1000
 
 
@@ -33,7 +35,7 @@ def list_kernels(session: Session, identity: Identity, *, data: DataDirectory) -
     tokens.require_live(session, identity)
     kernels = [
         view
-        for namespace, environment, build in queries.kernel_rows(session, identity)
+        for namespace, environment, build in queries.kernel_rows(session, identity, MOST_ENVIRONMENTS)
         for view in _views(namespace, environment, build, data)
     ]
     digest = hashlib.sha256(repr([view.model_dump() for view in kernels]).encode()).hexdigest()[:32]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.names import NamespaceKind
@@ -13,6 +12,7 @@ from conda_store_hub.core.permissions import Claim, Identity, IdentityKind, Reac
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Environment, Grant, HubUser, Namespace
 from conda_store_hub.services import environments
+from tests.support.plans import explain
 
 NOW = datetime.now(UTC)
 
@@ -40,6 +40,10 @@ def _fill(session: Session) -> None:
             )
 
 
+def _list(session: Session, identity: Identity) -> int:
+    return len(environments.list_environments(session, identity, page=1, size=10)[0])
+
+
 @pytest.mark.parametrize(
     "identity",
     [
@@ -54,24 +58,10 @@ def _fill(session: Session) -> None:
 )
 def test_a_page_of_environments_is_walked_by_namespace_and_never_sorted(db: Database, identity: Identity) -> None:
     db.write_sync(_fill)
-    plans: list[str] = []
-
-    def explain(session: Session) -> int:
-        connection = session.connection()
-
-        def look(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-            if "INDEXED BY" in statement:
-                raw = connection.connection.dbapi_connection
-                assert raw is not None
-                cursor = raw.cursor()
-                cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-                plans.append("\n".join(row[3] for row in cursor.fetchall()))
-
-        event.listen(connection, "before_cursor_execute", look)
-        session.execute(text("SELECT 1"))
-        return len(environments.list_environments(session, identity, page=1, size=10)[0])
-
-    assert db.read_sync(explain) == {"bob": 2, "root": 3}.get(identity.name or "", 1)
+    found: list[int] = []
+    plans = explain(db, lambda session: found.append(_list(session, identity)))
+    assert found == [{"bob": 2, "root": 3}.get(identity.name or "", 1)]
+    plans = [plan for plan in plans if "uq_namespace_name" in plan]
     assert len(plans) == 1
     assert "SCAN namespace USING INDEX uq_namespace_name" in plans[0]
     assert "SEARCH environment USING INDEX uq_environment_name" in plans[0]

@@ -9,7 +9,17 @@ from conda_store_hub.core.protocol import Kernel
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import kernels
 from tests.support import make
-from tests.support.make import ALICE
+from tests.support.make import ADMIN, ALICE, BOB
+
+
+def test_an_administrator_is_listed_some_of_very_many_kernels_their_own_first(
+    db: Database, data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for identity, name in ((ALICE, "one"), (ADMIN, "mine"), (BOB, "two")):
+        make.complete(db, make.submit(db, identity, yaml=make.text(name)))
+    monkeypatch.setattr(kernels, "MOST_ENVIRONMENTS", 2)
+    listed = db.read_sync(kernels.list_kernels, ADMIN, data=data).list.kernels
+    assert [view.environment for view in listed] == ["mine", "one"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""What is asked again and again, whether anything happened or not, never goes through all builds there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.db import claims, retention
+from conda_store_hub.db.session import Database
+from conda_store_hub.services import builds, leases, storage, work
+from tests.support import make
+from tests.support.make import ALICE
+from tests.support.plans import explain
+
+LARGE = ("build", "artifact", "environment", "log_chunk", "package", "build_package", "audit_entry", "lease")
+
+
+def claim(session: Session) -> object:
+    return work.claim(session, "local:test")
+
+
+ALWAYS: dict[str, Callable[[Session], object]] = {
+    "claim": claim,
+    "requeue": lambda session: work.requeue_silent(session, "local:other", frozenset()),
+    "take over": lambda session: work.take_over(session, "local:test"),
+    "links": lambda session: work.links_to_swap(session, 0, 20),
+    "prefixes to free": lambda session: storage.list_prefixes_to_free(session, 20),
+    "bytes to free": lambda session: storage.give_up_keys(session, 20),
+    "leases": leases.forget_ended,
+    "first unfinished": retention.first_unfinished,
+    "position": lambda session: claims.queue_position(session, 2),
+    "busy": lambda session: claims.count_busy_of(session, 1),
+    "reusable lock": lambda session: work.find_reusable_lock(session, "a" * 64),
+    "log": lambda session: builds.read_log(session, ALICE, 1, 0),
+}
+
+
+@pytest.fixture
+def db(data: DataDirectory) -> Database:
+    database = Database(f"sqlite:///{data.database}")
+    database.upgrade()
+    make.submit(database)
+    make.complete(database, 1)
+    make.submit(database)
+    return database
+
+
+@pytest.mark.parametrize("what", ALWAYS)
+def test_what_is_asked_all_the_time_goes_through_no_large_table(db: Database, what: str) -> None:
+    steps = [step for plan in explain(db, ALWAYS[what], write=True) for step in plan.splitlines()]
+    assert steps
+    whole = [step for step in steps for table in LARGE if step.startswith(f"SCAN {table}") and "USING" not in step]
+    assert whole == []
+    db.close()

@@ -1,0 +1,32 @@
+"""How a database goes about statements, as it says itself: SQLite's EXPLAIN QUERY PLAN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from conda_store_hub.db.session import Database
+
+
+def explain(db: Database, work: Callable[[Session], object], *, write: bool = False) -> list[str]:
+    """Return the plan of each statement that `work` makes, one line a step."""
+    plans: list[str] = []
+
+    def run(session: Session) -> None:
+        connection = session.connection()
+
+        def look(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            cursor = raw.cursor()
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.append("\n".join(row[3] for row in cursor.fetchall()))
+
+        event.listen(connection, "before_cursor_execute", look)
+        work(session)
+
+    (db.write_sync if write else db.read_sync)(run)
+    return plans
