@@ -224,6 +224,8 @@ _BUILD_FILTERS: dict[str, Condition] = {
     "namespace": Namespace.name == bindparam("namespace"),
     "name": Environment.name_key == bindparam("name"),
     "status": Build.status == bindparam("status"),
+    "below": Build.id < bindparam("below"),
+    "above": Build.id > bindparam("above"),
 }
 
 
@@ -237,10 +239,15 @@ def list_builds(
     namespace: str | None = None,
     name: str | None = None,
     status: BuildStatus | None = None,
+    after: int | None = None,
     ascending: bool = False,
 ) -> tuple[list[BuildRow], int]:
-    """Return a page of the builds of environments that `identity` may see, the newest first, and their count."""
-    values = _given(environment_id=environment_id, namespace=namespace, name=_lower(name), status=status)
+    """Return a page of the builds of environments that `identity` may see, the newest first, and their count.
+
+    `after`: those that follow the build of that number in the order asked for, however far that is from the first.
+    """
+    edge = {"above" if ascending else "below": after}
+    values = _given(environment_id=environment_id, namespace=namespace, name=_lower(name), status=status, **edge)
     single = has_single_grants(session, identity)
     listing = _builds(identity, frozenset(values), single=single, ascending=ascending)
     return listing.page(session, page=page, size=size, values=values)

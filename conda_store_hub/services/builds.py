@@ -266,9 +266,10 @@ def list_builds(
     namespace: str | None = None,
     name: str | None = None,
     status: BuildStatus | None = None,
+    after: int | None = None,
     ascending: bool = False,
 ) -> tuple[list[schemas.BuildSummary], int]:
-    """Return a page of builds that `identity` may see, the newest first, and the count."""
+    """Return a page of builds that `identity` may see, the newest first, and the count of those after build `after`."""
     rows, count = lists.list_builds(
         session,
         identity,
@@ -278,6 +279,7 @@ def list_builds(
         namespace=namespace,
         name=name,
         status=status,
+        after=after,
         ascending=ascending,
     )
     return [views.build_summary(row) for row in rows], count

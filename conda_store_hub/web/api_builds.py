@@ -34,6 +34,7 @@ class BuildsQuery(PagedQuery):
     namespace: Text | None = Field(None, description="Only those of this namespace.")
     name: Text | None = Field(None, description="Only those of environments of this name.")
     status: Status | None = Field(None, description="Only those in this state.")
+    after: Id | None = Field(None, description="Only those behind this one, in the order asked for: a cursor.")
     order: Text = Field("desc", description="`asc` lists the oldest first, anything else the newest.")
 
     unsupported: ClassVar[tuple[str, ...]] = ("packages", "artifact")
@@ -67,6 +68,7 @@ class BuildsHandler(ApiHandler):
             namespace=query.namespace,
             name=query.name,
             status=query.status,
+            after=query.after,
             ascending=query.order == "asc",
         )
         self.write_model(schemas.Page[schemas.BuildSummary](data=rows, page=query.page, size=query.size, count=count))

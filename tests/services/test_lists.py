@@ -53,3 +53,13 @@ def test_many_builds_are_listed_as_few_are(
         assert count == min(3, most_counted)
         found += [row.id for row in rows]
     assert found == (three if ascending else three[::-1])
+
+
+@pytest.mark.parametrize("ascending", [False, True])
+def test_builds_are_gone_through_from_one_to_the_next_without_counting_pages(
+    db: Database, three: list[int], most_counted: int, *, ascending: bool
+) -> None:
+    wanted = three if ascending else three[::-1]
+    for place, build_id in enumerate(wanted):
+        rows, _ = db.read_sync(builds.list_builds, ALICE, page=1, size=9, after=build_id, ascending=ascending)
+        assert [row.id for row in rows] == wanted[place + 1 :]
