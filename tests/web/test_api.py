@@ -289,7 +289,7 @@ def test_addresses_do_with_and_without_their_last_slash(service: RunningService,
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "api/v1/specification/", {"POST"}),
+        ("GET", "api/v1/specification/solve/", {"POST"}),
         ("PATCH", "api/v1/environment/alice/ml/", {"GET", "HEAD", "PUT", "DELETE"}),
         ("POST", "api/v1/build/1/", {"GET", "HEAD", "PUT", "DELETE"}),
         ("GET", "api/v1/build/1/cancel/", {"PUT"}),
