@@ -538,7 +538,7 @@ class ActivateBuild(Wire):
 
 
 class KernelView(Wire):
-    """A kernel of an active build, ready for a kernel spec manager."""
+    """A kernel of an active build, ready for a kernel spec manager; `aliases` are names that start it too."""
 
     name: str
     namespace: str
@@ -547,6 +547,7 @@ class KernelView(Wire):
     raw: str
     prefix: str
     spec: dict[str, Any]
+    aliases: tuple[str, ...] = ()
 
 
 class KernelList(Wire):

@@ -7,7 +7,7 @@ import pytest
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import Kernel
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import kernels
+from conda_store_hub.services import environments, kernels
 from tests.support import make
 from tests.support.make import ALICE
 
@@ -30,3 +30,24 @@ def test_a_bad_kernel_that_is_stored_is_left_out(db: Database, data: DataDirecto
     answer = db.read_sync(kernels.list_kernels, ALICE, data=data)
     assert [view.raw for view in answer.list.kernels] == ["python3"]
     assert '"raw":"python3"' in answer.list.model_dump_json()
+
+
+def test_names_of_the_past_start_kernels_unless_another_environment_has_them(db: Database, data: DataDirectory) -> None:
+    # In the form that kernel names have: a capital is escaped.
+    def aliases() -> dict[str, list[str]]:
+        answer = db.read_sync(kernels.list_kernels, ALICE, data=data)
+        return {view.environment: [name.split(".")[-2] for name in view.aliases] for view in answer.list.kernels}
+
+    def rename(old: str, new: str) -> None:
+        db.write_sync(environments.rename, ALICE, "alice", old, new)
+
+    make.complete(db, make.submit(db, yaml=make.text("ml")))
+    make.complete(db, make.submit(db, yaml=make.text("other")))
+    rename("ml", "Stats")
+    rename("Stats", "STATS")
+    assert aliases() == {"STATS": ["ml", "_53tats"], "other": []}
+    rename("other", "ml")
+    assert aliases() == {"STATS": ["_53tats"], "ml": ["other"]}
+    rename("STATS", "other")
+    rename("ml", "stats")
+    assert aliases() == {"other": [], "stats": ["ml"]}
