@@ -46,8 +46,8 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         ),
     )
 
-    # One server activates the same few environments again and again; a prefix never changes.
-    _activations: ClassVar[OrderedDict[tuple[str, int], Activation]] = OrderedDict()
+    # One server activates the same few environments again and again; a prefix never changes, a name may.
+    _activations: ClassVar[OrderedDict[tuple[str, str, int], Activation]] = OrderedDict()
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Activate, then prepare as for any local kernel. Raises ActivationError, which says what to do."""
@@ -76,15 +76,18 @@ class CondaStoreHubProvisioner(LocalProvisioner):
             spec = await ensure_async(manager.kernel_spec_manager.get_kernel_spec(manager.kernel_name))
         except NoSuchKernel:
             return
-        if isinstance(spec, EnvironmentKernelSpec) and spec.build_id != self.build_id:
-            self.log.info("%s restarts in build %s", self.environment, spec.build_id)
+        if not isinstance(spec, EnvironmentKernelSpec):
+            return
+        config: dict[str, Any] = spec.metadata["kernel_provisioner"]["config"]
+        if any(getattr(self, name) != value for name, value in config.items()):
+            self.log.info("%s restarts as %s in build %s", self.environment, config["environment"], spec.build_id)
             manager._kernel_spec = self.kernel_spec = spec  # noqa: SLF001 the command is made from the manager's
-            for name, value in spec.metadata["kernel_provisioner"]["config"].items():
+            for name, value in config.items():
                 setattr(self, name, value)
 
     async def _activate(self, variables: dict[str, str], leave: Path | None) -> Activation:
         await asyncio.to_thread(self._require_prefix)
-        key = (self.prefix, self.build_id)
+        key = (self.prefix, self.environment, self.build_id)
         activation = self._activations.get(key)
         if activation is None:
             activation = await self._run_activation(variables, leave)

@@ -73,7 +73,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "commit": ("db/session.py",),
     "SQL": (
         *("db/queries.py", "db/claims.py", "db/records.py", "db/people.py", "db/visibility.py", "db/usage.py"),
-        *("db/lifecycle.py", "db/policies.py", "db/tables.py", "db/session.py", "db/migrations/*"),
+        *("db/aliases.py", "db/lifecycle.py", "db/policies.py", "db/tables.py", "db/session.py", "db/migrations/*"),
     ),
     "process": (
         *("queue/process.py", "builder/child.py", "builder/compiler.py"),

@@ -42,6 +42,7 @@ def make_kernel(
     build_id: int = 1,
     raw: str = "python3",
     spec: dict[str, Any] | None = None,
+    aliases: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Return a kernel as it stands in `kernels/`."""
     return {
@@ -52,6 +53,7 @@ def make_kernel(
         "raw": raw,
         "prefix": str(prefix),
         "spec": IPYKERNEL if spec is None else spec,
+        "aliases": list(aliases),
     }
 
 
