@@ -51,11 +51,16 @@ def test_a_kernel_starts_by_the_name_that_its_environment_had_and_keeps_its_buil
         assert (refused.status_code, refused.json()["code"]) == (409, "in-use")
         wait_until(lambda: listed_build(server) == second, "the new build in the picker")
         kernel.restart()
+        assert kernel.value("__import__('os').environ['CONDA_PREFIX']") == str(prefix_of(service, second))
         wait_until(lambda: leased(service) == {second}, "the lease on the new build")
         client.delete(f"api/v1/build/{first}/").raise_for_status()
         kernel.shutdown()
         wait_until(lambda: leased(service) == set(), "the end of the lease")
-        assert "Traceback" not in server.log
+
+        assert server.start_kernel(STATS).execute("1 + 1") == "2"
+        assert leased(service) == {second}
+    assert leased(service) == set()
+    assert "Traceback" not in server.log
 
 
 def listed_build(server: JupyterServer) -> int:
