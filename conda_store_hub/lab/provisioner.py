@@ -98,7 +98,7 @@ class CondaStoreHubProvisioner(LocalProvisioner):
             return
         config: dict[str, Any] = spec.metadata["kernel_provisioner"]["config"]
         if any(getattr(self, name) != value for name, value in config.items()):
-            self.log.info("%s restarts as %s in build %s", self.environment, config["environment"], spec.build_id)
+            self.log.info("%s restarts in build %s", config["environment"], spec.build_id)
             manager._kernel_spec = self.kernel_spec = spec  # noqa: SLF001 the command is made from the manager's
             for name, value in config.items():
                 setattr(self, name, value)

@@ -44,9 +44,11 @@ def place(tmp_path: Path) -> Path:
     return place
 
 
-def provisioner(prefix: Path, *, argv: list[str] | None = None, build_id: int = 1, **traits: Any) -> Any:
+def provisioner(
+    prefix: Path, *, argv: list[str] | None = None, build_id: int = 1, environment: str = "ml", **traits: Any
+) -> Any:
     told = {"argv": argv or ["python", "-V"], "language": "python", "env": {"FROM_SPEC": "${CONDA_PREFIX}!"}}
-    view = KernelView.model_validate(make_kernel(prefix, build_id=build_id, spec=told))
+    view = KernelView.model_validate(make_kernel(prefix, environment=environment, build_id=build_id, spec=told))
     spec = make_spec(view)
     config = spec.metadata["kernel_provisioner"]["config"]
     return CondaStoreHubProvisioner(kernel_id="k", kernel_spec=spec, parent=None, **config, **traits)
@@ -219,6 +221,11 @@ def test_a_build_is_activated_once(place: Path, tmp_path: Path) -> None:
     assert count.read_text() == "x\n"
     variables(place, build_id=2)
     assert count.read_text() == "x\nx\n"
+
+
+def test_a_build_of_a_renamed_environment_is_activated_by_the_new_name(place: Path) -> None:
+    names = [variables(place, environment=name)["CONDA_DEFAULT_ENV"] for name in ("ml", "stats")]
+    assert names == ["alice/ml", "alice/stats"]
 
 
 def test_the_cache_has_an_end(place: Path) -> None:
