@@ -53,18 +53,19 @@ class LeaseKeeper:
         """Start renewing, on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._line = Line(self._url, self._token)
+        self._stopping = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="conda-store-hub-leases")
 
     async def stop(self) -> None:
         """Release what is held, as far as the service answers at once."""
+        self._stopping.set()
         for holder in list(self._uses):
             self.release(holder)
-        if self._asking:
-            await asyncio.wait([asyncio.wrap_future(future) for future in self._asking], timeout=GOODBYE_SECONDS)
+        under_way = [self._task, *map(asyncio.wrap_future, self._asking)]
+        await asyncio.wait(under_way, timeout=GOODBYE_SECONDS)
         self._line.hang_up()
+        await asyncio.wait(under_way, timeout=GOODBYE_SECONDS)
         self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
         self._line.close()
 
     async def hold(self, holder: str, build_id: int) -> None:
@@ -91,10 +92,12 @@ class LeaseKeeper:
         return future
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(RETRY_SECONDS * random.uniform(0.75, 1.25))  # noqa: S311 not all servers at once
+        while not self._stopping.is_set():
             now = time.monotonic()
             await asyncio.gather(*(self._take(use) for use in list(self._uses.values()) if use.due <= now))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS * random.uniform(0.75, 1.25)):  # noqa: S311 not all at once
+                    await self._stopping.wait()
 
     async def _take(self, use: _Use) -> GoneError | None:
         """Take or renew a lease; return the error that a build is gone, which ends the use of it."""
