@@ -585,7 +585,7 @@ class ActivateBuild(Wire):
 
 
 class KernelView(Wire):
-    """A kernel of an active build, ready for a kernel spec manager."""
+    """A kernel of an active build, ready for a kernel spec manager; `aliases` are names that start it too."""
 
     name: str
     namespace: str
@@ -594,6 +594,7 @@ class KernelView(Wire):
     raw: str
     prefix: str
     spec: dict[str, Any]
+    aliases: tuple[str, ...] = ()
 
 
 class KernelList(Wire):

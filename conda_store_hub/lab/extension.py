@@ -21,7 +21,9 @@ from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
 from conda_store_hub.lab.kernels import KernelCatalog, KernelChange, compose_manager
+from conda_store_hub.lab.leases import LeaseKeeper
 from conda_store_hub.lab.poller import KernelFile, KernelPoller
+from conda_store_hub.lab.provisioner import CondaStoreHubProvisioner
 
 EVENT_ID = "https://conda-store-hub/events/kernels/v1"
 _EVENT_SCHEMA = Path(__file__).parent / "events" / "kernels-v1.yaml"
@@ -71,6 +73,7 @@ class CondaStoreHubExtension(ExtensionApp):
         super().__init__(**values)
         self._catalog = KernelCatalog()
         self._poller: KernelPoller | None = None
+        self._keeper: LeaseKeeper | None = None
         self._disabled = ""
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
@@ -93,9 +96,10 @@ class CondaStoreHubExtension(ExtensionApp):
             return
         events = cast("EventLogger", serverapp.event_logger)
         events.register_event_schema(_EVENT_SCHEMA)
+        token = _find_token() or ""
         self._poller = KernelPoller(
             url=self.url,
-            token=_find_token() or "",
+            token=token,
             catalog=self._catalog,
             file=KernelFile.in_directory(
                 serverapp.runtime_dir, url=self.url, user=os.environ.get("JUPYTERHUB_USER", "")
@@ -104,9 +108,14 @@ class CondaStoreHubExtension(ExtensionApp):
             on_change=partial(_announce, events),
         )
         self._poller.start()
+        self._keeper = CondaStoreHubProvisioner.keeper = LeaseKeeper(url=self.url, token=token, log=self.log)
+        self._keeper.start()
 
     async def stop_extension(self) -> None:
-        """End the poll."""
+        """End the poll and let go of builds: the server's kernels end now."""
+        if self._keeper is not None:
+            CondaStoreHubProvisioner.keeper = None
+            await self._keeper.stop()
         if self._poller is not None:
             await self._poller.stop()
 

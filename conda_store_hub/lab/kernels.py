@@ -34,6 +34,7 @@ class KernelCatalog:
 
     def __init__(self) -> None:
         self.listed: Mapping[str, EnvironmentKernelSpec] = {}
+        self._aliases: Mapping[str, EnvironmentKernelSpec] = {}
         self._known: OrderedDict[str, EnvironmentKernelSpec] = OrderedDict()
 
     def replace(self, specs: Iterable[EnvironmentKernelSpec]) -> KernelChange:
@@ -41,6 +42,7 @@ class KernelCatalog:
         old, new = self.listed, {spec.name: spec for spec in specs}
         self._remember(new.values())
         self.listed = new
+        self._aliases = {alias: spec for spec in new.values() for alias in spec.aliases}
         return KernelChange(
             added=tuple(sorted(new.keys() - old.keys())),
             removed=tuple(sorted(old.keys() - new.keys())),
@@ -48,16 +50,20 @@ class KernelCatalog:
         )
 
     def find(self, name: str) -> EnvironmentKernelSpec | None:
-        """Return a kernel by its name, also one that is no longer listed, or one build of it by `….bN`."""
-        return self.listed.get(name) or self._known.get(name)
+        """Return a kernel by its name, by one that it had, or one build of it by `….bN`; also one no longer listed."""
+        return self.listed.get(name) or self._aliases.get(name) or self._known.get(name)
 
     def _remember(self, specs: Iterable[EnvironmentKernelSpec]) -> None:
         for spec in specs:
-            for name in (spec.name, f"{spec.name}.b{spec.build_id}"):
-                self._known[name] = spec
-                self._known.move_to_end(name)
+            for name in (spec.name, *spec.aliases):
+                self._know(name, spec)
+                self._know(f"{name}.b{spec.build_id}", spec)
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
+
+    def _know(self, name: str, spec: EnvironmentKernelSpec) -> None:
+        self._known[name] = spec
+        self._known.move_to_end(name)
 
 
 def _differ(one: EnvironmentKernelSpec, other: EnvironmentKernelSpec) -> bool:

@@ -14,22 +14,18 @@ from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, cast
 
 from pydantic import ValidationError
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
-from tornado.httputil import url_concat
-from tornado.iostream import IOStream
-from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
-from tornado.tcpclient import TCPClient
+from tornado.httpclient import HTTPClientError
+from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
 from conda_store_hub.core.schemas import Answer, KernelList
 from conda_store_hub.lab.kernels import KernelCatalog, KernelChange
+from conda_store_hub.lab.line import Line
 from conda_store_hub.lab.specs import make_specs
 
 # The service holds a poll for at most 50 s; nothing after 65 s is a connection that died unseen.
 POLL_SECONDS = 65.0
-CONNECT_SECONDS = 10.0
 LEAST_SECONDS = 0.25  # between two polls: a storm of changes is taken in gulps
 HELD_SECONDS = 1.0
 FIRST_PAUSE = 1.0
@@ -86,21 +82,6 @@ class KernelFile:
                 raise
 
 
-class _Line(TCPClient):
-    """Makes connections and remembers the last, because a request of Tornado's client cannot be given up."""
-
-    _stream: IOStream | None = None
-
-    async def connect(self, *args: Any, **options: Any) -> IOStream:
-        self._stream = await super().connect(*args, **options)
-        return self._stream
-
-    def hang_up(self) -> None:
-        """Break off the request that is held on the last connection."""
-        if self._stream is not None:
-            self._stream.close()
-
-
 class KernelPoller:
     """One task that asks the service for changes, for as long as the server runs.
 
@@ -118,7 +99,7 @@ class KernelPoller:
         on_change: Callable[[KernelChange], None],
     ) -> None:
         self.status = PollStatus(state=PollState.STARTING)
-        self._url = url.rstrip("/") + "/api/v1/kernels/"
+        self._url = url
         self._token = token
         self._catalog = catalog
         self._file = file
@@ -127,17 +108,18 @@ class KernelPoller:
         self._etag: str | None = None
         self._failures = 0
         self._hasty = 0
-        self._line = _Line()
+        self._line: Line | None = None
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start the task on the running loop."""
-        self._task = asyncio.create_task(self._run(), name="conda-store-hub-kernels")
+        self._line = Line(self._url, self._token)
+        self._task = asyncio.create_task(self._run(self._line), name="conda-store-hub-kernels")
 
     async def stop(self) -> None:
         """End the task and wait for it."""
-        if self._task is None:
+        if self._task is None or self._line is None:
             return
         self._stopping.set()
         self._line.hang_up()
@@ -147,24 +129,21 @@ class KernelPoller:
             await self._task
         self._task = None
 
-    async def _run(self) -> None:
-        # An instance of our own: the server's other clients share a pool that a long poll would fill.
-        client = cast("SimpleAsyncHTTPClient", SimpleAsyncHTTPClient(force_instance=True, max_clients=1))
-        client.tcp_client = self._line
+    async def _run(self, line: Line) -> None:
         try:
             await self._restore()
             while not self._stopping.is_set():
                 began = time.monotonic()
-                await self._poll_guarded(client)
+                await self._poll_guarded(line)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._pause(time.monotonic() - began)):
                         await self._stopping.wait()
         finally:
-            client.close()
+            line.close()
 
-    async def _poll_guarded(self, client: AsyncHTTPClient) -> None:
+    async def _poll_guarded(self, line: Line) -> None:
         try:
-            await self._poll(client)
+            await self._poll(line)
         except HTTPClientError as exc:
             self._fail(*_describe(exc))
         except (OSError, ValidationError) as exc:
@@ -173,18 +152,9 @@ class KernelPoller:
             self._log.exception("conda-store-hub: asking for kernels failed")
             self._fail(PollState.UNREACHABLE, _in_words(exc))
 
-    async def _poll(self, client: AsyncHTTPClient) -> None:
-        url = self._url if self._etag is None else url_concat(self._url, {"since": self._etag})
-        response = await client.fetch(
-            HTTPRequest(
-                url,
-                headers={"Authorization": f"token {self._token}", "Accept": "application/json"},
-                connect_timeout=CONNECT_SECONDS,
-                request_timeout=POLL_SECONDS,
-                follow_redirects=False,
-            ),
-            raise_error=False,
-        )
+    async def _poll(self, line: Line) -> None:
+        query = {} if self._etag is None else {"since": self._etag}
+        response = await line.ask("GET", "kernels/", query=query, seconds=POLL_SECONDS)
         if response.code == HTTPStatus.NOT_MODIFIED:
             self._enter(PollState.CONNECTED)
             return

@@ -7,19 +7,21 @@ import os
 import shutil
 import signal
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, ClassVar
 
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_async
 from traitlets import Float, Integer, List, Unicode
 
-from conda_store_hub.core.errors import ActivationError
+from conda_store_hub.core.errors import ActivationError, GoneError
 from conda_store_hub.lab.activation import HARMLESS, Activation, clean_variables, make_script, parse_variables
+from conda_store_hub.lab.leases import LeaseKeeper
 from conda_store_hub.lab.specs import EnvironmentKernelSpec
 
 MAX_ACTIVATIONS = 64
@@ -46,23 +48,39 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         ),
     )
 
-    # One server activates the same few environments again and again; a prefix never changes.
-    _activations: ClassVar[OrderedDict[tuple[str, int], Activation]] = OrderedDict()
+    # One server activates the same few environments again and again; a prefix never changes, a name may.
+    _activations: ClassVar[OrderedDict[tuple[str, str, int], Activation]] = OrderedDict()
+
+    keeper: ClassVar[LeaseKeeper | None] = None  # of this server, while it knows a service
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Activate, then prepare as for any local kernel. Raises ActivationError, which says what to do."""
-        try:
-            return await self._prepare(**kwargs)
-        except ActivationError:
-            self._forget_start()
-            raise
+        with self._released_on_failure():
+            try:
+                return await self._prepare(**kwargs)
+            except ActivationError:
+                self._forget_start()
+                raise
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the kernel's process."""
+        with self._released_on_failure():
+            return await super().launch_kernel(cmd, **kwargs)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Let the build go when the kernel has ended for good."""
+        await super().cleanup(restart=restart)
+        if not restart:
+            self._release_build()
 
     async def _prepare(self, **kwargs: Any) -> dict[str, Any]:
         await self._follow_active_build()
         inherited: Mapping[str, str] = kwargs.pop("env", None) or os.environ
         variables = clean_variables(inherited, self.keep_variables)
         leave = inherited.get("CONDA_PREFIX")
-        activation = await self._activate(variables, None if leave is None else Path(leave))
+        activation, _ = await asyncio.gather(
+            self._activate(variables, None if leave is None else Path(leave)), self._hold_build()
+        )
         kwargs = await super().pre_launch(env=activation.apply(variables), **kwargs)
         cmd, executable = await asyncio.to_thread(self._find_program, kwargs["cmd"], kwargs["env"]["PATH"])
         return {**kwargs, "cmd": cmd, "executable": executable}
@@ -76,15 +94,45 @@ class CondaStoreHubProvisioner(LocalProvisioner):
             spec = await ensure_async(manager.kernel_spec_manager.get_kernel_spec(manager.kernel_name))
         except NoSuchKernel:
             return
-        if isinstance(spec, EnvironmentKernelSpec) and spec.build_id != self.build_id:
-            self.log.info("%s restarts in build %s", self.environment, spec.build_id)
+        if not isinstance(spec, EnvironmentKernelSpec):
+            return
+        config: dict[str, Any] = spec.metadata["kernel_provisioner"]["config"]
+        if any(getattr(self, name) != value for name, value in config.items()):
+            self.log.info("%s restarts in build %s", config["environment"], spec.build_id)
             manager._kernel_spec = self.kernel_spec = spec  # noqa: SLF001 the command is made from the manager's
-            for name, value in spec.metadata["kernel_provisioner"]["config"].items():
+            for name, value in config.items():
                 setattr(self, name, value)
+
+    async def _hold_build(self) -> None:
+        """Say that this kernel needs its build, and no longer the one it ran in before."""
+        if self.keeper is None:
+            return
+        try:
+            await self.keeper.hold(self._holder, self.build_id)
+        except GoneError as exc:
+            raise ActivationError(
+                f"Build {self.build_id} of {self.environment} was deleted: choose the kernel again."
+            ) from exc
+
+    def _release_build(self) -> None:
+        if self.keeper is not None:
+            self.keeper.release(self._holder)
+
+    @property
+    def _holder(self) -> str:
+        return f"kernel {self.kernel_id}"
+
+    @contextmanager
+    def _released_on_failure(self) -> Generator[None]:
+        try:
+            yield
+        except BaseException:  # a start may be given up, too
+            self._release_build()
+            raise
 
     async def _activate(self, variables: dict[str, str], leave: Path | None) -> Activation:
         await asyncio.to_thread(self._require_prefix)
-        key = (self.prefix, self.build_id)
+        key = (self.prefix, self.environment, self.build_id)
         activation = self._activations.get(key)
         if activation is None:
             activation = await self._run_activation(variables, leave)

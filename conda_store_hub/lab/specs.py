@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from jupyter_client.kernelspec import KernelSpec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from traitlets import Integer
+from traitlets import Integer, List, Unicode
 
 from conda_store_hub.core.schemas import KernelView
 
@@ -35,6 +35,7 @@ class EnvironmentKernelSpec(KernelSpec):
     """A kernel of an environment. Every open tab lists all of them, so the listing is made once."""
 
     build_id = Integer()
+    aliases = List(Unicode(), help="Names that start it too: of the environment before it was renamed.")
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
@@ -70,6 +71,7 @@ def make_spec(
     return EnvironmentKernelSpec(
         name=view.name,
         build_id=view.build_id,
+        aliases=list(view.aliases),
         argv=_absolute(told.argv, view.prefix),
         display_name=f"{title} ({view.raw})" if title in taken else title,
         language=told.language,

@@ -12,7 +12,7 @@ from conda_store_hub.core.errors import ConflictError, NotFoundError
 from conda_store_hub.core.names import DataDirectory, check_description, check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db import lifecycle, lists, queries
+from conda_store_hub.db import aliases, lifecycle, lists, queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Environment
 from conda_store_hub.services import audit, builds, rights, views
@@ -113,7 +113,10 @@ def rename(session: Session, identity: Identity, namespace: str, name: str, new_
 
 
 def write_name(session: Session, row: Environment, name: str) -> None:
-    """Put a name into an environment and into the texts that its builds were made of: what is edited next fits it."""
+    """Put a name into an environment and into the texts that its builds were made of: what is edited next fits it.
+
+    The name that it had goes on starting its kernels.
+    """
     if row.name == name:
         return
     now = datetime.now(UTC)
@@ -121,6 +124,7 @@ def write_name(session: Session, row: Environment, name: str) -> None:
         text = source.rename(old.text, name)
         new = builds.ensure_specification(session, name, text, old.sha256, old.parsed, now)
         lifecycle.replace_specification(session, row.id, old.id, new.id)
+    aliases.keep_name(session, row, now)
     row.name, row.name_key = name, name.lower()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -12,7 +12,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.names import DataDirectory, KernelName
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import Kernel
-from conda_store_hub.db import people, queries
+from conda_store_hub.db import aliases, people, queries
 from conda_store_hub.db.tables import Build
 from conda_store_hub.services import tokens
 from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic
@@ -30,14 +30,31 @@ class KernelAnswer:
     topics: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Names:
+    """What an environment is called and was called, and what its kernels are called by that."""
+
+    namespace: str
+    environment: str
+    before: Sequence[str]
+
+    def of_kernel(self, raw: str) -> str:
+        return str(KernelName(namespace=self.namespace, environment=self.environment, raw=raw))
+
+    def of_kernel_before(self, raw: str) -> tuple[str, ...]:
+        return tuple(replace(self, environment=name).of_kernel(raw) for name in self.before)
+
+
 def list_kernels(session: Session, identity: Identity, *, data: DataDirectory) -> KernelAnswer:
     """Return the kernels of every active build that `identity` may see, one a kernel spec in its prefix."""
     tokens.require_live(session, identity)
-    kernels = [
-        view
-        for namespace, environment, build in queries.kernel_rows(session, identity, MOST_ENVIRONMENTS)
-        for view in _views(namespace, environment, build, data)
-    ]
+    rows = queries.kernel_rows(session, identity, MOST_ENVIRONMENTS)
+    before = aliases.names_that_were(session, [build.environment_id for _, _, build in rows])
+    kernels: list[schemas.KernelView] = []
+    for namespace, environment, build in rows:
+        names = _Names(namespace=namespace, environment=environment, before=before.get(build.environment_id, ()))
+        found = (_find_view(names, build, stored, data) for stored in build.kernels)
+        kernels += [view for view in found if view is not None]
     digest = hashlib.sha256(repr([view.model_dump() for view in kernels]).encode()).hexdigest()[:32]
     return KernelAnswer(list=schemas.KernelList(etag=digest, kernels=kernels), topics=_topics(session, identity))
 
@@ -51,24 +68,21 @@ def _topics(session: Session, identity: Identity) -> tuple[str, ...]:
     return (*map(kernels_topic, sorted(places)), *tokens.rights_topics(identity))
 
 
-def _views(namespace: str, environment: str, build: Build, data: DataDirectory) -> list[schemas.KernelView]:
-    found = (_find_view(namespace, environment, build, kernel, data) for kernel in build.kernels)
-    return [view for view in found if view is not None]
-
-
 def _find_view(
-    namespace: str, environment: str, build: Build, stored: Mapping[str, str], data: DataDirectory
+    names: _Names, build: Build, stored: Mapping[str, str], data: DataDirectory
 ) -> schemas.KernelView | None:
     """Return a kernel as it goes out; None for one that would spoil the whole list for everybody who sees it."""
     try:
+        raw = stored["raw"]
         return schemas.KernelView(
-            name=str(KernelName(namespace=namespace, environment=environment, raw=stored["raw"])),
-            namespace=namespace,
-            environment=environment,
+            name=names.of_kernel(raw),
+            namespace=names.namespace,
+            environment=names.environment,
             build_id=build.id,
-            raw=stored["raw"],
+            raw=raw,
             prefix=str(data.prefix(build.prefix_name or "")),
             spec=Kernel.parse_spec(stored["spec"]),
+            aliases=names.of_kernel_before(raw),
         )
     except (ValueError, LookupError):
         return None

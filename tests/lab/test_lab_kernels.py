@@ -21,6 +21,7 @@ from tests.support.service_twin import make_kernel
 
 ML = "csh.alice.ml.python3"
 GEO = "csh.alice.geo.python3"
+STATS = "csh.alice.stats.python3"
 # What asks the operating system for something.
 SYSTEM = {"posix", "_io", "io", "_socket", "_ssl", "select", "_posixsubprocess"}
 
@@ -138,6 +139,22 @@ def test_one_build_of_a_kernel_is_answered_by_its_number(catalog: KernelCatalog)
     composed = manager(catalog)
     assert [composed.get_kernel_spec(name).build_id for name in (ML, f"{ML}.b5", f"{ML}.b1")] == [5, 5, 1]
     assert f"{ML}.b5" not in composed.find_kernel_specs()
+
+
+def test_a_name_of_the_past_starts_what_it_became_and_is_not_listed(catalog: KernelCatalog) -> None:
+    composed = manager(catalog)
+    catalog.replace([spec(environment="stats", build_id=5, aliases=(ML,))])
+    assert composed.find_kernel_specs().keys() == composed.get_all_specs().keys() == {"python3", STATS}
+    started = [composed.get_kernel_spec(name) for name in (ML, f"{ML}.b5", f"{ML}.b1")]
+    assert [(spec.name, spec.build_id) for spec in started] == [(STATS, 5), (STATS, 5), (ML, 1)]
+    assert started[0].metadata["kernel_provisioner"]["config"]["environment"] == "alice/stats"
+
+
+def test_a_name_of_the_past_gives_way_to_an_environment_that_has_it_now(catalog: KernelCatalog) -> None:
+    catalog.replace([spec(environment="stats", build_id=5, aliases=(ML,)), spec(build_id=6)])
+    assert manager(catalog).get_kernel_spec(ML).build_id == 6
+    catalog.replace([spec(environment="stats", build_id=5)])
+    assert manager(catalog).get_kernel_spec(ML).build_id == 6
 
 
 @pytest.mark.parametrize("name", ["csh.alice.none.python3", f"{ML}.b99", "csh.", "no-such-kernel"])

@@ -141,9 +141,9 @@ def test_an_outage_keeps_the_kernels_and_is_told_once(
     asyncio.run(follow())
     told = [(record.levelname, record.getMessage().split(": ")[1]) for record in caplog.records]
     assert told == [
-        ("INFO", f"kernels come from {twin.url}api/v1/kernels/"),
+        ("INFO", f"kernels come from {twin.url}"),
         ("WARNING", "no news of kernels"),
-        ("INFO", f"kernels come from {twin.url}api/v1/kernels/"),
+        ("INFO", f"kernels come from {twin.url}"),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shlex
 import sys
@@ -16,11 +17,12 @@ import pytest
 
 from conda_store_hub.core.errors import ActivationError
 from conda_store_hub.core.schemas import KernelView
+from conda_store_hub.lab.leases import LeaseKeeper
 from conda_store_hub.lab.provisioner import MAX_ACTIVATIONS, CondaStoreHubProvisioner
 from conda_store_hub.lab.specs import make_spec
 from tests.lab.conftest import add_activation
 from tests.support.jupyter import wait_until
-from tests.support.service_twin import make_kernel
+from tests.support.service_twin import TOKEN, ServiceTwin, make_kernel
 
 SERVER = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/home/alice", "LANG": "C.UTF-8"}
 
@@ -42,9 +44,11 @@ def place(tmp_path: Path) -> Path:
     return place
 
 
-def provisioner(prefix: Path, *, argv: list[str] | None = None, build_id: int = 1, **traits: Any) -> Any:
+def provisioner(
+    prefix: Path, *, argv: list[str] | None = None, build_id: int = 1, environment: str = "ml", **traits: Any
+) -> Any:
     told = {"argv": argv or ["python", "-V"], "language": "python", "env": {"FROM_SPEC": "${CONDA_PREFIX}!"}}
-    view = KernelView.model_validate(make_kernel(prefix, build_id=build_id, spec=told))
+    view = KernelView.model_validate(make_kernel(prefix, environment=environment, build_id=build_id, spec=told))
     spec = make_spec(view)
     config = spec.metadata["kernel_provisioner"]["config"]
     return CondaStoreHubProvisioner(kernel_id="k", kernel_spec=spec, parent=None, **config, **traits)
@@ -219,6 +223,11 @@ def test_a_build_is_activated_once(place: Path, tmp_path: Path) -> None:
     assert count.read_text() == "x\nx\n"
 
 
+def test_a_build_of_a_renamed_environment_is_activated_by_the_new_name(place: Path) -> None:
+    names = [variables(place, environment=name)["CONDA_DEFAULT_ENV"] for name in ("ml", "stats")]
+    assert names == ["alice/ml", "alice/stats"]
+
+
 def test_the_cache_has_an_end(place: Path) -> None:
     for build_id in range(MAX_ACTIVATIONS + 3):
         variables(place, build_id=build_id)
@@ -301,3 +310,44 @@ def test_a_machine_without_bash_is_told(place: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ActivationError, match="there is none on this machine"):
         variables(place, {"PATH": str(tmp_path)})
+
+
+# The lease
+
+
+def start_leased(prefix: Path, twin: ServiceTwin) -> None:
+    """Prepare a kernel with a keeper of leases, and wait until that has said all it has to say."""
+
+    async def start() -> None:
+        keeper = CondaStoreHubProvisioner.keeper = LeaseKeeper(url=twin.url, token=TOKEN, log=logging.getLogger("k"))
+        keeper.start()
+        try:
+            await provisioner(prefix).pre_launch(env=SERVER)
+        finally:
+            CondaStoreHubProvisioner.keeper = None
+            await keeper.stop()
+
+    asyncio.run(start())
+
+
+def test_a_build_that_was_deleted_is_told_and_its_kernel_does_not_start(place: Path, twin: ServiceTwin) -> None:
+    twin.state.instead = (410, {}, b'{"status": "error", "code": "gone", "message": "It is gone."}')
+    with pytest.raises(ActivationError, match=r"Build 1 of alice/ml was deleted: choose the kernel again\."):
+        start_leased(place, twin)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 500, 503])
+def test_whatever_else_the_service_says_of_a_lease_the_kernel_starts(
+    place: Path, twin: ServiceTwin, status: int
+) -> None:
+    twin.state.instead = (status, {}, b"<html>")
+    start_leased(place, twin)
+
+
+def test_a_kernel_that_does_not_start_lets_its_build_go(place: Path, twin: ServiceTwin) -> None:
+    add_activation(place, "exit 3")
+    with pytest.raises(ActivationError, match="did not come to its end"):
+        start_leased(place, twin)
+    asked = [(request.method, json.loads(request.body)["holder"]) for request in twin.asked("build/1/lease/")]
+    assert ("PUT", "kernel k") in asked
+    assert asked[-1] == ("DELETE", "kernel k")

@@ -6,8 +6,9 @@ import pytest
 
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import Kernel
+from conda_store_hub.db.aliases import MOST_ALIASES
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import kernels
+from conda_store_hub.services import environments, kernels, removals
 from tests.support import make
 from tests.support.make import ADMIN, ALICE, BOB
 
@@ -40,3 +41,49 @@ def test_a_bad_kernel_that_is_stored_is_left_out(db: Database, data: DataDirecto
     answer = db.read_sync(kernels.list_kernels, ALICE, data=data)
     assert [view.raw for view in answer.list.kernels] == ["python3"]
     assert '"raw":"python3"' in answer.list.model_dump_json()
+
+
+def names_that_were(db: Database, data: DataDirectory) -> dict[str, list[str]]:
+    """Return the aliases that are listed, by environment, in the form that kernel names have: a capital is escaped."""
+    answer = db.read_sync(kernels.list_kernels, ALICE, data=data)
+    return {view.environment: [name.split(".")[-2] for name in view.aliases] for view in answer.list.kernels}
+
+
+def rename(db: Database, old: str, new: str) -> None:
+    db.write_sync(environments.rename, ALICE, "alice", old, new)
+
+
+def test_names_of_the_past_start_kernels_unless_another_environment_has_them(db: Database, data: DataDirectory) -> None:
+    make.complete(db, make.submit(db, yaml=make.text("ml")))
+    make.complete(db, make.submit(db, yaml=make.text("other")))
+    rename(db, "ml", "Stats")
+    rename(db, "Stats", "STATS")
+    assert names_that_were(db, data) == {"STATS": ["ml", "_53tats"], "other": []}
+    rename(db, "other", "ml")
+    assert names_that_were(db, data) == {"STATS": ["_53tats"], "ml": ["other"]}
+    rename(db, "STATS", "other")
+    rename(db, "ml", "stats")
+    assert names_that_were(db, data) == {"other": [], "stats": ["ml"]}
+
+
+def test_only_the_newest_names_of_the_past_are_kept(db: Database, data: DataDirectory) -> None:
+    make.complete(db, make.submit(db, yaml=make.text("n0")))
+    for number in range(MOST_ALIASES + 2):
+        rename(db, f"n{number}", f"n{number + 1}")
+    (kept,) = names_that_were(db, data).values()
+    assert set(kept) == {f"n{number}" for number in range(2, MOST_ALIASES + 2)}
+
+
+def test_a_deleted_environment_starts_nothing_and_a_restored_one_by_the_names_that_are_left(
+    db: Database, data: DataDirectory
+) -> None:
+    make.complete(db, make.submit(db, yaml=make.text("ml")))
+    rename(db, "ml", "stats")
+    db.write_sync(removals.delete_environment, ALICE, "alice", "stats", force=False)
+    assert names_that_were(db, data) == {}
+    make.complete(db, make.submit(db, yaml=make.text("stats")))
+    assert names_that_were(db, data) == {"stats": []}
+    db.write_sync(removals.restore_environment, ALICE, "alice", "stats", "old", make.rules())
+    assert names_that_were(db, data) == {"stats": [], "old": ["ml"]}
+    rename(db, "stats", "new")
+    assert names_that_were(db, data) == {"new": ["stats"], "old": ["ml"]}

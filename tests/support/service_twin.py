@@ -42,6 +42,7 @@ def make_kernel(
     build_id: int = 1,
     raw: str = "python3",
     spec: dict[str, Any] | None = None,
+    aliases: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Return a kernel as it stands in `kernels/`."""
     return {
@@ -52,6 +53,7 @@ def make_kernel(
         "raw": raw,
         "prefix": str(prefix),
         "spec": IPYKERNEL if spec is None else spec,
+        "aliases": list(aliases),
     }
 
 
@@ -162,6 +164,7 @@ class ServiceTwin:
             ("build/", BuildsHandler),
             (r"build/(\d+)/", BuildHandler),
             (r"build/(\d+)/packages/", PackagesHandler),
+            (r"build/(\d+)/lease/", LeaseHandler),
             (r"build/(\d+)/logs/", LogsHandler),
             (r"build/(\d+)/(yaml|lockfile|archive)/", ArtifactHandler),
             ("kernels/", KernelsHandler),
@@ -302,6 +305,15 @@ class BuildHandler(TwinHandler):
 class PackagesHandler(TwinHandler):
     def get(self, build_id: str) -> None:
         self.answer_page(self.state.packages)
+
+
+class LeaseHandler(TwinHandler):
+    def put(self, build_id: str) -> None:
+        holder = json.loads(self.request.body)["holder"]
+        self.answer({"build_id": int(build_id), "holder": holder, "expires_on": NOW})
+
+    def delete(self, build_id: str) -> None:
+        self.answer(None)
 
 
 class ArtifactHandler(TwinHandler):

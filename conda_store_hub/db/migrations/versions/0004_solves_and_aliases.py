@@ -16,6 +16,7 @@ def upgrade() -> None:
     op.create_table(
         "environment_alias",
         sa.Column("namespace_id", sa.Integer(), nullable=False),
+        sa.Column("name_key", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("environment_id", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcDateTime(timezone=True), nullable=False),
@@ -25,6 +26,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["environment_id"], ["environment.id"], name=op.f("fk_environment_alias_environment_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("namespace_id", "name", name=op.f("pk_environment_alias")),
+        sa.PrimaryKeyConstraint("namespace_id", "name_key", name=op.f("pk_environment_alias")),
     )
     op.create_index(op.f("ix_environment_alias_environment_id"), "environment_alias", ["environment_id"])
