@@ -45,8 +45,13 @@ def read(text: str, platform: str, *, must_be_lock: bool = False) -> Source:
 
 
 def rename(text: str, name: str) -> str:
-    """Return the text with another name in it, and all the rest as it was typed; a lock file has none."""
-    return spec.rename(text, name) if lockfiles.detect_kind(text) is SourceKind.SPECIFICATION else text
+    """Return the text with another name in it, and all the rest as it was typed."""
+    return spec.rename(text, name) if has_name(text) else text
+
+
+def has_name(text: str) -> bool:
+    """Tell whether a text can have a name in it; a lock file has none."""
+    return lockfiles.detect_kind(text) is SourceKind.SPECIFICATION
 
 
 def _read_lock(text: str, platform: str) -> Source:

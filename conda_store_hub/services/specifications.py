@@ -92,7 +92,7 @@ def _description(request: schemas.ReadSpecification) -> str | None:
 def _name(found: Source, asked: str | None) -> str:
     specification = found.specification
     if asked is None and found.locked:
-        raise InvalidSpecificationError("A lock file has no name: give one as `environment_name`.")
+        raise InvalidSpecificationError("A lock file has no name of its own: give it one (`environment_name`).")
     if asked is None and specification.name is None:
         raise InvalidSpecificationError("The specification has no `name:`; add one on its first line.")
     if asked is not None and specification.name not in (None, asked):

@@ -151,6 +151,8 @@ class CreateContext(Context):
     namespaces: tuple[schemas.Namespace, ...]
     namespace: str
     text: str
+    name: str
+    """What was typed for a text that has none."""
     error: CondaStoreHubError | None
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import schemas, source
 from conda_store_hub.core.errors import CondaStoreHubError, NotAuthenticatedError
 from conda_store_hub.services import builds, namespaces
 from conda_store_hub.web import contexts
@@ -43,6 +43,7 @@ class CreateHandler(PageHandler):
         await self._show_form(
             self._typed("specification"),
             self._typed("namespace"),
+            self._typed("name"),
             NotAuthenticatedError(
                 "You were logged out, or this page was too old. Nothing is lost: log in in another tab if you have to,"
                 " look at what stands below, and submit it again."
@@ -55,33 +56,36 @@ class CreateHandler(PageHandler):
         if query.build is None:
             channels = "\n".join(f"  - {channel}" for channel in self.services.rules.values.default_channels)
             example = _EXAMPLE.format(channels=channels)
-            await self._show_form(example, query.namespace or "", None)
+            await self._show_form(example, query.namespace or "", "", None)
             return
         found = await self.services.db.read(builds.get_build, self.identity, query.build, data=self.services.data)
-        await self._show_form(found.specification.text, found.namespace, None)
+        text = found.specification.text
+        await self._show_form(text, found.namespace, "" if source.has_name(text) else found.environment, None)
 
     async def post(self) -> None:
         """Submit what was typed, or show it again with what is wrong."""
-        text, namespace = self._typed("specification"), self._typed("namespace")
+        text, namespace, name = (self._typed(field) for field in ("specification", "namespace", "name"))
         try:
-            build_id = await self._submit(text, namespace)
+            build_id = await self._submit(text, namespace, name)
         except CondaStoreHubError as exc:
             if exc.status >= SERVER_FAULT:
                 self.log.warning("a specification could not be taken: %s", exc.detail or exc.message)
             self.set_status(exc.status)
-            await self._show_form(text, namespace, exc)
+            await self._show_form(text, namespace, name, exc)
             return
         self.redirect(f"{self.prefix}build/{build_id}/", status=303)
 
-    async def _submit(self, text: str, namespace: str) -> int:
-        request = schemas.SubmitSpecification(specification=text, namespace=namespace or None)
+    async def _submit(self, text: str, namespace: str, name: str) -> int:
+        request = schemas.SubmitSpecification(
+            specification=text, namespace=namespace or None, environment_name=name.strip() or None
+        )
         return await submit_specification(self.services, self.identity, request, log=self.log)
 
     def _typed(self, name: str) -> str:
         # Browsers send CRLF.
         return self.get_body_argument(name, "", strip=False).replace("\r\n", "\n")
 
-    async def _show_form(self, text: str, namespace: str, error: CondaStoreHubError | None) -> None:
+    async def _show_form(self, text: str, namespace: str, name: str, error: CondaStoreHubError | None) -> None:
         writable = (
             await self.services.db.read(namespaces.list_writable, self.identity) if self.identity.authenticated else []
         )
@@ -91,6 +95,7 @@ class CreateHandler(PageHandler):
                 namespaces=tuple(writable),
                 namespace=namespace,
                 text=text,
+                name=name,
                 error=error,
             )
         )

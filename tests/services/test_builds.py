@@ -142,7 +142,7 @@ def test_a_lock_file_is_under_the_same_policies(
 
 
 def test_a_lock_file_needs_a_name_and_what_is_none_is_said_so() -> None:
-    with pytest.raises(InvalidRequestError, match="`environment_name`"):
+    with pytest.raises(InvalidRequestError, match="has no name of its own"):
         prepare(LOCK)
     with pytest.raises(InvalidRequestError, match="This is no lock file"):
         prepare(make.text(), is_lockfile=True)

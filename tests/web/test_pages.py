@@ -339,6 +339,22 @@ def test_the_form_makes_an_environment(service: RunningService) -> None:
     assert build["specification"]["text"] == make.text("new")
 
 
+def test_the_form_takes_a_lock_file_with_a_name(service: RunningService) -> None:
+    lock = f"@EXPLICIT\nhttps://channels.example/main/noarch/a-1-0.conda#sha256:{'a' * 64}\n"
+    with service.browser("alice") as alice:
+        token = Page(alice.get("create/", headers=NAVIGATE)).find("input", name="_xsrf")["value"]
+        form = {"_xsrf": token, "namespace": "alice", "specification": lock}
+        nameless = alice.post("create/", data=form, headers=NAVIGATE)
+        assert (nameless.status_code, "has no name of its own" in nameless.text, lock in nameless.text) == (
+            400,
+            True,
+            True,
+        )
+        assert alice.post("create/", data=form | {"name": "locked"}, headers=NAVIGATE).url.path == f"{PREFIX}build/1/"
+        again = Page(alice.get("create/?build=1", headers=NAVIGATE))
+    assert again.find("input", name="name")["value"] == "locked"
+
+
 def test_the_form_keeps_what_was_typed_and_names_the_line(service: RunningService) -> None:
     typed = "\n\nname: new\ndependencies:\n  - numpy\n  - python ==== 3 # </textarea><b>\n"
     with service.browser("alice") as alice:
