@@ -1,0 +1,179 @@
+"""The REST wire: environments and their builds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
+from conda_store_hub.core.schemas.namespaces import Namespace
+from conda_store_hub.core.schemas.wire import Wire
+
+
+class SpecificationView(Wire):
+    """A specification: `spec` as conda-store's clients expect it, `text` as it was typed."""
+
+    id: int
+    name: str
+    sha256: str
+    created_on: datetime
+    spec: dict[str, Any]
+    text: str
+
+
+class Artifact(Wire):
+    """One artifact of a build; `size` in bytes."""
+
+    id: int
+    build_id: int
+    artifact_type: ArtifactType
+    state: ArtifactState
+    key: str
+    size: int | None = None
+    sha256: str | None = None
+    error: str | None = None
+
+
+class PhaseTime(Wire):
+    """How long a phase took, in seconds; None while it runs."""
+
+    phase: Phase
+    seconds: float | None = None
+
+
+class BuildSummary(Wire):
+    """A build in lists. `size` is in bytes that go when it goes, `shared_size` what it shares."""
+
+    id: int
+    environment_id: int
+    specification_id: int
+    status: BuildStatus
+    status_info: str | None = None
+    error_code: str | None = None
+    size: int = 0
+    shared_size: int = 0
+    scheduled_on: datetime
+    started_on: datetime | None = None
+    ended_on: datetime | None = None
+    requested_by: str | None = None
+    build_key: str
+    namespace: str
+    environment: str
+    active: bool = False
+    position: int | None = None
+    """Place in the queue, from 1, while QUEUED."""
+    pinned: bool = False
+    """Whether it is protected from being deleted."""
+    deleted_on: datetime | None = None
+    """When what it left on disk was deleted; it stays listed."""
+    lock_build_id: int | None = None
+    """The build from whose lock it was made, without a solve."""
+
+
+class Build(BuildSummary):
+    """A build in full."""
+
+    specification: SpecificationView
+    build_artifacts: list[Artifact]
+    """On the wire, those that are there: conda-store's clients take an artifact that is listed for one they can get."""
+    unfinished_artifacts: list[Artifact] = Field(default_factory=list[Artifact])
+    """On the wire, those that are pending or could not be made."""
+    phases: list[PhaseTime]
+    prefix: str | None = None
+    """Path of the prefix, told only to whom may read the environment."""
+
+
+class Environment(Wire):
+    """An environment; `current_build` only when one is asked for."""
+
+    id: int
+    namespace: Namespace
+    name: str
+    description: str = ""
+    current_build_id: int | None
+    current_build: Build | None = None
+    latest_build_id: int | None = None
+    latest_status: BuildStatus | None = None
+    updated_on: datetime | None = None
+
+
+class Package(Wire):
+    """A package of a build."""
+
+    id: int
+    manager: Literal["conda", "pip"]
+    name: str
+    version: str
+    build: str
+    channel: dict[str, Any]
+    license: str | None = None
+    summary: str | None = None
+    size: int = 0
+
+
+class Rebuild(Wire):
+    """`PUT /api/v1/build/{id}/`."""
+
+    exact: bool = False
+    """From the lock of that build; else with a new solve of its specification."""
+    activate: bool = True
+    """Whether the build becomes active by itself."""
+
+
+class PinBuild(Wire):
+    """`PUT /api/v1/build/{id}/pin/`."""
+
+    pinned: bool = True
+
+
+class TakeLease(Wire):
+    """`PUT /api/v1/build/{id}/lease/`."""
+
+    holder: str = Field(min_length=1, max_length=80)
+    """What uses the build, by a name of one's own choice."""
+    seconds: int = Field(default=3600, ge=1)
+    """For how long, at most an hour; asked for again before that is over."""
+
+
+class EndLease(Wire):
+    """`DELETE /api/v1/build/{id}/lease/`."""
+
+    holder: str = Field(min_length=1, max_length=80)
+
+
+class Lease(Wire):
+    """Who uses a build until when."""
+
+    build_id: int
+    holder: str
+    expires_on: datetime
+
+
+class NewName(Wire):
+    """`PUT …/rename/`, and `PUT …/restore/` where the old name is taken."""
+
+    name: str | None = None
+
+
+class CloneEnvironment(Wire):
+    """`POST …/clone/`: where to, and under which name."""
+
+    namespace: str
+    name: str
+
+
+class BuildId(Wire):
+    """The answer to a submission."""
+
+    build_id: int
+
+
+class ActivateBuild(Wire):
+    """`PUT /api/v1/environment/{ns}/{name}/`."""
+
+    build_id: int | None = None
+    """The build to make the active one: a completed one of this environment."""
+    description: str | None = None
+    """A new description, at most 4000 characters."""
