@@ -133,19 +133,20 @@ class Runner:
 
     async def _build(self, claim: Claim, home: Path, state: _Progress) -> None:
         rules = self._rules.at(claim.policy)
-        request = await self._request(claim, home, rules, state)
-        builder = await self._builders.start(request, home)
         seconds = rules.values.build_seconds
+        builder: BuilderProcess | None = None
         try:
             async with asyncio.timeout(seconds):
+                request = await self._request(claim, home, rules, state)
+                builder = await self._builders.start(request, home)
                 await self._follow(claim, home, builder, state)
         except TimeoutError:
-            await builder.stop()
             state.error = BuildTimedOutError(f"The build took longer than {seconds} s.")
         finally:
-            await asyncio.shield(builder.stop())
-            builder.close()
-        if state.error is None and not state.done and not state.cancelled:
+            if builder is not None:
+                await asyncio.shield(builder.stop())
+                builder.close()
+        if builder is not None and state.error is None and not state.done and not state.cancelled:
             state.error = explain_death(await builder.wait())
 
     async def _follow(self, claim: Claim, home: Path, builder: BuilderProcess, state: _Progress) -> None:
@@ -290,10 +291,10 @@ class Runner:
                 self._log.warning("waiting for the database: %s", exc.public_message)
                 await asyncio.sleep(_PATIENCE_SECONDS)
 
-    def _plan(self, claim: Claim, rules: BuildRules) -> Plan:
+    async def _plan(self, claim: Claim, rules: BuildRules) -> Plan:
         """Hold what is to be built against the rules of now, whichever way it came and whenever."""
-        found = source.read(claim.text, rules.platform)
-        plan = specifications.make_plan(found, rules)
+        found = await asyncio.to_thread(source.read, claim.text, rules.platform)
+        plan = await asyncio.to_thread(specifications.make_plan, found, rules)
         if not claim.prefix_ready:
             proposal = Proposal(
                 namespace=claim.namespace,
@@ -302,11 +303,11 @@ class Runner:
                 specification=found.specification,
                 who=claim.requested_by,
             )
-            hook.ask(proposal, rules, self._log)
+            await hook.ask_in_time(proposal, rules, self._log)
         return plan
 
     async def _request(self, claim: Claim, home: Path, rules: BuildRules, state: _Progress) -> BuildRequest:
-        plan = await asyncio.to_thread(self._plan, claim, rules)
+        plan = await self._plan(claim, rules)
         request = make_build_request(claim, plan, rules, data=self._data, home=home)
         if claim.prefix_ready:
             return request

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from conda_store_hub.core.errors import BuildTimedOutError, CondaStoreHubError, UnavailableError
 from conda_store_hub.core.names import DataDirectory, new_prefix_name
@@ -24,8 +25,17 @@ from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.base import ArtifactStore
 
 _MOST_WAITING = 50
+_MOST_OF_ONE = 8  # that one person waits for at once
 _MOST_REMEMBERED = 32
 _REMEMBERED_SECONDS = 60.0
+
+
+class _Question(NamedTuple):
+    """What is solved for, and what that may take: whoever asks for the same gets the same answer."""
+
+    lock_key: str
+    fresh: bool
+    limits: tuple[int | None, ...]
 
 
 @dataclass(kw_only=True)
@@ -53,45 +63,61 @@ class ProcessSolver:
         self._data = data
         self._builders = builders
         self._slots = asyncio.Semaphore(slots)
-        self._running: dict[tuple[str, bool], _Running] = {}
+        self._running: dict[_Question, _Running] = {}
+        self._waiting: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[Solved]] = set()
         self._remembered: OrderedDict[str, tuple[float, Solved]] = OrderedDict()
 
-    async def solve(self, plan: Plan, rules: BuildRules, *, fresh: bool) -> Solved:
+    async def solve(self, plan: Plan, rules: BuildRules, *, fresh: bool, who: str) -> Solved:
         """Return the packages of a plan; raise as a build would fail, or UnavailableError when too many wait."""
-        key = plan.lock_key()
-        if not fresh and (known := self._recall(key)):
+        values = rules.values
+        limits = values.solve_seconds, values.build_seconds, values.memory_bytes
+        question = _Question(plan.lock_key(), fresh, limits)
+        if not fresh and (known := self._recall(question.lock_key)):
             return known
-        running = self._join((key, fresh), plan, rules)
+        if self._waiting[who] >= _MOST_OF_ONE:
+            raise UnavailableError(f"You wait for {_MOST_OF_ONE} solves already; ask again when one has ended.")
+        self._waiting[who] += 1
+        try:
+            solved = await self._wait_for(question, plan, rules)
+        finally:
+            self._waiting[who] -= 1
+            self._waiting += Counter()  # forgets who waits for nothing
+        self._remember(question.lock_key, solved)
+        return solved
+
+    async def _wait_for(self, question: _Question, plan: Plan, rules: BuildRules) -> Solved:
+        running = self._join(question, plan, rules)
         running.waiting += 1
         try:
-            solved = await asyncio.shield(running.task)
+            return await asyncio.shield(running.task)
         finally:
             running.waiting -= 1
             if not running.waiting:
-                self._leave((key, fresh), running)
-        self._remember(key, solved)
-        return solved
+                self._leave(question, running)
 
     async def stop(self) -> None:
-        """End what is under way."""
-        tasks = [running.task for running in self._running.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """End what is under way, and wait for what ends already."""
+        for task in self._tasks:
+            if not task.cancelling():
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _join(self, key: tuple[str, bool], plan: Plan, rules: BuildRules) -> _Running:
+    def _join(self, question: _Question, plan: Plan, rules: BuildRules) -> _Running:
         """Return the solve of this that is under way, or begin it."""
-        if key not in self._running:
+        if question not in self._running:
             if len(self._running) >= _MOST_WAITING:
                 raise UnavailableError("Too many specifications are being solved for; try again in a moment.")
-            work = asyncio.create_task(self._solve(plan, rules, fresh=key[1]), name="solve")
-            self._running[key] = _Running(task=work)
-        return self._running[key]
+            work = asyncio.create_task(self._solve(plan, rules, fresh=question.fresh), name="solve")
+            self._tasks.add(work)
+            work.add_done_callback(self._tasks.discard)
+            self._running[question] = _Running(task=work)
+        return self._running[question]
 
-    def _leave(self, key: tuple[str, bool], running: _Running) -> None:
+    def _leave(self, question: _Question, running: _Running) -> None:
         """End a solve that nobody waits for; who asks from now on begins another."""
-        if self._running.get(key) is running:
-            del self._running[key]
+        if self._running.get(question) is running:
+            del self._running[question]
         running.task.cancel()
 
     def _recall(self, key: str) -> Solved | None:

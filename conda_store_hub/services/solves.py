@@ -28,8 +28,10 @@ class Solved:
 class Solver(Protocol):
     """Solves without building."""
 
-    async def solve(self, plan: Plan, rules: BuildRules, *, fresh: bool) -> Solved:
+    async def solve(self, plan: Plan, rules: BuildRules, *, fresh: bool, who: str) -> Solved:
         """Return the packages of a plan; `fresh`: from the channels as they are now, whatever is known.
+
+        `who` asks: one person does not take up all that can be solved at once.
 
         Raises BuildError, as a build would fail, and UnavailableError when too many wait. Cancelling ends the work.
         """

@@ -51,7 +51,7 @@ async def solve_specification(
     """Return what would be built of it, and what that changes; nothing is."""
     checked = await _check(services, identity, request, log)
     plan = await asyncio.to_thread(specifications.make_plan, checked.prepared.source, checked.rules)
-    solved = await services.solver.solve(plan, checked.rules, fresh=request.fresh)
+    solved = await services.solver.solve(plan, checked.rules, fresh=request.fresh, who=_who(identity))
     place = checked.namespace, checked.prepared.name
     return await services.db.read(solves.describe, identity, place, solved)
 
@@ -60,7 +60,7 @@ async def solve_source(services: Services, identity: Identity, source: Source) -
     """Return what would be built in one's own namespace of what has no name."""
     target = await services.db.read(builds.find_target, identity, None, None, services.rules)
     plan = await asyncio.to_thread(specifications.make_plan, source, target.rules)
-    solved = await services.solver.solve(plan, target.rules, fresh=False)
+    solved = await services.solver.solve(plan, target.rules, fresh=False, who=_who(identity))
     return await services.db.read(solves.describe, identity, None, solved)
 
 
@@ -72,8 +72,12 @@ async def _check(
     target = await services.db.read(builds.find_target, identity, request.namespace, submission.name, services.rules)
     prepared = await asyncio.to_thread(specifications.check, submission, target.rules)
     proposal = _propose(submission, target.namespace, identity)
-    await asyncio.to_thread(hook.ask, proposal, target.rules, log)
+    await hook.ask_in_time(proposal, target.rules, log)
     return Checked(namespace=target.namespace, rules=target.rules, prepared=prepared)
+
+
+def _who(identity: Identity) -> str:
+    return f"{identity.kind} {identity.user_id or identity.name}"
 
 
 def _propose(submission: Submission, namespace: str, identity: Identity) -> Proposal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Generator
 
 import pytest
@@ -12,6 +13,7 @@ from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStat
 from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.queue.process import BUILDER
 from conda_store_hub.services import builds, comparisons, rebuilds, users
+from conda_store_hub.services import hook as hooks
 from conda_store_hub.services.rules import BuildRules, Hook
 from tests.queue.test_runner import Bench, bench, run
 from tests.support import make
@@ -73,8 +75,10 @@ def test_while_no_channel_changes_the_lock_is_reused_and_a_lockfile_makes_the_sa
     run_real(data, at, scenario)
 
 
-def test_a_build_is_held_against_the_rules_of_now_whichever_way_it_came(data: DataDirectory, channel: str) -> None:
-    at, asked = rules(channel), list[str]()
+def test_a_build_is_held_against_the_rules_of_now_whichever_way_it_came(
+    data: DataDirectory, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, asked, ended = rules(channel), list[str](), threading.Event()
 
     def hook(proposal: object) -> str | None:
         asked.append(str(proposal))
@@ -94,9 +98,17 @@ def test_a_build_is_held_against_the_rules_of_now_whichever_way_it_came(data: Da
 
         run_real(data, strict, scenario)
 
+    def never(_: object) -> None:
+        ended.wait(60)
+
     run_real(data, rules(channel, hook=hook), make_first)
     assert len(asked) == 1
     refuse(rules(channel, hook=hook), "Not on a Friday.", "policy-refused")
     refuse(rules(channel, forbidden_packages=["base-lib >=2"]), "excludes “base-lib >=2”", "unsatisfiable")
+    monkeypatch.setattr(hooks, "_LONGEST_SECONDS", 0.2)
+    try:
+        refuse(rules(channel, hook=never), "did not answer", "policy-refused")
+    finally:
+        ended.set()
     moved = make.rules(channel_aliases={"main": f"{channel}/moved"}, allowed_channels=[f"{channel}/moved"])
     refuse(moved, "a channel that is not allowed here", "unsatisfiable")

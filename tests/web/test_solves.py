@@ -153,9 +153,9 @@ def began(data: DataDirectory) -> list[Path]:
 
 
 @contextmanager
-def asking(service: RunningService, count: int) -> Generator[list[socket.socket]]:
+def asking(service: RunningService, count: int, namespace: str = "alice") -> Generator[list[socket.socket]]:
     """Ask for the same `count` times, and close the connections at the end."""
-    body = json.dumps({"specification": make.text("ml", "app")})
+    body = json.dumps({"specification": make.text("ml", "app"), "namespace": namespace})
     head = f"POST {PREFIX}{SOLVE} HTTP/1.1\r\nHost: x\r\nAuthorization: token alice-token\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
     address = urlsplit(service.url)
@@ -184,11 +184,26 @@ def test_a_solve_ends_with_the_last_who_waits_for_it(
     assert waiting._running == {}
 
 
+@pytest.mark.parametrize(("bound", "words"), [("_MOST_WAITING", "Too many"), ("_MOST_OF_ONE", "You wait for 1")])
 def test_there_is_an_end_to_how_many_wait(
-    service: RunningService, waiting: ProcessSolver, monkeypatch: pytest.MonkeyPatch
+    service: RunningService, waiting: ProcessSolver, monkeypatch: pytest.MonkeyPatch, bound: str, words: str
 ) -> None:
-    monkeypatch.setattr("conda_store_hub.queue.solver._MOST_WAITING", 1)
+    monkeypatch.setattr(f"conda_store_hub.queue.solver.{bound}", 1)
     with asking(service, 1), service.client("alice") as alice:
         until(lambda: waiting_for(waiting) == 1)
         answer = ask(alice, "base-lib")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.json()["message"].startswith(words)
+    until(lambda: not waiting._waiting)
+
+
+def test_who_may_take_less_time_does_not_end_the_solve_of_who_may_take_more(
+    service: RunningService, waiting: ProcessSolver
+) -> None:
+    with service.client("alice") as alice:
+        alice.put("api/v1/setting/alice/", json={"build_seconds": 1})
+        with asking(service, 1, "group.physics"):
+            until(lambda: waiting_for(waiting) == 1)
+            answer = ask(alice, "app")
+            assert (answer.status_code, answer.json()["code"]) == (422, "timed-out")
+            assert waiting_for(waiting) == 1
