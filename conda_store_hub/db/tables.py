@@ -222,6 +222,7 @@ class Environment(Base):
             sqlite_where=text("deleted_at IS NOT NULL"),
             postgresql_where=text("deleted_at IS NOT NULL"),
         ),
+        Index("ix_environment_name_key", "name_key"),
         Index("ix_environment_current_build_id", "current_build_id"),
         _KEEP_IDS,
     )
@@ -311,6 +312,7 @@ class Build(Base):
             sqlite_where=text("status IN ('QUEUED', 'BUILDING')"),
             postgresql_where=text("status IN ('QUEUED', 'BUILDING')"),
         ),
+        Index("ix_build_status", "status", "id"),
         Index("ix_build_specification_id", "specification_id"),
         Index(
             "ix_build_gone",

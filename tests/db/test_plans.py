@@ -8,11 +8,12 @@ import pytest
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import claims, retention
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import builds, leases, storage, work
 from tests.support import make
-from tests.support.make import ALICE
+from tests.support.make import ADMIN, ALICE
 from tests.support.plans import explain
 
 LARGE = ("build", "artifact", "environment", "log_chunk", "package", "build_package", "audit_entry", "lease")
@@ -34,6 +35,8 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
     "position": lambda session: claims.queue_position(session, 2),
     "busy": lambda session: claims.count_busy_of(session, 1),
     "reusable lock": lambda session: work.find_reusable_lock(session, "a" * 64),
+    "builds in a state": lambda session: builds.list_builds(session, ADMIN, page=1, size=9, status=BuildStatus.QUEUED),
+    "builds of a name": lambda session: builds.list_builds(session, ADMIN, page=1, size=9, name="ml"),
     "log": lambda session: builds.read_log(session, ALICE, 1, 0),
 }
 

@@ -1,4 +1,4 @@
-"""Indexes for what is looked for each minute: there is little of it among very many builds."""
+"""Indexes for what is looked for each minute, of which there is little among very many builds, and for filters."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,3 +20,5 @@ def upgrade() -> None:
     for name, (table, column, condition) in _INDEXES.items():
         where = sa.text(condition)
         op.create_index(name, table, [column], sqlite_where=where, postgresql_where=where)
+    op.create_index("ix_build_status", "build", ["status", "id"])
+    op.create_index("ix_environment_name_key", "environment", ["name_key"])
