@@ -359,14 +359,12 @@ def _start_of_character(text: bytes, at: int) -> int:
 
 
 def cancel(session: Session, identity: Identity, build_id: int) -> None:
-    """Ask for the end of a build: a queued one ends now, a running one when its runner sees it."""
+    """Ask for the end of a build: a queued one ends now, a running one when its runner sees it.
+
+    One that is usable stays usable: what is still being made of it ends.
+    """
     row = queries.hold_build(session, require(session, identity, build_id, Permission.BUILD_CANCEL))
-    if row.status is BuildStatus.COMPLETED and not row.log_complete:
-        raise ConflictError(
-            f"Build {build_id} is usable already: only its artifacts are still being made."
-            " Delete the build to end that, once it is not the active one."
-        )
-    if row.status not in (BuildStatus.QUEUED, BuildStatus.BUILDING):
+    if row.log_complete or row.status in (BuildStatus.FAILED, BuildStatus.CANCELED):
         raise ConflictError(f"Build {build_id} is {row.status}: there is nothing to cancel.")
     _end(session, identity, row)
     audit.record_build(session, identity, AuditAction.BUILD_CANCEL, row)
@@ -381,6 +379,7 @@ def _end(session: Session, identity: Identity, row: tables.Build) -> None:
         row.log_complete = True
     else:
         row.cancel_requested = True
+    if row.status is BuildStatus.BUILDING:
         row.status_info = f"Cancelled by {identity.name}."
     announce(session, build_topic(row.id))
     announce(session, QUEUE)

@@ -302,7 +302,7 @@ def _finish(session: Session, row: Build, error: CondaStoreHubError | None, *, c
         _end(row, error, cancelled=cancelled)
     for artifact in records.pending_artifacts(session, row.id):
         artifact.state = ArtifactState.FAILED
-        artifact.error = error.message if error else "It was not made."
+        artifact.error = error.message if error else "It was not made: somebody ended the build before."
     row.log_complete = True
     row.progress = None
     row.worker = None

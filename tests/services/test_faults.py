@@ -187,10 +187,9 @@ def test_a_build_is_either_cancelled_or_completed(db: Database, data: DataDirect
     tickets = [make.claim(db, make.submit(db)) for _ in range(2)]
     completes = [lambda session, ticket=ticket: work.mark_usable(session, ticket, make.usable()) for ticket in tickets]
     assert at_once(db, cancels[0], completes[0]) == (None, work.Usable.CANCELLED)
-    done, refused = at_once(db, completes[1], cancels[1])
-    assert done is work.Usable.ACTIVE
-    assert isinstance(refused, ConflictError)
-    assert db.read_sync(builds.get_build, ALICE, 2, data=data).status_info is None
+    assert at_once(db, completes[1], cancels[1]) == (work.Usable.ACTIVE, None), "what is still being made of it ends"
+    shown = db.read_sync(builds.get_build, ALICE, 2, data=data)
+    assert (shown.status, shown.status_info) == (BuildStatus.COMPLETED, None)
     make.submit(db)
     claimed, cancelled = at_once(db, lambda session: work.claim(session, "local:test"), cancels[2])
     assert isinstance(claimed, work.Claim)
@@ -246,8 +245,6 @@ def test_bytes_that_two_deleted_builds_share_stay_while_one_is_a_lock_in_use(db:
 def test_a_build_that_is_deleted_while_its_artifacts_are_made_leaves_nothing(db: Database) -> None:
     old = make.submit(db)
     ticket = make.complete(db, old)
-    with pytest.raises(ConflictError, match="usable already: only its artifacts"):
-        db.write_sync(builds.cancel, ALICE, old)
     make.complete(db, make.submit(db))
     db.write_sync(delete_build(old))
     db.write_sync(work.record_artifact, ticket, make.artifact_event(ArtifactType.CONDA_PACK), "late")
@@ -256,6 +253,23 @@ def test_a_build_that_is_deleted_while_its_artifacts_are_made_leaves_nothing(db:
     assert status(db, old) is BuildStatus.COMPLETED
     assert free(db) == ["late"]
     assert [doomed.build_id for doomed in db.read_sync(storage.list_prefixes_to_free, 9)] == [old]
+
+
+def test_what_is_still_made_of_a_usable_build_can_be_cancelled_and_it_stays_usable(
+    db: Database, data: DataDirectory
+) -> None:
+    build_id = make.submit(db)
+    ticket = make.complete(db, build_id)
+    db.write_sync(builds.cancel, ALICE, build_id)
+    assert not db.write_sync(work.tick, ticket, log=b"", phases=(), progress=None), "its builder is ended"
+    assert db.write_sync(work.finish, ticket, None, cancelled=True), "its prefix is needed"
+    shown = db.read_sync(builds.get_build, ALICE, build_id, data=data)
+    assert (shown.status, shown.active) == (BuildStatus.COMPLETED, True)
+    assert {artifact.error for artifact in shown.build_artifacts} == {
+        "It was not made: somebody ended the build before."
+    }
+    with pytest.raises(ConflictError, match="nothing to cancel"):
+        db.write_sync(builds.cancel, ALICE, build_id)
 
 
 def test_a_quota_that_others_have_used_up_meanwhile_fails_the_build(db: Database) -> None:
