@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
+from tornado.web import Finish
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 _MOST_LINES = 70  # of each; the HTTP server takes 64 kB of address and headers, and a whole file is sent by POST
 _Lines = Annotated[tuple[Text, ...], Field(max_length=_MOST_LINES)]
+_NOBODY_THERE = 499  # for the log; nobody gets it
 _OF_A_TEXT = (
     InvalidSpecificationError,
     SpecificationTooLargeError,
@@ -68,14 +70,22 @@ class _SolvingHandler(ApiHandler):
 
     max_body = MAX_LOCK_BODY
     _solving: asyncio.Task[Any] | None = None
+    _left = False
 
     async def follow(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for a solve."""
         task = self._solving = asyncio.create_task(work)
-        return await task
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not self._left:
+                raise
+            self.set_status(_NOBODY_THERE, "Client Closed Request")
+            raise Finish from None
 
     def on_connection_close(self) -> None:
         """Stop solving for somebody who has left."""
+        self._left = True
         if self._solving is not None:
             self._solving.cancel()
 

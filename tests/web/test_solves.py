@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import sys
 from collections.abc import Generator
@@ -171,7 +172,7 @@ def waiting_for(solver: ProcessSolver) -> int:
 
 
 def test_a_solve_ends_with_the_last_who_waits_for_it(
-    service: RunningService, data: DataDirectory, waiting: ProcessSolver
+    service: RunningService, data: DataDirectory, waiting: ProcessSolver, caplog: pytest.LogCaptureFixture
 ) -> None:
     with asking(service, 3) as connections:
         until(lambda: waiting_for(waiting) == 3)
@@ -182,6 +183,7 @@ def test_a_solve_ends_with_the_last_who_waits_for_it(
         assert len(began(data)) == 1
     until(lambda: not list(data.work.glob("solve-*")))
     assert waiting._running == {}
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize(("bound", "words"), [("_MOST_WAITING", "Too many"), ("_MOST_OF_ONE", "You wait for 1")])
