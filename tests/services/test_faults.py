@@ -15,6 +15,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
     CondaStoreHubError,
     ConflictError,
+    GoneError,
     InUseError,
     NotFoundError,
     QuotaExceededError,
@@ -23,7 +24,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Artifact, Build, Environment, Lease
-from conda_store_hub.services import builds, environments, leases, rebuilds, removals, storage, users, work
+from conda_store_hub.services import builds, environments, leases, rebuilds, removals, retention, storage, users, work
 from tests.support import make
 from tests.support.make import ALICE, CAROL
 
@@ -71,6 +72,16 @@ def activate(build_id: int) -> Write:
 
 def delete_build(build_id: int) -> Write:
     return lambda session: removals.delete_build(session, ALICE, build_id, (), force=False)
+
+
+def take_lease(build_id: int) -> Write:
+    request = schemas.TakeLease(holder="kernel")
+    return lambda session: leases.take(session, ALICE, build_id, request).holder
+
+
+def keep_one(session: Session) -> int:
+    """Do what the janitor does in the first environment."""
+    return retention.remove_due(session, 1, make.rules(keep_builds=1))
 
 
 def delete(session: Session) -> None:
@@ -180,6 +191,24 @@ def test_a_build_is_either_activated_or_deleted(db: Database, data: DataDirector
     assert isinstance(refused, ConflictError)
     assert "was deleted" in refused.message
     assert db.read_sync(environments.get_environment, ALICE, "alice", "ml", data=data).current_build_id == first
+
+
+def test_a_build_is_either_taken_into_use_or_removed(db: Database) -> None:
+    first, second, active = built(db), built(db), built(db)
+    _, late = at_once(db, delete_build(first), take_lease(first))
+    assert isinstance(late, GoneError)
+    assert at_once(db, take_lease(second), keep_one) == ("kernel", 0)
+    _, refused = at_once(db, take_lease(second), delete_build(second))
+    assert isinstance(refused, InUseError)
+    _, refused = at_once(db, take_lease(active), delete)
+    assert isinstance(refused, InUseError)
+    for build_id in (second, active):
+        db.write_sync(leases.end, ALICE, build_id, "kernel")
+    removed, late = at_once(db, keep_one, take_lease(second))
+    assert removed == 1
+    assert isinstance(late, GoneError)
+    _, late = at_once(db, delete, take_lease(active))
+    assert isinstance(late, GoneError | NotFoundError)
 
 
 def test_a_build_is_either_cancelled_or_completed(db: Database, data: DataDirectory) -> None:

@@ -17,11 +17,12 @@ from conda_store_hub.core.errors import (
     GoneError,
     InUseError,
     InvalidNameError,
+    NotAuthenticatedError,
     NotFoundError,
     QuotaExceededError,
 )
 from conda_store_hub.core.names import DataDirectory
-from conda_store_hub.core.permissions import Identity
+from conda_store_hub.core.permissions import Identity, IdentityKind
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus
 from conda_store_hub.db import queries
 from conda_store_hub.db.session import Database
@@ -312,6 +313,23 @@ def test_nobody_ends_the_lease_of_somebody_else_and_none_lasts_for_ever(db: Data
     db.write_sync(leases.end, alice, build_id, "kernel")
     db.write_sync(leases.end, alice, build_id, "kernel")
     db.write_sync(namespaces.delete, make.ADMIN, "group.physics", force=False)
+
+
+def test_nobody_takes_the_room_of_all_others_and_who_is_nobody_takes_none(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "MOST_OF_ONE", 2)
+    build_id = built(db, namespace="group.physics")
+    for holder in ("one", "two", "two"):
+        db.write_sync(leases.take, ALICE, build_id, schemas.TakeLease(holder=holder))
+    with pytest.raises(ConflictError, match=f"You use build {build_id} in 2 places already"):
+        db.write_sync(leases.take, ALICE, build_id, schemas.TakeLease(holder="three"))
+    db.write_sync(leases.take, CAROL, build_id, schemas.TakeLease(holder="three"))
+    nobody = Identity(name=None, kind=IdentityKind.NOBODY, anyone=True)
+    with pytest.raises(NotAuthenticatedError):
+        db.write_sync(leases.take, nobody, build_id, schemas.TakeLease(holder="x"))
+    with pytest.raises(NotAuthenticatedError):
+        db.write_sync(leases.end, nobody, build_id, "x")
 
 
 def test_what_has_no_prefix_cannot_be_used(db: Database) -> None:
