@@ -97,8 +97,9 @@ def queue(
     """Queue a build in an environment; with `lock`, what that build had is installed exactly, without a solve.
 
     `rules`: those of the configuration. `restores`: it makes again what was there, and no quota is asked.
-    Raises QuotaExceededError when there is no room for it.
+    Raises PolicyRefusedError where this service builds nothing, and QuotaExceededError when there is no room for it.
     """
+    rules.require_builds()
     layers = policies.list_layers(session, environment.namespace_id, environment.id)
     if not restores:
         policies.require_room(session, rules, layers, environment)

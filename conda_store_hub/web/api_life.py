@@ -25,7 +25,7 @@ class EnvironmentRestoreHandler(ApiHandler):
         answer=schemas.Answer[schemas.Environment],
         body=schemas.NewName,
         needs=Permission.ENVIRONMENT_DELETE,
-        errors=(InvalidNameError, ConflictError, QuotaExceededError),
+        errors=(InvalidNameError, ConflictError, PolicyRefusedError, QuotaExceededError),
     )
     async def put(self, namespace: str, name: str) -> None:
         """Bring back the environment of this name that was deleted last.

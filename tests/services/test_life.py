@@ -19,6 +19,7 @@ from conda_store_hub.core.errors import (
     InvalidNameError,
     NotAuthenticatedError,
     NotFoundError,
+    PolicyRefusedError,
     QuotaExceededError,
 )
 from conda_store_hub.core.names import DataDirectory
@@ -233,6 +234,23 @@ def test_what_is_made_from_a_build_needs_room_as_well(db: Database) -> None:
         db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("alice", "copy"), full)
     assert db.read_sync(builds.list_builds, ALICE, page=1, size=10)[1] == 1
     db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("group.physics", "copy"), full)
+
+
+def test_a_service_that_builds_nothing_makes_nothing_from_a_build_either(db: Database) -> None:
+    build_id, rules = built(db), make.rules(refusal="This service runs as root.")
+    for exact in (False, True):
+        with pytest.raises(PolicyRefusedError, match="runs as root"):
+            db.write_sync(rebuilds.rebuild, ALICE, build_id, rules, exact=exact, activate=True)
+    with pytest.raises(PolicyRefusedError, match="runs as root"):
+        db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("alice", "copy"), rules)
+    db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    assert db.write_sync(removals.restore_environment, ALICE, "alice", "ml", None, rules).name == "ml"
+    db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    a_while_ago(db)
+    for doomed in db.read_sync(storage.list_prefixes_to_free, 9):
+        db.write_sync(storage.give_up_prefix, doomed)
+    with pytest.raises(PolicyRefusedError, match="runs as root"):
+        db.write_sync(removals.restore_environment, ALICE, "alice", "ml", None, rules)
 
 
 def test_what_changed_between_two_builds_is_told(db: Database) -> None:
