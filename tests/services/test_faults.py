@@ -22,6 +22,7 @@ from conda_store_hub.core.errors import (
 )
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus
+from conda_store_hub.db import records
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Artifact, Build, Environment, Lease
 from conda_store_hub.services import builds, environments, leases, rebuilds, removals, retention, storage, users, work
@@ -280,11 +281,44 @@ def test_a_build_that_is_deleted_while_its_artifacts_are_made_leaves_nothing(db:
     make.complete(db, make.submit(db))
     db.write_sync(delete_build(old))
     db.write_sync(work.record_artifact, ticket, make.artifact_event(ArtifactType.CONDA_PACK), "late")
-    assert not db.write_sync(work.tick, ticket, log=b"", phases=(), progress=None), "its builder is ended"
+    assert not db.write_sync(work.tick, ticket, log=b"late", phases=(), progress=None), "its builder is ended"
+    assert db.read_sync(builds.peek_log, old, 0).size == 0
     assert db.write_sync(work.finish, ticket, None, cancelled=True)
     assert status(db, old) is BuildStatus.COMPLETED
     assert free(db) == ["late"]
     assert [doomed.build_id for doomed in db.read_sync(storage.list_prefixes_to_free, 9)] == [old]
+
+
+@pytest.mark.parametrize("kept", [(), (ArtifactType.LOCKFILE,)])
+def test_a_build_that_is_deleted_when_its_worker_is_killed_is_freed_and_not_worked_on(
+    db: Database, kept: tuple[ArtifactType, ...]
+) -> None:
+    old, active = make.submit(db), make.submit(db)
+    for build_id in (old, active):
+        make.complete(db, build_id)
+    db.write_sync(removals.delete_build, ALICE, old, kept, force=False)
+    assert not db.write_sync(storage.give_up_prefix, db.read_sync(prefix_of, old)), "its worker is at it"
+    if kept:
+        db.write_sync(work.take_over, "local:test")
+    else:
+        db.write_sync(
+            work.requeue_silent, "local:other", db.write_sync(work.requeue_silent, "local:other", frozenset())
+        )
+    claims = [db.write_sync(work.claim, "local:other") for _ in range(2)]
+    assert [claim and claim.build_id for claim in claims] == [active, None]
+    (doomed,) = db.read_sync(storage.list_prefixes_to_free, 9)
+    assert (doomed.build_id, db.read_sync(pending, old)) == (old, list(kept))
+    assert db.write_sync(storage.give_up_prefix, doomed)
+    assert db.read_sync(pending, old) == []
+
+
+def pending(session: Session, build_id: int) -> list[ArtifactType]:
+    return [row.artifact_type for row in records.pending_artifacts(session, build_id)]
+
+
+def prefix_of(session: Session, build_id: int) -> storage.DoomedPrefix:
+    row = session.get_one(Build, build_id)
+    return storage.DoomedPrefix(build_id=build_id, prefix_name=row.prefix_name or "", size=row.size)
 
 
 def test_a_quota_that_others_have_used_up_meanwhile_fails_the_build(db: Database) -> None:
