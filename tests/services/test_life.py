@@ -89,12 +89,30 @@ def share(db: Database, identity: Identity) -> None:
 
 
 def test_of_two_who_edit_at_once_the_second_is_told_and_nothing_is_lost(db: Database, data: DataDirectory) -> None:
-    first = built(db)
-    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED), RULES)
+    first, other = built(db), make.submit(db, yaml=make.text("other"))
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED + "  - numpy\n"), RULES)
     second = db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=first)
-    with pytest.raises(EditConflictError, match=f"build {second} now; you began with {first}"):
-        db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=first)
-    assert db.read_sync(builds.list_builds, ALICE, page=1, size=9)[1] == 2
+    for before in (first, other, 99):
+        with pytest.raises(EditConflictError, match=f"build {second} now; you began with {before}"):
+            db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=before)
+    assert db.read_sync(builds.list_builds, ALICE, page=1, size=9)[1] == 3
+
+
+def test_a_rebuild_of_the_same_is_nothing_that_an_edit_could_lose(db: Database) -> None:
+    first = built(db)
+    again = db.write_sync(rebuilds.rebuild, ALICE, first, RULES, exact=False, activate=True)
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED + "  - numpy\n"), RULES)
+    assert db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=first) == again + 1
+
+
+def test_who_wants_a_new_environment_changes_none_that_is_there(db: Database) -> None:
+    db.write_sync(users.ensure_namespaces, ALICE)
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED), RULES)
+    with pytest.raises(EditConflictError, match="“ml” is not there any more.* you began with build 7"):
+        db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=7)
+    first = db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=0)
+    with pytest.raises(EditConflictError, match=f"There is “ml” already, with build {first}"):
+        db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=0)
 
 
 def test_a_build_can_be_made_without_becoming_active(db: Database, data: DataDirectory) -> None:
