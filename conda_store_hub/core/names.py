@@ -247,7 +247,9 @@ class DataDirectory:
         return self.root / "objects" / ".work"
 
     def prefix(self, prefix_name: str) -> Path:
-        """Return the path of a build's prefix."""
+        """Return the path of a build's prefix; raise ValueError for a build that has none: it is not all of them."""
+        if not prefix_name:
+            raise ValueError("a prefix has a name")
         return self.prefixes / prefix_name
 
     def link(self, namespace: str, environment: str) -> Path:

@@ -60,11 +60,10 @@ def claim(session: Session, worker: str, prefix_name: str, now: datetime) -> int
 
 
 def claim_artifacts(session: Session, worker: str, now: datetime) -> int | None:
-    """Take a usable build whose artifacts nobody is making any more."""
+    """Take a usable build whose artifacts nobody is making any more; not one that was deleted or has no prefix."""
+    usable = and_(Build.status == BuildStatus.COMPLETED, Build.deleted_at.is_(None), Build.prefix_name.is_not(None))
     orphan = (
-        select(func.min(Build.id))
-        .where(Build.id.in_(_pending()), Build.status == BuildStatus.COMPLETED, Build.worker.is_(None))
-        .scalar_subquery()
+        select(func.min(Build.id)).where(Build.id.in_(_pending()), usable, Build.worker.is_(None)).scalar_subquery()
     )
     return session.scalar(
         update(Build)
@@ -132,7 +131,7 @@ def hold_builds_of_others(session: Session, own: str) -> Sequence[Build]:
     running = select(Build.id).where(is_live(), Build.status == BuildStatus.BUILDING)
     return session.scalars(
         select(Build)
-        .where(or_(Build.id.in_(running), Build.id.in_(_pending())))
+        .where(or_(Build.id.in_(running), Build.id.in_(_pending()), Build.id.in_(_deleted())))
         .where(Build.worker != own, Build.status.in_([BuildStatus.BUILDING, BuildStatus.COMPLETED]))
         .with_for_update(key_share=True)
     ).all()
@@ -144,9 +143,16 @@ def _pending() -> Select[int]:
     return select(Artifact.build_id).where(Artifact.state == pending)
 
 
+def _deleted() -> Select[int]:
+    """Select deleted builds that have their prefix, which is freed once nobody works on them; none may be pending."""
+    return select(Build.id).where(Build.deleted_at.is_not(None), Build.prefix_name.is_not(None))
+
+
 def release_artifacts(session: Session, worker: str) -> None:
     """Let go of usable builds whose artifacts a `worker` was making before it began anew."""
-    session.execute(update(Build).where(Build.worker == worker, Build.id.in_(_pending())).values(worker=None))
+    which = or_(Build.id.in_(_pending()), Build.id.in_(_deleted()))
+    usable = Build.status == BuildStatus.COMPLETED
+    session.execute(update(Build).where(Build.worker == worker, usable, which).values(worker=None))
 
 
 def known_prefixes(session: Session, names: Iterable[str]) -> set[str]:

@@ -74,14 +74,10 @@ def find_lease(session: Session, build_id: int, holder: str) -> Lease | None:
     return session.get(Lease, (build_id, holder))
 
 
-def count_leases(session: Session, build_id: int, now: datetime) -> int:
-    """Count the living leases on a build."""
-    return (
-        session.scalar(
-            select(func.count()).select_from(Lease).where(Lease.build_id == build_id, Lease.expires_at > now)
-        )
-        or 0
-    )
+def count_leases(session: Session, build_id: int, now: datetime, *, user: str | None = None) -> int:
+    """Count the living leases on a build, or those of them that `user` has."""
+    statement = select(func.count()).select_from(Lease).where(Lease.build_id == build_id, Lease.expires_at > now)
+    return session.scalar(statement if user is None else statement.where(Lease.user == user)) or 0
 
 
 def count_leases_of(session: Session, environment_id: int, now: datetime) -> int:

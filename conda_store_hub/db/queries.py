@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -232,6 +232,13 @@ def activate(session: Session, build: Build, now: datetime) -> None:
 
 
 # Builds
+
+
+def have_one_specification(session: Session, environment_id: int, build_ids: Collection[int]) -> bool:
+    """Tell whether all of these are builds of an environment, and of the same specification."""
+    which = (Build.environment_id == environment_id, Build.id.in_(build_ids))
+    found = session.scalars(select(Build.specification_id).where(*which)).all()
+    return len(found) == len(build_ids) and len(set(found)) == 1
 
 
 _BUILD = (

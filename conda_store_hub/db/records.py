@@ -32,9 +32,12 @@ _PER_STATEMENT = 500
 
 
 def append_log(session: Session, build_id: int, data: bytes) -> None:
-    """Put `data`, whole characters of UTF-8, at the end of a build's log."""
+    """Put `data`, whole characters of UTF-8, at the end of a build's log; that of a deleted build stays as it is."""
     end = session.scalar(
-        update(Build).where(Build.id == build_id).values(log_size=Build.log_size + len(data)).returning(Build.log_size)
+        update(Build)
+        .where(Build.id == build_id, Build.deleted_at.is_(None))
+        .values(log_size=Build.log_size + len(data))
+        .returning(Build.log_size)
     )
     if end is None:
         return

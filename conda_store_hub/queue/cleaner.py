@@ -116,16 +116,17 @@ class Cleaner:
                 if await self._db.write(storage.give_up_prefix, doomed):
                     await asyncio.to_thread(prefixes.remove_prefix, self._data, doomed.prefix_name)
                     freed += Freed(prefixes=1, size=doomed.size)
-        while step := await self._free_bytes():
-            freed += step
-        return freed
+        return freed + await self._add_up(self._free_bytes(), AuditAction.STORAGE_FREE, "artifacts that were deleted")
 
-    async def _free_bytes(self) -> Freed | None:
-        async with self._store.changing:
-            given_up = await self._db.write(storage.give_up_keys, _AT_ONCE)
-            for key in given_up.free:
-                await self._store.delete(key)
-        return Freed(files=len(given_up.free), size=given_up.size) if given_up.more else None
+    async def _free_bytes(self) -> AsyncIterator[Freed]:
+        more = True
+        while more:
+            async with self._store.changing:
+                given_up = await self._db.write(storage.give_up_keys, _AT_ONCE)
+                for key in given_up.free:
+                    await self._store.delete(key)
+            yield Freed(files=len(given_up.free), size=given_up.size)
+            more = given_up.more
 
     async def remove_orphans(self) -> Freed:
         """Remove prefixes and artifacts that belong to no build: what a killed process had half done."""

@@ -64,22 +64,35 @@ def submit(
     """Queue a build of `prepared` and return its id; makes the environment if it is new.
 
     `fresh`: with a new solve, even if nothing changed since an earlier one. `latest`: the newest build that the
-    environment had when one began to edit. If it has another now, somebody else was there: raises EditConflictError,
-    and nothing is changed. Raises QuotaExceededError when there is no room for it.
+    environment had when one began to edit, 0 if there was none. If its newest is of another specification now, somebody
+    else was there: raises EditConflictError, and nothing is changed. Raises QuotaExceededError when there is no room
+    for it.
     """
     now = datetime.now(UTC)
     environment = _ensure_environment(session, identity, namespace, prepared, now)
-    if latest is not None and environment.latest_build_id != latest:
-        raise EditConflictError(
-            f"“{shorten(environment.name)}” has build {environment.latest_build_id} now; you began with {latest}."
-            " Look at what changed, and submit yours again."
-        )
+    if latest is not None:
+        _require_as_it_was(session, environment, latest)
     specification = ensure_specification(
         session, prepared.name, prepared.text, prepared.source.sha256(), _as_conda_store_shows(prepared), now
     )
     build = queue(session, identity, environment, specification, rules, activates=activates, fresh=fresh)
     audit.record_build(session, identity, AuditAction.BUILD_SUBMIT, build)
     return build.id
+
+
+def _require_as_it_was(session: Session, environment: tables.Environment, latest: int) -> None:
+    """Raise EditConflictError if somebody has changed what is built since build `latest`; 0 is before the first."""
+    newest, name = environment.latest_build_id, f"“{shorten(environment.name)}”"
+    if latest == (newest or 0):
+        return
+    if newest is None:
+        raise EditConflictError(f"{name} is not there any more, or under another name; you began with build {latest}.")
+    if latest == 0:
+        raise EditConflictError(f"There is {name} already, with build {newest}; you asked for a new one.")
+    if not queries.have_one_specification(session, environment.id, {latest, newest}):
+        raise EditConflictError(
+            f"{name} has build {newest} now; you began with {latest}. Look at what changed, and submit yours again."
+        )
 
 
 def queue(
@@ -97,8 +110,9 @@ def queue(
     """Queue a build in an environment; with `lock`, what that build had is installed exactly, without a solve.
 
     `rules`: those of the configuration. `restores`: it makes again what was there, and no quota is asked.
-    Raises QuotaExceededError when there is no room for it.
+    Raises PolicyRefusedError where this service builds nothing, and QuotaExceededError when there is no room for it.
     """
+    rules.require_builds()
     layers = policies.list_layers(session, environment.namespace_id, environment.id)
     if not restores:
         policies.require_room(session, rules, layers, environment)

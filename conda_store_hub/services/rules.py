@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from conda_store_hub.core.errors import PolicyRefusedError
 from conda_store_hub.core.policy import Effective, Layer, PolicyValues
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.core.spec import Specification
@@ -44,6 +45,11 @@ class BuildRules:
     def values(self) -> PolicyValues:
         """What counts here, by key."""
         return self.policy.values
+
+    def require_builds(self) -> None:
+        """Raise PolicyRefusedError when this service builds nothing at all."""
+        if self.refusal:
+            raise PolicyRefusedError(self.refusal)
 
     def at(self, layers: tuple[Layer, ...]) -> BuildRules:
         """Return the rules of a place where this was set over the configuration."""

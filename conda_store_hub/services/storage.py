@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.db import lifecycle, queries, retention
+from conda_store_hub.core.protocol import ArtifactState
+from conda_store_hub.db import lifecycle, queries, records, retention
 from conda_store_hub.services import audit, removals
 
 
@@ -42,11 +43,15 @@ def give_up_prefix(session: Session, doomed: DoomedPrefix) -> bool:
     gone = row.deleted_at is not None or (
         row.environment.deleted_at is not None and row.environment.deleted_at <= now - removals.PREFIX_STAYS
     )
-    if not gone or row.prefix_name != doomed.prefix_name or lifecycle.count_leases(session, row.id, now):
+    if not gone or row.prefix_name != doomed.prefix_name or row.worker is not None:
+        return False
+    if lifecycle.count_leases(session, row.id, now):
         return False
     audit.record_build(session, audit.ITSELF, AuditAction.STORAGE_FREE, row, f"{row.size} bytes")
     row.prefix_name = None
     row.size = row.shared_size = 0
+    for artifact in records.pending_artifacts(session, row.id):  # what it would be made from is gone
+        artifact.state, artifact.error = ArtifactState.FAILED, "It was not made."
     return True
 
 

@@ -25,7 +25,7 @@ class EnvironmentRestoreHandler(ApiHandler):
         answer=schemas.Answer[schemas.Environment],
         body=schemas.NewName,
         needs=Permission.ENVIRONMENT_DELETE,
-        errors=(InvalidNameError, ConflictError, QuotaExceededError),
+        errors=(InvalidNameError, ConflictError, PolicyRefusedError, QuotaExceededError),
     )
     async def put(self, namespace: str, name: str) -> None:
         """Bring back the environment of this name that was deleted last.
@@ -109,15 +109,19 @@ class LeaseHandler(ApiHandler):
         answer=schemas.Answer[schemas.Lease],
         body=schemas.TakeLease,
         needs=Permission.ENVIRONMENT_READ,
+        logged_in=True,
         errors=(ConflictError, GoneError),
     )
     async def put(self, build_id: str) -> None:
-        """Say that something uses a build, for at most an hour; until then it is not removed."""
+        """Say that something uses a build, for at most an hour; until then it is not removed.
+
+        One person has at most 200 leases on a build.
+        """
         request = self.read_body(schemas.TakeLease)
         made = await self.services.db.write(leases.take, self.identity, arguments.read_id(build_id), request)
         self.write_model(schemas.Answer[schemas.Lease](data=made))
 
-    @Operation(answer=schemas.Answer[None], body=schemas.EndLease, needs=Permission.ENVIRONMENT_READ)
+    @Operation(answer=schemas.Answer[None], body=schemas.EndLease, needs=Permission.ENVIRONMENT_READ, logged_in=True)
     async def delete(self, build_id: str) -> None:
         """Say that it is no longer used."""
         request = self.read_body(schemas.EndLease)

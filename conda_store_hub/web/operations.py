@@ -49,8 +49,8 @@ class Operation:
     The summary is the first line of its docstring, the description what follows. `needs` is a permission on what
     the path names; None where one is only shown what one may see. `public`: who asks is not even asked for.
     `anonymous`: who is not logged in may ask too. `shareable`: they may where `allow_anonymous` is set, and are shown
-    what was shared with everybody. `fresh`: the Hub is asked anew. `statuses` are those of success;
-    `errors` are those that do not follow from the rest.
+    what was shared with everybody. `logged_in`: only who is, whatever was shared. `fresh`: the Hub is asked anew.
+    `statuses` are those of success; `errors` are those that do not follow from the rest.
     """
 
     answer: type[BaseModel] | None = None
@@ -60,6 +60,7 @@ class Operation:
     public: bool = False
     anonymous: bool = False
     shareable: bool = False
+    logged_in: bool = False
     fresh: bool = False
     media: tuple[str, ...] = (JSON,)
     statuses: tuple[int, ...] = (200,)
@@ -70,6 +71,8 @@ class Operation:
     @property
     def is_shareable(self) -> bool:
         """Whether who is not logged in may be shown what was shared with everybody, where the site allows that."""
+        if self.logged_in:
+            return False
         return self.shareable or (self.needs is not None and self.needs in PERMISSIONS[Role.VIEWER])
 
     @property

@@ -59,6 +59,7 @@ async def solve_specification(
 async def solve_source(services: Services, identity: Identity, source: Source) -> schemas.SolvedSpecification:
     """Return what would be built in one's own namespace of what has no name."""
     target = await services.db.read(builds.find_target, identity, None, None, services.rules)
+    target.rules.require_builds()
     plan = await asyncio.to_thread(specifications.make_plan, source, target.rules)
     solved = await services.solver.solve(plan, target.rules, fresh=False, who=_who(identity))
     return await services.db.read(solves.describe, identity, None, solved)

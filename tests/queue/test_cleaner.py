@@ -63,6 +63,10 @@ def test_builds_that_are_not_kept_leave_the_disk(db: Database, data: DataDirecto
         return [*found, *(await asyncio.gather(*(one.free() for one in both)))]
 
     kept, also_kept, freed, also_freed = asyncio.run(scenario())
+    told = db.read_sync(audit.list_entries, ADMIN, action=AuditAction.STORAGE_FREE, size=9)
+    of_bytes = [entry.detail.partition(": ") for entry in told if entry.build_id is None]
+    assert {words for words, _, _ in of_bytes} == {"artifacts that were deleted"}
+    assert [said for _, _, said in of_bytes] in (["2 files, 14 bytes"], ["1 files, 7 bytes"] * 2)
     assert kept + also_kept == Freed(builds=2)
     assert freed + also_freed == Freed(prefixes=2, files=2, size=2014)
     assert [path.name for path in data.prefixes.iterdir()] == names[2:]

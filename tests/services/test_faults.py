@@ -15,15 +15,17 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
     CondaStoreHubError,
     ConflictError,
+    GoneError,
     InUseError,
     NotFoundError,
     QuotaExceededError,
 )
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus
+from conda_store_hub.db import records
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Artifact, Build, Environment, Lease
-from conda_store_hub.services import builds, environments, leases, rebuilds, removals, storage, users, work
+from conda_store_hub.services import builds, environments, leases, rebuilds, removals, retention, storage, users, work
 from tests.support import make
 from tests.support.make import ALICE, CAROL
 
@@ -71,6 +73,16 @@ def activate(build_id: int) -> Write:
 
 def delete_build(build_id: int) -> Write:
     return lambda session: removals.delete_build(session, ALICE, build_id, (), force=False)
+
+
+def take_lease(build_id: int) -> Write:
+    request = schemas.TakeLease(holder="kernel")
+    return lambda session: leases.take(session, ALICE, build_id, request).holder
+
+
+def keep_one(session: Session) -> int:
+    """Do what the janitor does in the first environment."""
+    return retention.remove_due(session, 1, make.rules(keep_builds=1))
 
 
 def delete(session: Session) -> None:
@@ -182,6 +194,24 @@ def test_a_build_is_either_activated_or_deleted(db: Database, data: DataDirector
     assert db.read_sync(environments.get_environment, ALICE, "alice", "ml", data=data).current_build_id == first
 
 
+def test_a_build_is_either_taken_into_use_or_removed(db: Database) -> None:
+    first, second, active = built(db), built(db), built(db)
+    _, late = at_once(db, delete_build(first), take_lease(first))
+    assert isinstance(late, GoneError)
+    assert at_once(db, take_lease(second), keep_one) == ("kernel", 0)
+    _, refused = at_once(db, take_lease(second), delete_build(second))
+    assert isinstance(refused, InUseError)
+    _, refused = at_once(db, take_lease(active), delete)
+    assert isinstance(refused, InUseError)
+    for build_id in (second, active):
+        db.write_sync(leases.end, ALICE, build_id, "kernel")
+    removed, late = at_once(db, keep_one, take_lease(second))
+    assert removed == 1
+    assert isinstance(late, GoneError)
+    _, late = at_once(db, delete, take_lease(active))
+    assert isinstance(late, GoneError | NotFoundError)
+
+
 def test_a_build_is_either_cancelled_or_completed(db: Database, data: DataDirectory) -> None:
     cancels = [lambda session, n=n: builds.cancel(session, ALICE, n) for n in (1, 2, 3)]
     tickets = [make.claim(db, make.submit(db)) for _ in range(2)]
@@ -248,7 +278,8 @@ def test_a_build_that_is_deleted_while_its_artifacts_are_made_leaves_nothing(db:
     make.complete(db, make.submit(db))
     db.write_sync(delete_build(old))
     db.write_sync(work.record_artifact, ticket, make.artifact_event(ArtifactType.CONDA_PACK), "late")
-    assert not db.write_sync(work.tick, ticket, log=b"", phases=(), progress=None), "its builder is ended"
+    assert not db.write_sync(work.tick, ticket, log=b"late", phases=(), progress=None), "its builder is ended"
+    assert db.read_sync(builds.peek_log, old, 0).size == 0
     assert db.write_sync(work.finish, ticket, None, cancelled=True)
     assert status(db, old) is BuildStatus.COMPLETED
     assert free(db) == ["late"]
@@ -270,6 +301,38 @@ def test_what_is_still_made_of_a_usable_build_can_be_cancelled_and_it_stays_usab
     }
     with pytest.raises(ConflictError, match="nothing to cancel"):
         db.write_sync(builds.cancel, ALICE, build_id)
+
+
+@pytest.mark.parametrize("kept", [(), (ArtifactType.LOCKFILE,)])
+def test_a_build_that_is_deleted_when_its_worker_is_killed_is_freed_and_not_worked_on(
+    db: Database, kept: tuple[ArtifactType, ...]
+) -> None:
+    old, active = make.submit(db), make.submit(db)
+    for build_id in (old, active):
+        make.complete(db, build_id)
+    db.write_sync(removals.delete_build, ALICE, old, kept, force=False)
+    assert not db.write_sync(storage.give_up_prefix, db.read_sync(prefix_of, old)), "its worker is at it"
+    if kept:
+        db.write_sync(work.take_over, "local:test")
+    else:
+        db.write_sync(
+            work.requeue_silent, "local:other", db.write_sync(work.requeue_silent, "local:other", frozenset())
+        )
+    claims = [db.write_sync(work.claim, "local:other") for _ in range(2)]
+    assert [claim and claim.build_id for claim in claims] == [active, None]
+    (doomed,) = db.read_sync(storage.list_prefixes_to_free, 9)
+    assert (doomed.build_id, db.read_sync(pending, old)) == (old, list(kept))
+    assert db.write_sync(storage.give_up_prefix, doomed)
+    assert db.read_sync(pending, old) == []
+
+
+def pending(session: Session, build_id: int) -> list[ArtifactType]:
+    return [row.artifact_type for row in records.pending_artifacts(session, build_id)]
+
+
+def prefix_of(session: Session, build_id: int) -> storage.DoomedPrefix:
+    row = session.get_one(Build, build_id)
+    return storage.DoomedPrefix(build_id=build_id, prefix_name=row.prefix_name or "", size=row.size)
 
 
 def test_a_quota_that_others_have_used_up_meanwhile_fails_the_build(db: Database) -> None:

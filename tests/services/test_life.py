@@ -17,11 +17,13 @@ from conda_store_hub.core.errors import (
     GoneError,
     InUseError,
     InvalidNameError,
+    NotAuthenticatedError,
     NotFoundError,
+    PolicyRefusedError,
     QuotaExceededError,
 )
 from conda_store_hub.core.names import DataDirectory
-from conda_store_hub.core.permissions import Identity
+from conda_store_hub.core.permissions import Identity, IdentityKind
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus
 from conda_store_hub.db import queries
 from conda_store_hub.db.session import Database
@@ -87,12 +89,30 @@ def share(db: Database, identity: Identity) -> None:
 
 
 def test_of_two_who_edit_at_once_the_second_is_told_and_nothing_is_lost(db: Database, data: DataDirectory) -> None:
-    first = built(db)
-    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED), RULES)
+    first, other = built(db), make.submit(db, yaml=make.text("other"))
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED + "  - numpy\n"), RULES)
     second = db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=first)
-    with pytest.raises(EditConflictError, match=f"build {second} now; you began with {first}"):
-        db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=first)
-    assert db.read_sync(builds.list_builds, ALICE, page=1, size=9)[1] == 2
+    for before in (first, other, 99):
+        with pytest.raises(EditConflictError, match=f"build {second} now; you began with {before}"):
+            db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=before)
+    assert db.read_sync(builds.list_builds, ALICE, page=1, size=9)[1] == 3
+
+
+def test_a_rebuild_of_the_same_is_nothing_that_an_edit_could_lose(db: Database) -> None:
+    first = built(db)
+    again = db.write_sync(rebuilds.rebuild, ALICE, first, RULES, exact=False, activate=True)
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED + "  - numpy\n"), RULES)
+    assert db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=first) == again + 1
+
+
+def test_who_wants_a_new_environment_changes_none_that_is_there(db: Database) -> None:
+    db.write_sync(users.ensure_namespaces, ALICE)
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=TYPED), RULES)
+    with pytest.raises(EditConflictError, match="“ml” is not there any more.* you began with build 7"):
+        db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=7)
+    first = db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=0)
+    with pytest.raises(EditConflictError, match=f"There is “ml” already, with build {first}"):
+        db.write_sync(builds.submit, ALICE, "alice", prepared, RULES, latest=0)
 
 
 def test_a_build_can_be_made_without_becoming_active(db: Database, data: DataDirectory) -> None:
@@ -234,6 +254,23 @@ def test_what_is_made_from_a_build_needs_room_as_well(db: Database) -> None:
     db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("group.physics", "copy"), full)
 
 
+def test_a_service_that_builds_nothing_makes_nothing_from_a_build_either(db: Database) -> None:
+    build_id, rules = built(db), make.rules(refusal="This service runs as root.")
+    for exact in (False, True):
+        with pytest.raises(PolicyRefusedError, match="runs as root"):
+            db.write_sync(rebuilds.rebuild, ALICE, build_id, rules, exact=exact, activate=True)
+    with pytest.raises(PolicyRefusedError, match="runs as root"):
+        db.write_sync(rebuilds.clone, ALICE, ("alice", "ml"), ("alice", "copy"), rules)
+    db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    assert db.write_sync(removals.restore_environment, ALICE, "alice", "ml", None, rules).name == "ml"
+    db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    a_while_ago(db)
+    for doomed in db.read_sync(storage.list_prefixes_to_free, 9):
+        db.write_sync(storage.give_up_prefix, doomed)
+    with pytest.raises(PolicyRefusedError, match="runs as root"):
+        db.write_sync(removals.restore_environment, ALICE, "alice", "ml", None, rules)
+
+
 def test_what_changed_between_two_builds_is_told(db: Database) -> None:
     old = built(db, "python=3.11", "numpy=1.26", "left=1")
     new = built(db, "python=3.11", "numpy=2.0", "right=1")
@@ -312,6 +349,23 @@ def test_nobody_ends_the_lease_of_somebody_else_and_none_lasts_for_ever(db: Data
     db.write_sync(leases.end, alice, build_id, "kernel")
     db.write_sync(leases.end, alice, build_id, "kernel")
     db.write_sync(namespaces.delete, make.ADMIN, "group.physics", force=False)
+
+
+def test_nobody_takes_the_room_of_all_others_and_who_is_nobody_takes_none(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "MOST_OF_ONE", 2)
+    build_id = built(db, namespace="group.physics")
+    for holder in ("one", "two", "two"):
+        db.write_sync(leases.take, ALICE, build_id, schemas.TakeLease(holder=holder))
+    with pytest.raises(ConflictError, match=f"You use build {build_id} in 2 places already"):
+        db.write_sync(leases.take, ALICE, build_id, schemas.TakeLease(holder="three"))
+    db.write_sync(leases.take, CAROL, build_id, schemas.TakeLease(holder="three"))
+    nobody = Identity(name=None, kind=IdentityKind.NOBODY, anyone=True)
+    with pytest.raises(NotAuthenticatedError):
+        db.write_sync(leases.take, nobody, build_id, schemas.TakeLease(holder="x"))
+    with pytest.raises(NotAuthenticatedError):
+        db.write_sync(leases.end, nobody, build_id, "x")
 
 
 def test_what_has_no_prefix_cannot_be_used(db: Database) -> None:

@@ -71,6 +71,11 @@ def test_a_build_key_is_read_from_the_left_because_names_hold_dashes() -> None:
     assert BuildKey.parse(str(KEY)) == KEY
 
 
+def test_a_build_without_a_prefix_has_no_path() -> None:
+    with pytest.raises(ValueError, match="has a name"):
+        DataDirectory(Path("/data")).prefix("")
+
+
 @pytest.mark.parametrize("text", ["", "latest", "ab" * 32 + "-20211399-180211-244815-3-x", str(KEY) + "\n"])
 def test_what_is_no_build_key_is_refused(text: str) -> None:
     with pytest.raises(InvalidNameError):

@@ -85,6 +85,16 @@ def test_artifacts_and_logs_are_downloaded(opened: RunningService) -> None:
         assert nobody.get(f"api/v1/build/{build + 1}/lockfile/").status_code == 401
 
 
+def test_who_is_not_logged_in_keeps_nothing_from_being_deleted(opened: RunningService) -> None:
+    lease = f"api/v1/build/{share(opened)}/lease/"
+    body = {"holder": "x"}
+    with opened.client() as nobody, opened.client("bob") as bob:
+        for method in ("PUT", "DELETE"):
+            assert nobody.request(method, lease, json=body).status_code == 401
+            assert bob.request(method, lease, json=body).status_code == 200
+        assert bob.put(lease, json={**body, "seconds": 10**30}).status_code == 400
+
+
 @pytest.mark.parametrize(
     "path",
     ["environment/alice/secret/", "environment/alice/nothing/", "environment/nobody/x/", "build/2/", "build/99/"],

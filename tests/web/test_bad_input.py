@@ -278,6 +278,8 @@ def test_a_service_that_builds_nothing_says_why(data: DataDirectory) -> None:
         answer = alice.post("api/v1/specification/", json={"specification": make.text()})
         assert (answer.status_code, answer.json()["message"]) == (400, "This service runs as root.")
         assert "This service runs as root." in alice.post("create/", data={"specification": make.text()}).text
+        solved = alice.get("api/v1/specification/", params={"channel": "main", "conda": "python"})
+        assert (solved.status_code, solved.json()["message"]) == (400, "This service runs as root.")
 
 
 def test_what_is_outside_of_our_prefix_is_not_ours(service: RunningService) -> None:

@@ -62,7 +62,7 @@ def test_who_began_with_an_older_build_is_told_and_one_can_be_made_without_becom
 ) -> None:
     first = service.completed()
     with service.client("alice") as alice:
-        second = submit(alice, "python", latest_build_id=first, activate=False).json()["data"]["build_id"]
+        second = submit(alice, "numpy", latest_build_id=first, activate=False).json()["data"]["build_id"]
         late = submit(alice, "python", latest_build_id=first)
         assert (late.status_code, late.json()["code"]) == (412, "edit-conflict")
         assert submit(alice, "python", latest_build_id=second).is_success

@@ -133,8 +133,8 @@ class TakeLease(Wire):
 
     holder: str = Field(min_length=1, max_length=80)
     """What uses the build, by a name of one's own choice."""
-    seconds: int = Field(default=3600, ge=1)
-    """For how long, at most an hour; asked for again before that is over."""
+    seconds: int = Field(default=3600, ge=1, le=10**6)
+    """For how long; more than an hour is taken for an hour. Asked for again before that is over."""
 
 
 class EndLease(Wire):

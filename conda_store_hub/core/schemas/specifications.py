@@ -63,7 +63,10 @@ class SubmitSpecification(ReadSpecification):
     activate: bool = True
     """Whether the build becomes active by itself."""
     latest_build_id: int | None = Field(default=None, ge=0, lt=10**18)
-    """The newest build that the environment had when one began to edit; if it has another now, nothing is submitted."""
+    """The newest build that the environment had when one began to edit, 0 if the environment has to be new.
+
+    If its newest is of another specification now, nothing is submitted.
+    """
 
 
 class PackageVersion(Wire):
