@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas, source
+from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, NotFoundError
 from conda_store_hub.core.names import DataDirectory, check_description, check_environment_name, shorten
@@ -113,18 +113,13 @@ def rename(session: Session, identity: Identity, namespace: str, name: str, new_
 
 
 def write_name(session: Session, row: Environment, name: str) -> None:
-    """Put a name into an environment and into the texts that its builds were made of: what is edited next fits it.
+    """Put a name into an environment; the name that it had goes on starting its kernels.
 
-    The name that it had goes on starting its kernels.
+    The texts that its builds were made of stay: they are shown with the name that it has.
     """
     if row.name == name:
         return
-    now = datetime.now(UTC)
-    for old in lifecycle.specifications_of(session, row.id):
-        text = source.rename(old.text, name)
-        new = builds.ensure_specification(session, name, text, old.sha256, old.parsed, now)
-        lifecycle.replace_specification(session, row.id, old.id, new.id)
-    aliases.keep_name(session, row, now)
+    aliases.keep_name(session, row, datetime.now(UTC))
     row.name, row.name_key = name, name.lower()
 
 
