@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import ConflictError, NotFoundError
+from conda_store_hub.core.errors import ConflictError, ForbiddenError, NotFoundError
 from conda_store_hub.core.names import DataDirectory, check_description, check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
@@ -93,6 +93,7 @@ def _record(session: Session, identity: Identity, action: AuditAction, row: Envi
 def rename(session: Session, identity: Identity, namespace: str, name: str, new_name: str) -> None:
     """Give an environment another name: its number, its builds and their prefixes stay, and nothing is built."""
     row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
+    require_new_name(session, identity, row)
     rights.hold_environment(session, identity, row)
     wanted = check_environment_name(new_name)
     found = queries.find_environment(session, namespace, wanted)
@@ -110,6 +111,15 @@ def rename(session: Session, identity: Identity, namespace: str, name: str, new_
         detail=f"was “{before}”",
     )
     announce_kernels(session, row.namespace_id)
+
+
+def require_new_name(session: Session, identity: Identity, row: Environment) -> None:
+    """Raise unless `identity` may give an environment another name, which takes one in its namespace."""
+    if not rights.may(session, identity, Permission.ENVIRONMENT_CREATE, row.namespace):
+        raise ForbiddenError(
+            f"“{shorten(row.name)}” can get no other name from you: that needs {Permission.ENVIRONMENT_CREATE}"
+            f" in “{shorten(row.namespace.name)}”."
+        )
 
 
 def write_name(session: Session, row: Environment, name: str) -> None:
