@@ -18,12 +18,15 @@ from conda_store_hub.core.spec import Entry
 from conda_store_hub.core.yamltext import compose, fault, quote
 
 MAX_BYTES = 4_000_000
-MAX_PACKAGES = 10_000
-_MAX_ITEMS = 500_000  # of events while parsing; a package has about forty
+MAX_PACKAGES = 3_000
+MAX_CHANNELS = 50  # the index of each is asked for
+_MAX_ITEMS = 250_000  # of events while parsing; a package has about forty, and one with many dependencies eighty
+_BOM = "\ufeff"
 
 _ARCHIVE = re.compile(r"(?P<name>[a-z0-9_][a-z0-9._-]*)-(?P<version>[^-/]+)-(?P<build>[^-/]+)\.(?:conda|tar\.bz2)")
 _SUBDIR = re.compile(r"noarch|[a-z]+-[a-z0-9_]+")
 _PLATFORM_LINE = re.compile(r"#\s*platform:\s*(\S+)\s*")
+_PIP_LINE = re.compile(r"#\s*pip\s+[\w.\[\],-]+\s*(?:@|=|<|>|~|!).*")
 _HASHES = {"md5": re.compile(r"[0-9a-f]{32}"), "sha256": re.compile(r"[0-9a-f]{64}")}
 _CONDA_LOCK_KEY = re.compile(r"^(?:package|[\"']package[\"'])\s*:", re.MULTILINE)
 
@@ -84,6 +87,7 @@ class LockFile(BaseModel):
 
 def detect_kind(text: str) -> SourceKind:
     """Tell which of the three a text is, without reading it: what is neither lock is taken for a specification."""
+    text = text.removeprefix(_BOM)
     first = next((line for _, line in _content_lines(text)), "")
     if first.startswith(("@EXPLICIT", "http://", "https://")):
         return SourceKind.EXPLICIT
@@ -94,6 +98,7 @@ def parse_lock(text: str) -> LockFile:
     """Read either kind of lock file; raise InvalidSpecificationError with the line of the first fault."""
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise SpecificationTooLargeError(f"The lock file is larger than {MAX_BYTES // 1_000_000} MB.")
+    text = text.removeprefix(_BOM)
     if detect_kind(text) is SourceKind.EXPLICIT:
         return _parse_explicit(text)
     return _parse_conda_lock(text)
@@ -107,14 +112,15 @@ def _parse_explicit(text: str) -> LockFile:
     lines = list(_content_lines(text))
     if lines[0][1] != "@EXPLICIT":
         raise _at(lines[0][0], "A list of packages has a line @EXPLICIT before the first of them.")
+    _refuse_pip_lines(text)
     declared = _declared_platform(text)
     for number, line in lines[1:]:
         packages.append(_read_explicit_line(number, line, declared))
         _check_count(packages, number)
     if not packages:
         raise _at(lines[0][0], "The list names no package.")
-    _check_duplicates(packages)
-    return LockFile(kind=SourceKind.EXPLICIT, platforms=_find_platforms(packages, declared), packages=tuple(packages))
+    platforms = _find_platforms(packages, declared)
+    return LockFile(kind=SourceKind.EXPLICIT, platforms=platforms, packages=_check_together(packages))
 
 
 def _content_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -122,6 +128,17 @@ def _content_lines(text: str) -> Iterator[tuple[int, str]]:
         line = raw.strip()
         if line and not line.startswith("#"):
             yield number, line
+
+
+def _refuse_pip_lines(text: str) -> None:
+    """Raise for what conda-lock writes as a comment and only conda-lock reads: the environment would lack it."""
+    for number, raw in enumerate(text.split("\n"), start=1):
+        if _PIP_LINE.fullmatch(raw.strip()):
+            raise _at(
+                number,
+                "The list has a package of pip as a comment, which nothing here would install:"
+                " submit the conda-lock.yml itself, or remove the line.",
+            )
 
 
 def _declared_platform(text: str) -> str:
@@ -171,17 +188,22 @@ def _parse_conda_lock(text: str) -> LockFile:
         raise fault("A lock file has a list `package:`.", nodes or root)
     packages: list[LockedPackage] = []
     for node in cast("list[yaml.Node]", nodes.value):
-        packages.append(_read_package(node))
-        _check_count(packages, packages[-1].line)
+        package = _read_mapping(node, "a package")
+        if _is_main(package, node):
+            packages.append(_read_package(package, node))
+            _check_count(packages, packages[-1].line)
     if not packages:
-        raise fault("The lock file names no package.", nodes)
-    _check_duplicates(packages)
+        raise fault("The lock file names no package of the category main.", nodes)
     platforms = tuple(dict.fromkeys(each.platform for each in packages))
-    return LockFile(kind=SourceKind.CONDA_LOCK, platforms=platforms, packages=tuple(packages))
+    return LockFile(kind=SourceKind.CONDA_LOCK, platforms=platforms, packages=_check_together(packages))
 
 
-def _read_package(node: yaml.Node) -> LockedPackage:
-    values = _read_mapping(node, "a package")
+def _is_main(values: dict[str, yaml.Node], node: yaml.Node) -> bool:
+    """Tell whether a package is no extra: conda-lock lists one that is both once for each category."""
+    return "category" not in values or _read_text(values, "category", node) == "main"
+
+
+def _read_package(values: dict[str, yaml.Node], node: yaml.Node) -> LockedPackage:
     number = node.start_mark.line + 1
     manager, name, version, platform, url = (
         _read_text(values, key, node) for key in ("manager", "name", "version", "platform", "url")
@@ -317,16 +339,21 @@ def _check_count(packages: list[LockedPackage], line: int) -> None:
         raise _at(line, f"The lock file has more than {MAX_PACKAGES:,} packages.")
 
 
-def _check_duplicates(packages: list[LockedPackage]) -> None:
+def _check_together(packages: list[LockedPackage]) -> tuple[LockedPackage, ...]:
+    """Return each package once; raise for one that is listed twice in two ways, and for too many channels."""
     # An explicit list is for one platform, whatever folder a package lies in.
-    seen: dict[tuple[str, str, str], int] = {}
     explicit = any(not each.platform for each in packages)
+    found: dict[tuple[str, str, str], LockedPackage] = {}
+    channels: set[str] = set()
     for each in packages:
         name = canonicalize_name(each.name) if each.manager == "pip" else each.name
-        key = (each.manager, "" if explicit else each.platform, name)
-        if key in seen:
-            raise _at(each.line, f"{each.name} is listed twice; first in line {seen[key]}.")
-        seen[key] = each.line
+        known = found.setdefault((each.manager, "" if explicit else each.platform, name), each)
+        if known is not each and known.model_copy(update={"line": each.line}) != each:
+            raise _at(each.line, f"{each.name} is listed twice, and not alike; first in line {known.line}.")
+        channels.add(each.channel)
+        if len(channels - {""}) > MAX_CHANNELS:
+            raise _at(each.line, f"The lock file has packages from more than {MAX_CHANNELS} channels.")
+    return tuple(found.values())
 
 
 def _at(line: int, message: str) -> InvalidSpecificationError:

@@ -23,6 +23,7 @@ MAX_BYTES = 1_000_000
 MAX_ITEMS = 10_000  # of events while parsing; an environment of 2,000 packages has about 2,100
 
 _KEYS = ("name", "description", "channels", "dependencies", "variables", "platforms", "virtual_packages", "prefix")
+_BOM = "\ufeff"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLATFORM = re.compile(r"[a-z]+-[a-z0-9_]+")
 
@@ -104,12 +105,36 @@ def parse(text: str, *, may_be_empty: bool = False) -> Specification:
 
 
 def rename(text: str, name: str) -> str:
-    """Return the text with another name in it, and all the rest as it was typed; without `name:` nothing changes."""
-    node = dict(_items(_compose(text))).get("name")
-    if node is None:
+    """Return the text with another name in it, and all the rest as it was typed.
+
+    A text without `name:` stays as it is, and so does one that would not mean the same with the name written into it.
+    """
+    bare = text.removeprefix(_BOM)  # libyaml does not count it
+    values = dict(_items(_compose(bare)))
+    if "name" not in values:
         return text
+    renamed = _replace(bare, values["name"], _write_name(name))
+    wanted = _Reader(values).read().model_copy(update={"name": name})
+    found = parse(renamed, may_be_empty=True)
+    return text.removesuffix(bare) + renamed if _mean_the_same(found, wanted) else text
+
+
+def _replace(text: str, node: yaml.Node, written: str) -> str:
+    """Return the text with something else where a value stands: a block ends after its line break, which stays."""
     start, end = node.start_mark.index, node.end_mark.index
-    return f"{text[:start]}{name}{text[end:]}"
+    end = start + len(text[start:end].rstrip())
+    space = "" if end > start else " "  # nothing was written behind the colon
+    return f"{text[:start]}{space}{written}{text[end:]}"
+
+
+def _write_name(name: str) -> str:
+    """Return a name as YAML: in quotes when it would be read as something else, as 1.10 or null."""
+    node = yaml.compose(name, Loader=yaml.CSafeLoader)
+    return name if node is not None and node.tag == "tag:yaml.org,2002:str" else f'"{name}"'
+
+
+def _mean_the_same(one: Specification, other: Specification) -> bool:
+    return (one.name, one.description, one.normalised()) == (other.name, other.description, other.normalised())
 
 
 class _Reader:

@@ -20,7 +20,6 @@ from conda_store_hub.db.tables import (
     LogChunk,
     Namespace,
     Package,
-    Specification,
 )
 
 # Environments
@@ -43,21 +42,6 @@ def find_deleted_environment(session: Session, namespace: str, name: str, since:
         )
         .order_by(Environment.deleted_at.desc())
         .limit(1)
-    )
-
-
-def specifications_of(session: Session, environment_id: int) -> Sequence[Specification]:
-    """Return the specifications that the builds of an environment were made of."""
-    used = select(Build.specification_id).where(Build.environment_id == environment_id)
-    return session.scalars(select(Specification).where(Specification.id.in_(used))).all()
-
-
-def replace_specification(session: Session, environment_id: int, old: int, new: int) -> None:
-    """Let the builds of an environment that have one specification have another."""
-    session.execute(
-        update(Build)
-        .where(Build.environment_id == environment_id, Build.specification_id == old)
-        .values(specification_id=new)
     )
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas, source
+from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import ConflictError, NotFoundError
+from conda_store_hub.core.errors import ConflictError, ForbiddenError, NotFoundError
 from conda_store_hub.core.names import DataDirectory, check_description, check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
@@ -93,6 +93,7 @@ def _record(session: Session, identity: Identity, action: AuditAction, row: Envi
 def rename(session: Session, identity: Identity, namespace: str, name: str, new_name: str) -> None:
     """Give an environment another name: its number, its builds and their prefixes stay, and nothing is built."""
     row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
+    require_new_name(session, identity, row)
     rights.hold_environment(session, identity, row)
     wanted = check_environment_name(new_name)
     found = queries.find_environment(session, namespace, wanted)
@@ -112,19 +113,23 @@ def rename(session: Session, identity: Identity, namespace: str, name: str, new_
     announce_kernels(session, row.namespace_id)
 
 
-def write_name(session: Session, row: Environment, name: str) -> None:
-    """Put a name into an environment and into the texts that its builds were made of: what is edited next fits it.
+def require_new_name(session: Session, identity: Identity, row: Environment) -> None:
+    """Raise unless `identity` may give an environment another name, which takes one in its namespace."""
+    if not rights.may(session, identity, Permission.ENVIRONMENT_CREATE, row.namespace):
+        raise ForbiddenError(
+            f"“{shorten(row.name)}” can get no other name from you: that needs {Permission.ENVIRONMENT_CREATE}"
+            f" in “{shorten(row.namespace.name)}”."
+        )
 
-    The name that it had goes on starting its kernels.
+
+def write_name(session: Session, row: Environment, name: str) -> None:
+    """Put a name into an environment; the name that it had goes on starting its kernels.
+
+    The texts that its builds were made of stay: they are shown with the name that it has.
     """
     if row.name == name:
         return
-    now = datetime.now(UTC)
-    for old in lifecycle.specifications_of(session, row.id):
-        text = source.rename(old.text, name)
-        new = builds.ensure_specification(session, name, text, old.sha256, old.parsed, now)
-        lifecycle.replace_specification(session, row.id, old.id, new.id)
-    aliases.keep_name(session, row, now)
+    aliases.keep_name(session, row, datetime.now(UTC))
     row.name, row.name_key = name, name.lower()
 
 

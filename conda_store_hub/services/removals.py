@@ -69,6 +69,8 @@ def restore_environment(
     if row.deleted_at is None:
         raise ConflictError(f"“{shorten(namespace)}/{shorten(name)}” was brought back by somebody else at this moment.")
     wanted = check_environment_name(new_name or row.name)
+    if wanted != row.name:
+        environments.require_new_name(session, identity, row)
     if queries.find_environment(session, namespace, wanted) is not None:
         raise ConflictError(f"There is an environment “{shorten(wanted)}” again; give another name to this one.")
     environments.write_name(session, row, wanted)

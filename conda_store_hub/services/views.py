@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import schemas, source
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import SubjectKind
 from conda_store_hub.core.protocol import BuildStatus
@@ -118,10 +118,15 @@ def _environment(
     )
 
 
-def specification(row: Specification) -> schemas.SpecificationView:
-    """Show a specification."""
+def specification(row: Specification, name: str) -> schemas.SpecificationView:
+    """Show a specification as that of an environment which may have been renamed since: what is edited next fits it."""
     return schemas.SpecificationView(
-        id=row.id, name=row.name, sha256=row.sha256, created_on=row.created_at, spec=row.parsed, text=row.text
+        id=row.id,
+        name=name,
+        sha256=row.sha256,
+        created_on=row.created_at,
+        spec=row.parsed | {"name": name},
+        text=row.text if row.name == name else source.rename(row.text, name),
     )
 
 
@@ -170,7 +175,7 @@ def build(
         environment=owner.name,
         active=owner.current_build_id == row.id,
         position=position,
-        specification=specification(row.specification),
+        specification=specification(row.specification, owner.name),
         build_artifacts=[artifact(item) for item in artifacts],
         phases=[schemas.PhaseTime(phase=item.phase, seconds=item.seconds) for item in phases],
         prefix=prefix if row.status is BuildStatus.COMPLETED and row.deleted_at is None else None,

@@ -49,7 +49,10 @@ class RenameHandler(ApiHandler):
         errors=(InvalidNameError, ConflictError),
     )
     async def put(self, namespace: str, name: str) -> None:
-        """Give an environment another name; its builds stay, and nothing is built."""
+        """Give an environment another name; its builds stay, and nothing is built.
+
+        The name is one in the namespace, where you need `environment:create`.
+        """
         where, request = arguments.read_names(namespace, name), self.read_body(schemas.NewName)
         if request.name is None:
             raise InvalidRequestError("`name` is missing in the body.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
@@ -66,6 +67,8 @@ class Services:
     solver: Solver
     auth: HubAuthenticator
     readiness: Readiness
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Who has it reads a large text: it takes the processor from whoever else is answered."""
 
 
 class BaseHandler(RequestHandler):

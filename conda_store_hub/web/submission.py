@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from conda_store_hub.core.permissions import Identity
     from conda_store_hub.services.specifications import PreparedSpecification, Submission
     from conda_store_hub.web.base import Services
+
+_LARGE = 100_000  # characters, which take a tenth of a second
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +68,17 @@ async def solve_source(services: Services, identity: Identity, source: Source) -
     return await services.db.read(solves.describe, identity, None, solved)
 
 
+async def read_submission(request: schemas.ReadSpecification, platform: str, reading: asyncio.Lock) -> Submission:
+    """Read what was sent; of large texts, one at a time."""
+    async with reading if len(request.specification) > _LARGE else nullcontext():
+        return await asyncio.to_thread(specifications.read, request, platform)
+
+
 async def _check(
     services: Services, identity: Identity, request: schemas.ReadSpecification, log: logging.Logger
 ) -> Checked:
     """Read what was sent, and hold it against the rules of its place and the administrator's own check."""
-    submission = await asyncio.to_thread(specifications.read, request, services.rules.platform)
+    submission = await read_submission(request, services.rules.platform, services.reading)
     target = await services.db.read(builds.find_target, identity, request.namespace, submission.name, services.rules)
     prepared = await asyncio.to_thread(specifications.check, submission, target.rules)
     proposal = _propose(submission, target.namespace, identity)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import schemas, source
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import (
     ConflictError,
@@ -27,7 +27,7 @@ from conda_store_hub.core.permissions import Identity, IdentityKind
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStatus
 from conda_store_hub.db import queries
 from conda_store_hub.db.session import Database
-from conda_store_hub.db.tables import Artifact, Build, Environment, Lease
+from conda_store_hub.db.tables import Artifact, Build, Environment, Lease, Specification
 from conda_store_hub.services import (
     artifacts,
     audit,
@@ -150,6 +150,27 @@ def test_a_rename_keeps_numbers_and_prefixes_and_fits_the_text_that_is_edited_ne
         db.write_sync(environments.rename, ALICE, "alice", "other", "stats")
     with pytest.raises(InvalidNameError):
         db.write_sync(environments.rename, ALICE, "alice", "other", "../x")
+
+
+def test_a_rename_writes_no_text_and_what_is_made_of_an_old_one_has_the_new_name(
+    db: Database, data: DataDirectory
+) -> None:
+    first, second, queued = built(db), built(db, yaml=TYPED.replace("of course", "again")), make.submit(db)
+    texts = db.read_sync(count_specifications)
+    db.write_sync(environments.rename, ALICE, "alice", "ml", "null")
+    assert db.read_sync(count_specifications) == texts
+    claim = db.write_sync(work.claim, "local:test")
+    assert claim is not None
+    assert (claim.build_id, claim.name, source.read(claim.text, "linux-64").sha256()) == (queued, "null", claim.sha256)
+    anew = db.write_sync(rebuilds.rebuild, ALICE, second, RULES, exact=False, activate=True)
+    for build_id in (first, second, queued, anew):
+        shown = db.read_sync(builds.get_build, ALICE, build_id, data=data).specification
+        assert {shown.name, shown.spec["name"], source.read(shown.text, "linux-64").specification.name} == {"null"}
+        assert shown.sha256 == row_of(db, build_id).specification.sha256
+
+
+def count_specifications(session: Session) -> int:
+    return session.query(Specification).count()
 
 
 def test_the_link_follows_a_rename(db: Database) -> None:

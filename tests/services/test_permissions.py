@@ -31,7 +31,7 @@ from conda_store_hub.core.permissions import (
 from conda_store_hub.db import queries, visibility
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Environment, Grant, HubUser, Namespace
-from conda_store_hub.services import builds, environments, kernels, rights, users
+from conda_store_hub.services import builds, environments, kernels, removals, rights, users
 from conda_store_hub.services.changes import kernels_topic
 from tests.support import make
 from tests.support.make import ADMIN, ALICE, BOB, CAROL
@@ -332,6 +332,20 @@ def test_who_sees_one_environment_is_told_that_they_may_not_build_it(db: Databas
         make.submit(db, identity, namespace="alice")
     with pytest.raises(NotFoundError, match="no namespace"):
         make.submit(db, identity, yaml=make.text("new"), namespace="alice")
+
+
+def test_who_has_one_environment_takes_no_other_name_for_it(db: Database) -> None:
+    make.submit(db)
+    make.submit(db, yaml=make.text("secret"))
+    admin = Claim(role=Role.ADMIN, reach=Reach(namespace="alice", environment="ml"))
+    identity = Identity(name="token", kind=IdentityKind.TOKEN, bindings=(admin,))
+    for name in ("new", "secret"):
+        with pytest.raises(ForbiddenError, match="environment:create in “alice”"):
+            db.write_sync(environments.rename, identity, "alice", "ml", name)
+    db.write_sync(removals.delete_environment, identity, "alice", "ml", force=True)
+    with pytest.raises(ForbiddenError, match="environment:create"):
+        db.write_sync(removals.restore_environment, identity, "alice", "ml", "secret", make.rules())
+    assert db.write_sync(removals.restore_environment, identity, "alice", "ml", None, make.rules()).name == "ml"
 
 
 def test_administrators_of_all_are_told_so_in_one_line(db: Database) -> None:

@@ -156,9 +156,10 @@ def test_a_fault_of_a_conda_lock_is_refused_with_its_line(old: str, new: str, li
         (conda_lock(PACKAGE).replace("version: 1\n", "version: 2\n", 1), "version “2” is not known"),
         (conda_lock(PACKAGE).replace("version: 1\n", "", 1), "`version:` is missing"),
         (conda_lock(" []"), "names no package"),
+        (conda_lock(PACKAGE.replace("category: main", "category: dev")), "no package of the category main"),
         (conda_lock(" 5"), "has a list `package:`"),
         (conda_lock("\n- 5"), "Expected names with values"),
-        (conda_lock(PACKAGE, PACKAGE), "numpy is listed twice; first in line 6"),
+        (conda_lock(PACKAGE, PACKAGE.replace(MD5, "f" * 32)), "numpy is listed twice, and not alike; first in line 6"),
         (conda_lock(WHEEL, WHEEL.replace("Tiny_pip", "tiny-pip")), "tiny-pip is listed twice"),
         (conda_lock(WHEEL.replace("py3-none-any.whl", "x.tar.gz")), "not the address of a wheel"),
         (conda_lock(WHEEL.replace("/tiny_pip-1.2", "/other-1.2")), "that of another package: other"),
@@ -185,6 +186,8 @@ def test_a_conda_lock_that_is_none_is_refused(text: str, words: str) -> None:
         (f"/etc/noarch/c-2-0.conda#{MD5}", "no http(s) address"),
         ("conda install numpy", "has no hash"),
         (f"{CHANNEL}/noarch/c-2-0.conda#{MD5}\n{CHANNEL}/noarch/c-3-0.conda#{MD5}", "c is listed twice"),
+        (f"# pip six @ https://files.example.org/six-1.17.0-py3-none-any.whl#sha256={SHA}", "a package of pip"),
+        (f"# pip six === 1.17.0 --hash=sha256:{SHA}", "a package of pip"),
     ],
 )
 def test_a_fault_of_an_explicit_list_is_refused_with_its_line(line: str, words: str) -> None:
@@ -198,15 +201,34 @@ def test_an_explicit_list_is_for_one_platform_and_says_what_it_is() -> None:
     assert "names no package" in at("@EXPLICIT", 1)
 
 
+def test_a_package_of_several_categories_is_taken_once_and_an_extra_not_at_all() -> None:
+    dev = PACKAGE.replace("category: main", "category: dev").replace("optional: false", "optional: true")
+    extra = WHEEL.replace("py3-none-any.whl", "x.tar.gz") + "  category: docs\n"
+    lock = parse_lock(conda_lock(dev, PACKAGE, extra, PACKAGE))
+    assert [each.name for each in lock.packages] == ["numpy"]
+
+
+def test_a_byte_order_mark_hides_no_lock() -> None:
+    for text in (explicit(f"{CHANNEL}/noarch/c-2-0.conda#{MD5}", "# pip is not needed here"), conda_lock(PACKAGE)):
+        assert detect_kind("\ufeff" + text) is detect_kind(text)
+        assert parse_lock("\ufeff" + text) == parse_lock(text)
+
+
 def test_a_lock_of_many_packages_is_read_and_one_of_more_is_refused() -> None:
-    many = [f"{CHANNEL}/noarch/p{number}-2-0.conda#{MD5}" for number in range(10_001)]
-    assert len(parse_lock(explicit(*many[:-1])).packages) == 10_000
-    assert "more than 10,000 packages" in at(explicit(*many), 10_004)
+    many = [f"{CHANNEL}/noarch/p{number}-2-0.conda#{MD5}" for number in range(3_001)]
+    assert len(parse_lock(explicit(*many[:-1])).packages) == 3_000
+    assert "more than 3,000 packages" in at(explicit(*many), 3_004)
     package = PACKAGE.replace("numpy", "p{}")
-    large = conda_lock(*(package.replace("p{}", f"p{number}") for number in range(10_001)))
+    large = conda_lock(*(package.replace("p{}", f"p{number}") for number in range(3_001)))
     started = time.process_time()
-    assert "more than 10,000 packages" in at(large)
+    assert "more than 3,000 packages" in at(large)
     assert time.process_time() - started < 20
+
+
+def test_a_lock_names_no_more_channels_than_can_be_asked() -> None:
+    many = [f"{CHANNEL}/{number}/noarch/p{number}-2-0.conda#{MD5}" for number in range(51)]
+    assert len(parse_lock(explicit(*many[:-1])).list_channels("linux-64")) == 50
+    assert "more than 50 channels" in at(explicit(*many), 54)
 
 
 def test_a_text_that_is_too_large_is_not_looked_at() -> None:

@@ -90,6 +90,38 @@ def test_a_fault_is_named_with_its_place(text: str, says: str, line: int | None,
     assert (caught.value.line, caught.value.column) == (line, column)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("name: ml # mine\n", "name: NEW # mine\n"),
+        ("name: |\n  ml\n", "name: NEW\n"),
+        ("name: >-\n\n  ml\n\n# next\n", "name: NEW\n\n# next\n"),
+        ("\ufeffname: ml\n", "\ufeffname: NEW\n"),
+        ("\ufeff# \u00e9\U0001f600\r\nname: ml\r\n", "\ufeff# \u00e9\U0001f600\r\nname: NEW\r\n"),
+        ("name:\n", "name: NEW\n"),
+        ("name: ~\n", "name: NEW\n"),
+        ("name: !!str 'ml'\n", "name: NEW\n"),
+        ("? name\n: ml\n", "? name\n: NEW\n"),
+        ("# no name\n", "# no name\n"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "written"), [("Stats", "Stats"), ("null", '"null"'), ("1.10", '"1.10"'), ("true", '"true"')]
+)
+def test_a_rename_changes_the_name_and_nothing_else(before: str, after: str, name: str, written: str) -> None:
+    rest = "channels: [main]\ndependencies: [python]\n"
+    renamed = spec.rename(before + rest, name)
+    assert renamed == after.replace("NEW", written) + rest
+    assert spec.parse(renamed).name == (name if "NEW" in after else None)
+    assert spec.parse(renamed).sha256() == spec.parse(before + rest).sha256()
+
+
+def test_a_rename_fits_a_text_in_one_line() -> None:
+    renamed = spec.rename('{"dependencies":["python"],"name":"ml"}', "x")
+    assert renamed == '{"dependencies":["python"],"name":x}'
+    assert spec.parse(renamed).name == "x"
+
+
 def test_a_billion_laughs_are_refused_before_they_are_walked() -> None:
     bomb = "a: &a [x, x]\n" + "".join(f"k{i}: &k{i} [*a, *a, *a]\n" for i in range(30))
     with pytest.raises(InvalidSpecificationError, match="aliases"):

@@ -74,6 +74,7 @@ QUERIES: dict[type[Query], dict[str, str]] = {
 }
 RESTORE = "api/v1/namespace/{namespace}/restore/"
 RESTORE_ONE = "api/v1/environment/{namespace}/{name}/restore/"
+RENAME = "api/v1/environment/{namespace}/{name}/rename/"
 #: Of these the tests below that have no table of routes tell who may what.
 BY_HAND = {
     ("GET", "api/v1/audit/"),
@@ -158,6 +159,8 @@ def expect(who: Who, asked: Asked, place: str) -> int:
     role = who.role(place, asked.environment)
     if role is None:
         return hidden(who)
+    if asked.route.template == RENAME:  # a new name is one in the namespace
+        return 200 if Permission.ENVIRONMENT_CREATE in PERMISSIONS.get(who.role(place), ()) else 403
     if asked.operation.needs in PERMISSIONS[role]:
         return 200
     # What was deleted is shown to nobody, so it is not there for who may not bring it back.
