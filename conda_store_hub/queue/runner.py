@@ -292,13 +292,14 @@ class Runner:
 
     def _plan(self, claim: Claim, rules: BuildRules) -> Plan:
         """Hold what is to be built against the rules of now, whichever way it came and whenever."""
-        found = source.read(claim.text, rules.platform)
+        text = source.rename(claim.text, claim.name)  # the environment may have got another since
+        found = source.read(text, rules.platform)
         plan = specifications.make_plan(found, rules)
         if not claim.prefix_ready:
             proposal = Proposal(
                 namespace=claim.namespace,
                 environment=claim.name,
-                text=claim.text,
+                text=text,
                 specification=found.specification,
                 who=claim.requested_by,
             )
