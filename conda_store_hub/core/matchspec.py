@@ -14,7 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from conda_store_hub.core.errors import InvalidSpecificationError, PolicyRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rattler import MatchSpec, Version
 
@@ -95,6 +95,16 @@ def parse_virtual_package(entry: Entry) -> tuple[str, Version, str]:
     except InvalidVersionError:
         pass
     raise _invalid(entry, f"“{_short(entry.text)}” is no virtual package; write one such as __cuda=12.6.")
+
+
+def check_virtual_packages(entries: Iterable[Entry]) -> None:
+    """Raise for what is no virtual package, and for one that is named twice: a machine has one of each."""
+    seen: set[str] = set()
+    for entry in entries:
+        name, *_ = parse_virtual_package(entry)
+        if name in seen:
+            raise _invalid(entry, f"{name} stands here twice; a machine has one of it.")
+        seen.add(name)
 
 
 def resolve_channel(

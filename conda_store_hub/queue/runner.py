@@ -293,16 +293,8 @@ class Runner:
 
     async def _plan(self, claim: Claim, rules: BuildRules) -> Plan:
         """Hold what is to be built against the rules of now, whichever way it came and whenever."""
-        found = await asyncio.to_thread(source.read, claim.text, rules.platform)
-        plan = await asyncio.to_thread(specifications.make_plan, found, rules)
+        proposal, plan = await asyncio.to_thread(_read_plan, claim, rules)
         if not claim.prefix_ready:
-            proposal = Proposal(
-                namespace=claim.namespace,
-                environment=claim.name,
-                text=claim.text,
-                specification=found.specification,
-                who=claim.requested_by,
-            )
             await hook.ask_in_time(proposal, rules, self._log)
         return plan
 
@@ -317,6 +309,19 @@ class Runner:
         if state.reusable is None or plan.locked:
             return request
         return await add_reusable_lock(request, state.reusable, store=self._store, home=home)
+
+
+def _read_plan(claim: Claim, rules: BuildRules) -> tuple[Proposal, Plan]:
+    text = source.rename(claim.text, claim.name)  # the environment may have got another since
+    found = source.read(text, rules.platform)
+    proposal = Proposal(
+        namespace=claim.namespace,
+        environment=claim.name,
+        text=text,
+        specification=found.specification,
+        who=claim.requested_by,
+    )
+    return proposal, specifications.make_plan(found, rules)
 
 
 def _records_artifact(event: LockEvent) -> ArtifactEvent:

@@ -141,8 +141,10 @@ def _activate(session: Session, row: Environment, build_id: int) -> None:
     queries.hold_build(session, build)
     if build.status is not BuildStatus.COMPLETED:
         raise ConflictError(f"Build {build_id} is {build.status}: only a completed build can be activated.")
-    if build.deleted_at is not None or build.prefix_name is None:
-        raise ConflictError(f"Build {build_id} was deleted: rebuild it exactly, which makes it anew from its lock.")
+    if build.deleted_at is not None:
+        raise ConflictError(f"Build {build_id} was deleted: rebuild it exactly if its lock was kept, or anew.")
+    if build.prefix_name is None:  # the janitor was there before the environment was brought back
+        raise ConflictError(f"The files of build {build_id} were freed: rebuild it exactly, from its lock.")
     queries.activate(session, build, datetime.now(UTC))
     announce_kernels(session, row.namespace_id)
 

@@ -11,7 +11,7 @@ from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError
 from conda_store_hub.core.names import check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.protocol import ArtifactType, BuildStatus
 from conda_store_hub.db import lifecycle, queries
 from conda_store_hub.db.tables import Build, Environment, Specification
 from conda_store_hub.services import audit, builds, rights
@@ -37,8 +37,16 @@ def require_lock(session: Session, row: Build) -> Build:
     """Return a build whose lock is there: it can be made exactly once more; raise ConflictError without one."""
     queries.hold_build(session, row)
     if lifecycle.find_ready_artifact(session, row.id, ArtifactType.RECORDS) is None:
-        raise ConflictError(f"Build {row.id} has no lock: it never got as far as choosing its packages.")
+        raise ConflictError(f"Build {row.id} has no lock: {_say_why(row)}")
     return row
+
+
+def _say_why(row: Build) -> str:
+    if row.deleted_at is not None:
+        return "it was deleted, and its lock was not kept. Rebuild it anew, which chooses packages once more."
+    if row.status in (BuildStatus.QUEUED, BuildStatus.BUILDING):
+        return "it has not chosen its packages yet."
+    return "it never got as far as choosing its packages."
 
 
 def clone(

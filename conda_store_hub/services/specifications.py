@@ -132,8 +132,7 @@ def make_plan(found: Source, rules: BuildRules) -> Plan:
     pip, index = _plan_pip(specification.pip, rules)
     _check_pip_has_python(pip, (*written, *included))
     _check_platforms(specification, rules)
-    for entry in specification.virtual_packages:
-        matchspec.parse_virtual_package(entry)
+    matchspec.check_virtual_packages(specification.virtual_packages)
     if found.locked:
         _check_lock(found.locked, included, versions, rules)
     return Plan(

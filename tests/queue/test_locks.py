@@ -12,9 +12,9 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.queue.process import BUILDER
-from conda_store_hub.services import builds, comparisons, rebuilds, users
+from conda_store_hub.services import builds, comparisons, environments, rebuilds, users
 from conda_store_hub.services import hook as hooks
-from conda_store_hub.services.rules import BuildRules, Hook
+from conda_store_hub.services.rules import BuildRules, Hook, Proposal
 from tests.queue.test_runner import Bench, bench, run
 from tests.support import make
 from tests.support.channel import tiny_channel
@@ -78,14 +78,15 @@ def test_while_no_channel_changes_the_lock_is_reused_and_a_lockfile_makes_the_sa
 def test_a_build_is_held_against_the_rules_of_now_whichever_way_it_came(
     data: DataDirectory, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at, asked, ended = rules(channel), list[str](), threading.Event()
+    at, asked, ended = rules(channel), list[Proposal](), threading.Event()
 
-    def hook(proposal: object) -> str | None:
-        asked.append(str(proposal))
+    def hook(proposal: Proposal) -> str | None:
+        asked.append(proposal)
         return "Not on a Friday." if len(asked) > 1 else None
 
     async def make_first(bench: Bench) -> None:
         await build(bench, at, make.text("ml", "app"))
+        bench.db.write_sync(environments.rename, ALICE, "alice", "ml", "stats")
 
     async def rebuild(bench: Bench, at: BuildRules) -> schemas.Build:
         return await bench.ended(bench.db.write_sync(rebuilds.rebuild, ALICE, 1, at, exact=True, activate=True))
@@ -104,6 +105,7 @@ def test_a_build_is_held_against_the_rules_of_now_whichever_way_it_came(
     run_real(data, rules(channel, hook=hook), make_first)
     assert len(asked) == 1
     refuse(rules(channel, hook=hook), "Not on a Friday.", "policy-refused")
+    assert (asked[1].environment, asked[1].specification.name) == ("stats", "stats")
     refuse(rules(channel, forbidden_packages=["base-lib >=2"]), "excludes “base-lib >=2”", "unsatisfiable")
     monkeypatch.setattr(hooks, "_LONGEST_SECONDS", 0.2)
     try:

@@ -244,8 +244,18 @@ def test_a_lock_whose_channels_had_no_state_or_that_is_gone_is_not_reused(db: Da
 
 def test_what_never_chose_its_packages_cannot_be_made_exactly(db: Database) -> None:
     build_id = make.submit(db)
-    with pytest.raises(ConflictError, match="no lock"):
+    with pytest.raises(ConflictError, match="no lock: it has not chosen its packages yet"):
         db.write_sync(rebuilds.rebuild, ALICE, build_id, RULES, exact=True, activate=True)
+    db.write_sync(builds.cancel, ALICE, build_id)
+    with pytest.raises(ConflictError, match="no lock: it never got as far"):
+        db.write_sync(rebuilds.rebuild, ALICE, build_id, RULES, exact=True, activate=True)
+
+
+def test_what_was_deleted_with_its_lock_is_said_to_be(db: Database) -> None:
+    older, _ = built(db), built(db)
+    db.write_sync(removals.delete_build, ALICE, older, (), force=False)
+    with pytest.raises(ConflictError, match="no lock: it was deleted, and its lock was not kept"):
+        db.write_sync(rebuilds.rebuild, ALICE, older, RULES, exact=True, activate=True)
 
 
 def test_a_clone_is_one_build_from_the_lock_under_its_own_name(db: Database, data: DataDirectory) -> None:
@@ -437,13 +447,15 @@ def test_an_environment_in_use_goes_only_by_force(db: Database) -> None:
 
 
 def test_after_a_day_the_prefix_goes_and_comes_back_from_the_lock(db: Database, data: DataDirectory) -> None:
-    build_id = built(db)
+    older, build_id = built(db), built(db)
     db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
     a_while_ago(db)
-    (doomed,) = db.read_sync(storage.list_prefixes_to_free, 9)
-    assert db.write_sync(storage.give_up_prefix, doomed)
-    assert not db.write_sync(storage.give_up_prefix, doomed)
+    for doomed in db.read_sync(storage.list_prefixes_to_free, 9):
+        assert db.write_sync(storage.give_up_prefix, doomed)
+        assert not db.write_sync(storage.give_up_prefix, doomed)
     db.write_sync(removals.restore_environment, ALICE, "alice", "ml", None, RULES)
+    with pytest.raises(ConflictError, match=f"files of build {older} were freed: rebuild it exactly"):
+        db.write_sync(environments.update, ALICE, "alice", "ml", schemas.ActivateBuild(build_id=older))
     again = row_of(db, build_id + 1)
     assert (again.status, again.lock_build_id) == (BuildStatus.QUEUED, build_id)
     finish(db, again.id)

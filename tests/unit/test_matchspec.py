@@ -15,6 +15,15 @@ def entry(text: str) -> Entry:
     return Entry(text=text, line=7, column=5)
 
 
+def test_a_machine_has_one_of_each_virtual_package() -> None:
+    matchspec.check_virtual_packages([entry("__cuda=12.6"), entry("__archspec=1=x86_64_v3")])
+    with pytest.raises(InvalidSpecificationError, match="__cuda stands here twice") as caught:
+        matchspec.check_virtual_packages([entry("__cuda=12"), Entry(text="__cuda=13", line=8, column=5)])
+    assert caught.value.line == 8
+    with pytest.raises(InvalidSpecificationError, match="is no virtual package"):
+        matchspec.check_virtual_packages([entry("cuda=12")])
+
+
 @pytest.mark.parametrize(
     "text", ["python", "numpy 1.20", "numpy=1.20", "numpy >=1.2,<2", "numpy=1.20=py39*", "a[version='>=1']"]
 )
