@@ -98,5 +98,6 @@ def test_a_build_is_held_against_the_rules_of_now_whichever_way_it_came(data: Da
     assert len(asked) == 1
     refuse(rules(channel, hook=hook), "Not on a Friday.", "policy-refused")
     refuse(rules(channel, forbidden_packages=["base-lib >=2"]), "excludes “base-lib >=2”", "unsatisfiable")
+    refuse(rules(channel, included_packages=["odd-app"]), "demands “odd-app”, and the lock lacks it", "unsatisfiable")
     moved = make.rules(channel_aliases={"main": f"{channel}/moved"}, allowed_channels=[f"{channel}/moved"])
     refuse(moved, "a channel that is not allowed here", "unsatisfiable")

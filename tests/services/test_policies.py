@@ -163,6 +163,8 @@ def test_who_may_not_build_there_learns_nothing_of_the_rules(db: Database) -> No
         ({"pip_allowed": False}, ("python", "pip:\n      - flask"), 7, "allows no pip part"),
         ({"forbidden_packages": ["Flask_X"]}, ("python", "pip:\n      - flask.x>1"), 7, "forbids “Flask_X”"),
         ({"forbidden_packages": ["flask<2"]}, ("python", "pip:\n      - flask==1.1"), 7, "forbids “flask<2”"),
+        ({"forbidden_packages": ["flask<2"]}, ("python", "pip:\n      - flask~=1.8.0"), 7, "forbids “flask<2”"),
+        ({"forbidden_packages": ["flask<2"]}, ("python", "pip:\n      - flask>0.1,<1.9"), 7, "forbids “flask<2”"),
         ({}, ("python", "pip:\n      - --index-url https://evil.example\n      - flask"), 7, "no index"),
         (
             {"pip_indexes": ["https://a.example", "https://b.example"]},
@@ -195,6 +197,8 @@ def test_what_is_asked_of_the_builder_follows_from_the_policy() -> None:
     ]  # fmt: skip
     assert plan.constraints == ("python>=3.10",)
     assert plan.excluded == ("numpy<2", "badlib", "flask<1")
+    assert plan.demanded == ("python>=3.10", "ipykernel", "scipy>=1")
+    assert plan.wheel_places == ("https://a.example", "https://b.example")
     assert (plan.pip_index, [entry.text for entry in plan.pip]) == ("https://b.example", ["flask"])
     assert check(rules, make.text("ml", "python")).pip_index == "https://a.example/simple"
     assert check(make.rules(), make.text()).pip_index is None
