@@ -163,7 +163,11 @@ class BuildRequest(_Frozen):
 
 
 class Package(_Frozen):
-    """One package of a build. `size` is in bytes; hashes are hex."""
+    """One package of a build. Sizes are in bytes; hashes are hex.
+
+    `size` is that of the file that was downloaded; `installed_size` is what the files that all builds link take on
+    disk, which is the same wherever it is installed.
+    """
 
     manager: Literal["conda", "pip"]
     name: str
@@ -175,6 +179,7 @@ class Package(_Frozen):
     sha256: str = ""
     md5: str = ""
     size: int = 0
+    installed_size: int = 0
     license: str = ""
 
 
