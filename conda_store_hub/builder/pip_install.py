@@ -19,11 +19,19 @@ from packaging.version import InvalidVersion, Version
 from conda_store_hub.builder import child, disk
 from conda_store_hub.builder.distributions import PIP_LOCK, Distributions
 from conda_store_hub.builder.events import say
-from conda_store_hub.builder.piplock import FILE_NAME, format_pip_lock, read_pins
+from conda_store_hub.builder.piplock import (
+    FILE_NAME,
+    find_breach,
+    find_forbidden,
+    format_pip_lock,
+    name_index,
+    read_pins,
+)
 from conda_store_hub.builder.prefix import CondaPackage, require_site_packages
 from conda_store_hub.builder.records import strip_credentials
 from conda_store_hub.core.errors import BuildDiskFullError, BuildError, PackageCorruptError, PipConflictError, PipError
 from conda_store_hub.core.matchspec import parse_pip_line
+from conda_store_hub.core.policy import PYPI
 from conda_store_hub.core.protocol import BuildRequest, Package
 
 # What uv may learn from the service's environment: how to reach the network, and nothing of its settings.
@@ -73,8 +81,8 @@ class PipInstaller:
         """
         self._work.mkdir(parents=True, exist_ok=True)
         self._write_python()
-        lock = self._lock(self._resolve()) if lock is None else lock
-        pins = read_pins(lock)
+        lock = self._lock(self._resolve()) if lock is None else self._require_allowed(lock)
+        pins = {pin.name: pin.version for pin in read_pins(lock)}
         self._require_none_provided(pins)
         # What people can read has no password of the index in it.
         kept = strip_credentials(lock)
@@ -99,7 +107,15 @@ class PipInstaller:
         except PipError as exc:
             raise self._find_conflict(wanted) or exc from exc
         self._require_no_removal(changes)
-        return {change["name"]: change["version"] for change in changes if change["action"] == "installed"}
+        pins = {change["name"]: change["version"] for change in changes if change["action"] == "installed"}
+        if found := find_forbidden(pins, self._request):
+            raise self._make_error(PipError, f"{found.words}. Ask for others in the pip part.", found.name)
+        return pins
+
+    def _require_allowed(self, lock: str) -> str:
+        if breach := find_breach(read_pins(lock), self._request):
+            raise breach
+        return lock
 
     def _dry_run(self, *arguments: str) -> list[dict[str, Any]]:
         command = ("pip", "install", "--dry-run", "--output-format", "json")
@@ -146,7 +162,7 @@ class PipInstaller:
             "pip", "compile", exact, "--no-deps", "--format", "pylock.toml", "--no-header", "-q",
             "-o", FILE_NAME, *self._selection(),
         )  # fmt: skip
-        return (self._work / FILE_NAME).read_text(encoding="utf-8")
+        return name_index((self._work / FILE_NAME).read_text(encoding="utf-8"), self._request.pip_index or PYPI)
 
     def _install(self, lock: str) -> None:
         (self._work / FILE_NAME).write_text(lock, encoding="utf-8")

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from conda_store_hub.core.errors import InvalidRequestError
+from conda_store_hub.core.errors import InvalidRequestError, PipError
+from conda_store_hub.core.indexes import is_in_places
 from conda_store_hub.core.lockfiles import LockedPackage
+from conda_store_hub.core.packages import is_forbidden_pin
 from conda_store_hub.core.protocol import BuildRequest
 
 FILE_NAME = "pylock.toml"
 _HEAD = 'lock-version = "1.0"\ncreated-by = "conda-store-hub"\n'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pin:
+    """One package of a lock; `sources` are the index that it came from, or the addresses of its wheels."""
+
+    name: str
+    version: str
+    sources: tuple[str, ...]
 
 
 def has_pip_part(request: BuildRequest) -> bool:
@@ -29,11 +41,15 @@ def find_pip_lock(request: BuildRequest, *, reused: bool) -> str | None:
     """Return the text of the lock that this build has to install, or None when the pip part is to be resolved."""
     if locked := [each for each in request.locked if each.manager == "pip"]:
         return format_pip_lock(locked)
-    path = request.pip_lock
-    if path is None and reused and request.reuse is not None:
-        path = request.reuse.pip_lock
-    if path is None:
+    if request.pip_lock is not None:
+        return _read(request.pip_lock)
+    if not reused or request.reuse is None or request.reuse.pip_lock is None:
         return None
+    text = _read(request.reuse.pip_lock)
+    return None if find_breach(read_pins(text), request) else text
+
+
+def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeError) as exc:
@@ -51,20 +67,59 @@ def format_pip_lock(packages: Sequence[LockedPackage]) -> str:
     )
 
 
-def read_pins(text: str) -> dict[str, str]:
-    """Return the name and version of each package; raise InvalidRequestError for what is more than hashed wheels."""
+def name_index(text: str, index: str) -> str:
+    """Return a lock that says of each package which index was asked for it; uv leaves that out."""
+    return text.replace("[[packages]]\n", f"[[packages]]\nindex = {_quote(index)}\n")
+
+
+def read_pins(text: str) -> tuple[Pin, ...]:
+    """Return the packages of a lock; raise InvalidRequestError for what is more than hashed wheels."""
     try:
-        return dict(_read_pin(package) for package in tomllib.loads(text)["packages"])
+        return tuple(_read_pin(package) for package in tomllib.loads(text)["packages"])
     except (ValueError, LookupError, TypeError, AttributeError) as exc:
         raise _unreadable(str(exc)) from exc
 
 
-def _read_pin(package: dict[str, Any]) -> tuple[str, str]:
+def _read_pin(package: dict[str, Any]) -> Pin:
     wheels = package["wheels"]
     fine = all(wheel["url"].startswith(("https://", "http://")) and wheel["hashes"] for wheel in wheels)
     if not wheels or not fine or {"vcs", "directory", "archive"} & package.keys():
         raise ValueError(f"{package['name']} is no wheel with an address and a hash")
-    return canonicalize_name(package["name"]), package["version"]
+    # An index may say that its files lie elsewhere: what was resolved here names the index that was asked.
+    sources = (package["index"],) if "index" in package else tuple(wheel["url"] for wheel in wheels)
+    return Pin(name=canonicalize_name(package["name"]), version=package["version"], sources=sources)
+
+
+def find_breach(pins: Sequence[Pin], request: BuildRequest) -> PipError | None:
+    """Return the error for the first package of a lock that the policy of a request does not let in."""
+    if found := find_forbidden({pin.name: pin.version for pin in pins}, request):
+        return PipError(f"{found.words}: build the specification anew.")
+    for pin in pins:
+        for source in pin.sources:
+            if request.wheel_places is not None and not is_in_places(source, request.wheel_places):
+                return PipError(
+                    f"The lock of the pip part has {pin.name} from {source}, which is below no index that is allowed"
+                    " here: build the specification anew."
+                )
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forbidden:
+    """A package of the pip part that the policy excludes, and the sentence that says so, without its end."""
+
+    name: str
+    words: str
+
+
+def find_forbidden(pins: Mapping[str, str], request: BuildRequest) -> Forbidden | None:
+    """Return the first package, of those with their versions, that the policy of a request excludes."""
+    for name, version in pins.items():
+        for text in request.excluded:
+            if is_forbidden_pin(name, version, text):
+                words = f"The policy of this service excludes “{text}”, and the pip part has {name} {version}"
+                return Forbidden(name=name, words=words)
+    return None
 
 
 def _unreadable(reason: str) -> InvalidRequestError:

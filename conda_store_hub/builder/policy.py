@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rattler import MatchSpec, RepoDataRecord
@@ -10,6 +10,7 @@ from rattler import MatchSpec, RepoDataRecord
 from conda_store_hub.core.errors import InvalidRequestError, SolveError
 from conda_store_hub.core.exclusions import make_constraint
 from conda_store_hub.core.matchspec import is_under, parse_dependency
+from conda_store_hub.core.packages import name_of
 from conda_store_hub.core.protocol import BuildRequest
 from conda_store_hub.core.spec import Entry
 
@@ -31,6 +32,7 @@ class Policy:
         limits = [_make_rule(text, text, f"allows only “{text}”") for text in request.constraints]
         bans = [_make_rule(text, _turn_around(text), f"excludes “{text}”") for text in request.excluded]
         self.rules = (*limits, *bans)
+        self._demands = [_make_rule(text, text, f"demands “{text}”") for text in request.demanded]
 
     @property
     def specs(self) -> list[MatchSpec]:
@@ -51,6 +53,18 @@ class Policy:
             if record is not None and not rule.spec.matches(record):
                 package = f"{record.name.normalized} {record.version}"
                 return SolveError(f"The policy of this service {rule.words}, and the lock has {package}.")
+        return self._find_lack(by_name)
+
+    def _find_lack(self, by_name: Mapping[str, RepoDataRecord]) -> SolveError | None:
+        for rule in self._demands:
+            name = name_of(rule.spec)
+            record = by_name.get(name)
+            if name.startswith("__") or (record is not None and rule.spec.matches(record)):
+                continue
+            there = "lacks it" if record is None else f"has {name} {record.version}"
+            return SolveError(
+                f"The policy of this service {rule.words}, and the lock {there}: build the specification anew."
+            )
         return None
 
     def explain(self, tree: str) -> str:

@@ -16,6 +16,8 @@ from conda_store_hub.builder.records import strip_credentials
 from conda_store_hub.core.errors import InstallError, PipError
 from conda_store_hub.core.protocol import MAX_KERNEL_SPEC, Kernel, Package
 
+_BLOCK = 4096
+
 
 class LinkedFile(NamedTuple):
     """One file of a conda package: its path in the prefix, and how it came there."""
@@ -90,6 +92,7 @@ def write_variables(prefix: Path, variables: tuple[tuple[str, str], ...]) -> Non
 
 
 def _read(record: dict[str, Any]) -> CondaPackage:
+    files = tuple(_list_files(record))
     return CondaPackage(
         package=Package(
             manager="conda",
@@ -102,13 +105,20 @@ def _read(record: dict[str, Any]) -> CondaPackage:
             sha256=record.get("sha256") or "",
             md5=record.get("md5") or "",
             size=record.get("size") or 0,
+            installed_size=_measure_linked(files),
             license=record.get("license") or "",
         ),
         depends=tuple(record.get("depends") or ()),
         file_name=record["fn"],
-        files=tuple(_list_files(record)),
+        files=files,
         site_packages=record.get("python_site_packages_path"),
     )
+
+
+def _measure_linked(files: Iterable[LinkedFile]) -> int:
+    """Return the bytes, in whole blocks, of the files that prefixes share: not of those a prefix is written into."""
+    linked = (file.size or 0 for file in files if file.kind == "hardlink" and not file.has_prefix)
+    return sum(-(-size // _BLOCK) * _BLOCK for size in linked)
 
 
 def _list_files(record: dict[str, Any]) -> Iterator[LinkedFile]:

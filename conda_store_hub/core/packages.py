@@ -91,8 +91,36 @@ def _around(typed: str) -> list[Version]:
 
 
 def is_forbidden_for_pip(requirement: Requirement, name: str, versions: str | None) -> bool:
-    """Tell whether a line of the pip part asks for a forbidden package: any version of it, or exactly one such."""
+    """Tell whether each version that a line of the pip part could mean is a forbidden one."""
     if canonicalize_name(requirement.name) != canonicalize_name(name):
         return False
-    exact = [one.version for one in requirement.specifier if one.operator in ("==", "===") and "*" not in one.version]
-    return versions is None or any(is_all_forbidden(f"=={version}", versions) for version in exact)
+    if versions is None:
+        return True
+    from rattler.exceptions import InvalidVersionSpecError
+
+    asked = str(requirement.specifier).replace("===", "==")
+    try:
+        return is_all_forbidden(asked or None, versions)
+    except (
+        InvalidVersionSpecError
+    ):  # pip knows versions that conda's engine cannot read; what comes of them is held against it too
+        return False
+
+
+def is_forbidden_pin(name: str, version: str, forbidden: str) -> bool:
+    """Tell whether pip's package of that version is a forbidden one; a version that cannot be compared counts as one.
+
+    `2.0+cpu` is a `2.0` to pip, and another version to conda's engine: here it is both.
+    """
+    from rattler import Version, VersionSpec
+    from rattler.exceptions import InvalidVersionError
+
+    known, versions = read_package(forbidden)
+    if canonicalize_name(name) != canonicalize_name(known):
+        return False
+    if versions is None:
+        return True
+    try:
+        return any(VersionSpec(versions).matches(Version(text)) for text in (version, version.partition("+")[0]))
+    except InvalidVersionError:
+        return True

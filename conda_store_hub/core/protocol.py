@@ -136,6 +136,10 @@ class BuildRequest(_Frozen):
     """Match specs (names with versions) of packages that may not be installed."""
     allowed_channels: tuple[str, ...] | None = None
     """Addresses that packages may come from, and all below them; also of a lock. None is without limit."""
+    demanded: tuple[str, ...] = ()
+    """Match specs (names with or without versions) of packages that have to be there, also in a lock."""
+    wheel_places: tuple[str, ...] | None = None
+    """Addresses below which the wheels of a pip lock have to be, or the indexes that it names; None is no limit."""
     virtual_packages: tuple[Entry, ...] = ()
     """What the machines that compute offer, `__cuda=12.6`, in place of what is found on this one."""
     records: str | None = None
@@ -159,7 +163,11 @@ class BuildRequest(_Frozen):
 
 
 class Package(_Frozen):
-    """One package of a build. `size` is in bytes; hashes are hex."""
+    """One package of a build. Sizes are in bytes; hashes are hex.
+
+    `size` is that of the file that was downloaded; `installed_size` is what the files that all builds link take on
+    disk, which is the same wherever it is installed.
+    """
 
     manager: Literal["conda", "pip"]
     name: str
@@ -171,6 +179,7 @@ class Package(_Frozen):
     sha256: str = ""
     md5: str = ""
     size: int = 0
+    installed_size: int = 0
     license: str = ""
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, case, delete, func, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
-from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db.tables import Build, Environment, Namespace, Policy
-
-_TAKES_ROOM = (BuildStatus.QUEUED, BuildStatus.BUILDING, BuildStatus.COMPLETED)
+from conda_store_hub.core.protocol import ArtifactState, BuildStatus
+from conda_store_hub.db.claims import is_live
+from conda_store_hub.db.tables import Artifact, Build, BuildPackage, Environment, Namespace, Package, Policy
 
 
 def list_values(session: Session, namespace_id: int | None, environment_id: int | None) -> Sequence[Policy]:
@@ -58,9 +57,10 @@ def _at(namespace_id: int | None, environment_id: int | None) -> ColumnElement[b
 
 
 class Held(NamedTuple):
-    """How many builds take room, and how many bytes would be free without them."""
+    """How many builds take room, how many of those in deleted environments, and the bytes that all of it takes."""
 
     builds: int
+    deleted: int
     storage: int
 
 
@@ -70,13 +70,41 @@ def lock_namespace(session: Session, namespace_id: int) -> None:
 
 
 def count_held(session: Session, namespace_id: int, environment_id: int | None) -> Held:
-    """Count what takes room in a namespace, or in an environment of it; what is queued will."""
-    row = session.execute(
-        select(func.count(Build.id), func.coalesce(func.sum(Build.size), 0))
+    """Count what takes room in a namespace, or in an environment of it, with what can be brought back there.
+
+    What builds share counts once: packages that they link, and bytes that artifacts of the same content name.
+    """
+    there = (
+        select(
+            Build.id,
+            case((Build.prefix_name.is_not(None), Build.size), else_=0).label("own"),
+            Build.prefix_name.is_not(None).label("has_files"),
+            Build.log_size,
+            Environment.deleted_at,
+            _takes_room().label("takes_room"),
+        )
         .join(Environment, Build.environment_id == Environment.id)
-        .where(_takes_room(namespace_id, environment_id))
-    ).one()
-    return Held(row[0], int(row[1]))
+        .where(_is_in(namespace_id, environment_id))
+        .cte()
+    )
+    linked = select(BuildPackage.package_id).join(there, there.c.id == BuildPackage.build_id).where(there.c.has_files)
+    packages = select(func.sum(Package.installed_size)).where(Package.id.in_(linked))
+    stored = (
+        select(func.max(Artifact.size).label("size"))
+        .join(there, there.c.id == Artifact.build_id)
+        .where(Artifact.state == ArtifactState.READY)
+        .group_by(Artifact.key)
+        .subquery()
+    )
+    parts = (func.sum(there.c.own + there.c.log_size), packages.scalar_subquery())
+    parts += (select(func.sum(stored.c.size)).scalar_subquery(),)
+    deleted = and_(there.c.takes_room, there.c.deleted_at.is_not(None))
+    row = session.execute(select(_count(there.c.takes_room), _count(deleted), *parts).select_from(there)).one()
+    return Held(row[0], row[1], sum(int(part or 0) for part in row[2:]))
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
 def find_spare(session: Session, namespace_id: int, environment_id: int | None) -> tuple[int, str] | None:
@@ -85,7 +113,9 @@ def find_spare(session: Session, namespace_id: int, environment_id: int | None) 
         select(Build.id, Environment.name)
         .join(Environment, Build.environment_id == Environment.id)
         .where(
-            _takes_room(namespace_id, environment_id),
+            _is_in(namespace_id, environment_id),
+            _takes_room(),
+            Environment.deleted_at.is_(None),
             Build.status == BuildStatus.COMPLETED,
             Build.pinned.is_(False),
             Environment.current_build_id.is_distinct_from(Build.id),
@@ -96,9 +126,15 @@ def find_spare(session: Session, namespace_id: int, environment_id: int | None) 
     return None if row is None else (row[0], row[1])
 
 
-def _takes_room(namespace_id: int, environment_id: int | None) -> ColumnElement[bool]:
+def _is_in(namespace_id: int, environment_id: int | None) -> ColumnElement[bool]:
+    """Whether a build that was not deleted is in a place; retention deletes those that cannot be brought back."""
     place = Environment.namespace_id == namespace_id
     if environment_id is not None:
         place = and_(place, Environment.id == environment_id)
-    living = and_(Environment.deleted_at.is_(None), Build.deleted_at.is_(None))
-    return and_(place, living, Build.status.in_(_TAKES_ROOM))
+    return and_(place, Build.deleted_at.is_(None))
+
+
+def _takes_room() -> ColumnElement[bool]:
+    """Whether a build has files, will have them, or would be made again with its environment."""
+    comes_back = or_(Build.prefix_name.is_not(None), Environment.current_build_id == Build.id)
+    return or_(is_live(), and_(Build.status == BuildStatus.COMPLETED, comes_back))

@@ -19,17 +19,18 @@ _LIVE = (BuildStatus.QUEUED, BuildStatus.BUILDING)
 
 
 class Spare(NamedTuple):
-    """A completed build that nobody needs at this moment, and that is not the newest of its environment.
+    """A build that nobody needs at this moment, and that is not the newest of its kind in its environment.
 
-    `place` counts from the newest completed build that is there, which has 1. `completed_at` is the latest end of it
-    and of all before it: a clock that was behind for a while makes nothing look older than what was built earlier.
+    Completed ones are a kind, and those that failed or were cancelled another. `place` counts from the newest of the
+    kind that is there, which has 1. `ended_at` is the latest end of it and of all before it: a clock that was behind
+    for a while makes nothing look older than what was built earlier.
     """
 
     environment_id: int
     build_id: int
     namespace_id: int
     place: int
-    completed_at: datetime
+    ended_at: datetime
 
 
 def spare_builds(session: Session, environment_ids: Sequence[int], now: datetime) -> list[Spare]:
@@ -38,15 +39,17 @@ def spare_builds(session: Session, environment_ids: Sequence[int], now: datetime
     Left out are active and pinned ones, those with a living lease, those whose files are still being made, and those
     whose lock another build waits for.
     """
-    place = func.row_number().over(partition_by=Build.environment_id, order_by=Build.id.desc())
-    completed_at = func.max(Build.ended_on).over(partition_by=Build.environment_id, order_by=Build.id)
+    kind = [Build.environment_id, Build.status == BuildStatus.COMPLETED]
+    place = func.row_number().over(partition_by=kind, order_by=Build.id.desc())
+    ended_on = func.coalesce(Build.ended_on, Build.scheduled_on)
+    ended_at = func.max(ended_on).over(partition_by=kind, order_by=Build.id)
     there = (
-        select(Build.id, place.label("place"), completed_at.label("completed_at"))
+        select(Build.id, place.label("place"), ended_at.label("ended_at"))
         .where(Build.environment_id.in_(environment_ids), _is_there())
         .subquery()
     )
     rows = session.execute(
-        select(Environment.id, Build.id, Environment.namespace_id, there.c.place, there.c.completed_at)
+        select(Environment.id, Build.id, Environment.namespace_id, there.c.place, there.c.ended_at)
         .join(there, there.c.id == Build.id)
         .join(Build.environment)
         .where(
@@ -56,16 +59,22 @@ def spare_builds(session: Session, environment_ids: Sequence[int], now: datetime
             Build.pinned.is_(False),
             Build.worker.is_(None),
             ~leased(now),
-            ~exists().where(Artifact.build_id == Build.id, Artifact.state == ArtifactState.PENDING),
+            ~_is_being_made(),
             ~_is_waited_for(),
         )
-        .order_by(Environment.id, there.c.place)
+        .order_by(Environment.id, Build.id.desc())
     )
     return [Spare(*row) for row in rows]
 
 
 def _is_there() -> ColumnElement[bool]:
-    return and_(Build.status == BuildStatus.COMPLETED, Build.deleted_at.is_(None))
+    return and_(_has_ended(), Build.deleted_at.is_(None))
+
+
+def _is_being_made() -> ColumnElement[bool]:
+    """Whether artifacts of a build are still to come: those of one that was cancelled while it was queued never do."""
+    pending = exists().where(Artifact.build_id == Build.id, Artifact.state == ArtifactState.PENDING)
+    return and_(Build.status == BuildStatus.COMPLETED, pending)
 
 
 def _is_waited_for() -> ColumnElement[bool]:
@@ -85,8 +94,8 @@ def living_environments(session: Session, after: int, limit: int) -> list[tuple[
     return [(row[0], bool(row[1])) for row in rows]
 
 
-def environments_completed_in(session: Session, first: int) -> Sequence[int]:
-    """Return the ids of environments of which a build with that id, or a later one, is completed."""
+def environments_ended_in(session: Session, first: int) -> Sequence[int]:
+    """Return the ids of environments of which a build with that id, or a later one, has ended."""
     return session.scalars(select(Build.environment_id).where(Build.id >= first, _is_there()).distinct()).all()
 
 
@@ -106,7 +115,7 @@ def expired_environments(session: Session, before: datetime, after: int, limit: 
         .where(
             Environment.id > after,
             Environment.deleted_at <= before,
-            exists().where(Build.environment_id == Environment.id, _has_ended(), Build.deleted_at.is_(None)),
+            exists().where(Build.environment_id == Environment.id, _is_there()),
         )
         .order_by(Environment.id)
         .limit(limit)
@@ -116,10 +125,7 @@ def expired_environments(session: Session, before: datetime, after: int, limit: 
 def ended_builds(session: Session, environment_id: int, limit: int) -> Sequence[Build]:
     """Return builds of an environment that are over and were not deleted."""
     return session.scalars(
-        select(Build)
-        .where(Build.environment_id == environment_id, _has_ended(), Build.deleted_at.is_(None))
-        .order_by(Build.id)
-        .limit(limit)
+        select(Build).where(Build.environment_id == environment_id, _is_there()).order_by(Build.id).limit(limit)
     ).all()
 
 

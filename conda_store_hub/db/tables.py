@@ -398,6 +398,7 @@ class Package(Base):
     sha256: Mapped[str] = mapped_column(String(64), default="")
     md5: Mapped[str] = mapped_column(String(32), default="")
     size: Mapped[int] = mapped_column(BigInteger, default=0)
+    installed_size: Mapped[int] = mapped_column(BigInteger, default=0)
     license: Mapped[str] = mapped_column(Text, default="")
 
     __table_args__ = (_KEEP_IDS,)

@@ -84,8 +84,8 @@ class Cleaner:
             after = found.position
 
     async def keep_newest_where_completed(self) -> Freed:
-        """Do the same for environments in which a build was completed since this was done last."""
-        found = await self._db.read(retention.find_due_where_completed, self._rules, self._unfinished)
+        """Do the same for environments in which a build has ended since this was done last."""
+        found = await self._db.read(retention.find_due_where_ended, self._rules, self._unfinished)
         self._unfinished = found.position
         return await self._remove_due(found.due)
 

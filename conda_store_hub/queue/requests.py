@@ -56,6 +56,8 @@ def make_solve_request(plan: Plan, rules: BuildRules, *, data: DataDirectory, ho
         solve_seconds=rules.values.solve_seconds,
         constraints=plan.constraints,
         excluded=plan.excluded,
+        demanded=plan.demanded,
+        wheel_places=plan.wheel_places,
         virtual_packages=plan.virtual_packages,
         locked=plan.locked,
         limits=BuildLimits(memory_bytes=rules.values.memory_bytes),

@@ -199,6 +199,10 @@ def _name(namespace: Namespace, environment: Environment | None) -> str:
     return f"{name}/{shorten(environment.name)}" if environment else name
 
 
+def _say_deleted(held: rows.Held) -> str:
+    return f" ({held.deleted} of deleted environments, which can still be brought back)" if held.deleted else ""
+
+
 def _check_room(
     session: Session, values: policy.PolicyValues, namespace: Namespace, environment: Environment | None
 ) -> None:
@@ -206,9 +210,10 @@ def _check_room(
     held = rows.count_held(session, namespace.id, number)
     name = _name(namespace, environment)
     if values.quota_builds is not None and held.builds >= values.quota_builds:
-        said = f"“{name}” has {held.builds} builds and may have {values.quota_builds}"
+        said = f"“{name}” has {held.builds} builds{_say_deleted(held)} and may have {values.quota_builds}"
     elif values.quota_bytes is not None and held.storage >= values.quota_bytes:
-        said = f"“{name}” has {held.storage:,} bytes of builds and may have {values.quota_bytes:,}"
+        bytes_held = f"{held.storage:,} bytes of {held.builds} builds{_say_deleted(held)}"
+        said = f"“{name}” has {bytes_held} and may have {values.quota_bytes:,}"
     else:
         return
     spare = rows.find_spare(session, namespace.id, number)

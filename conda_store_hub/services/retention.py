@@ -2,6 +2,7 @@
 
 A build stays as long as it is among the newest `keep_builds` of its environment, or younger than `keep_days`. The
 newest completed one always stays, and so do the active one, a pinned one, and one that somebody uses or waits for.
+Those that failed or were cancelled count among themselves in the same way, and nothing is kept of one that goes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.policy import Effective, PolicyValues
+from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import policies as rows
 from conda_store_hub.db import queries, retention
 from conda_store_hub.db.retention import Spare
@@ -49,10 +51,10 @@ def find_due(session: Session, rules: BuildRules, after: int, limit: int) -> Fou
     return Found(due=due, position=looked_at[-1][0] if looked_at else None)
 
 
-def find_due_where_completed(session: Session, rules: BuildRules, first: int | None) -> Found:
-    """Look at the environments of builds that were completed since `position` was `first`; None is from now on."""
+def find_due_where_ended(session: Session, rules: BuildRules, first: int | None) -> Found:
+    """Look at the environments of builds that have ended since `position` was `first`; None is from now on."""
     position = retention.first_unfinished(session)
-    changed = [] if first is None else retention.environments_completed_in(session, first)
+    changed = [] if first is None else retention.environments_ended_in(session, first)
     limited = bool(changed) and is_limited(session, rules)
     return Found(due=_list_due(session, changed, rules) if limited else (), position=position)
 
@@ -78,7 +80,7 @@ def _select_due(spare: Iterable[Spare], values: PolicyValues, now: datetime) -> 
 
 def _is_kept(spare: Spare, newest: int | None, days: int | None, now: datetime) -> bool:
     is_new = newest is not None and spare.place <= newest
-    return is_new or (days is not None and now - spare.completed_at < timedelta(days=days))
+    return is_new or (days is not None and now - spare.ended_at < timedelta(days=days))
 
 
 def remove_due(session: Session, environment_id: int, rules: BuildRules) -> int:
@@ -100,17 +102,20 @@ def remove_due(session: Session, environment_id: int, rules: BuildRules) -> int:
 
 def _remove(session: Session, environment: Environment, spare: Spare, rules: BuildRules, words: str) -> None:
     row = queries.find_build(session, spare.build_id)
-    if row is not None:
-        removals.remove(session, row, rules.kept_artifacts)
-        audit.record(
-            session,
-            audit.ITSELF,
-            AuditAction.BUILD_DELETE,
-            namespace=environment.namespace,
-            environment=environment,
-            build_id=row.id,
-            detail=f"not kept by {words}: {row.size} bytes",
-        )
+    if row is None:
+        return
+    is_completed = row.status is BuildStatus.COMPLETED
+    size = row.size if is_completed else row.log_size
+    removals.remove(session, row, rules.kept_artifacts if is_completed else ())
+    audit.record(
+        session,
+        audit.ITSELF,
+        AuditAction.BUILD_DELETE,
+        namespace=environment.namespace,
+        environment=environment,
+        build_id=row.id,
+        detail=f"not kept by {words}: {size} bytes",
+    )
 
 
 def _say(policy: Effective) -> str:

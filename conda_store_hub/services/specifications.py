@@ -10,18 +10,16 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from conda_store_hub.core import matchspec, packages, schemas, source, spec
 from conda_store_hub.core.errors import InvalidSpecificationError, PolicyRefusedError
+from conda_store_hub.core.indexes import is_in_places, list_wheel_places
 from conda_store_hub.core.lockfiles import LockedPackage
 from conda_store_hub.core.names import check_description, check_environment_name, shorten
 from conda_store_hub.core.policy import PYPI
 from conda_store_hub.core.source import Source
 from conda_store_hub.core.spec import Entry, Specification
 from conda_store_hub.services.rules import BuildRules
-
-_PYPI_FILES = "https://files.pythonhosted.org"  # where the index of PyPI says that its files are
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +51,8 @@ class Plan:
     pip_index: str | None
     constraints: tuple[str, ...]
     excluded: tuple[str, ...]
+    demanded: tuple[str, ...]
+    wheel_places: tuple[str, ...]
     variables: tuple[tuple[str, str], ...]
     virtual_packages: tuple[Entry, ...]
     locked: tuple[LockedPackage, ...]
@@ -143,6 +143,8 @@ def make_plan(found: Source, rules: BuildRules) -> Plan:
         pip_index=None if index == PYPI else index,
         constraints=_constraints(rules, found),
         excluded=tuple(dict.fromkeys(rules.values.forbidden_packages)),
+        demanded=tuple(dict.fromkeys((*rules.values.required_packages, *(entry.text for entry in included)))),
+        wheel_places=list_wheel_places(rules.values.pip_indexes),
         variables=specification.variables,
         virtual_packages=specification.virtual_packages,
         locked=found.locked,
@@ -161,12 +163,13 @@ def _check_lock(
                 f"The policy of the {who} adds “{entry.text}” to every environment, and the lock file lacks it:"
                 " add it to what the lock is made of, and lock again."
             )
-    places = [_PYPI_FILES if index == PYPI else index for index in rules.values.pip_indexes]
-    hosts = {urlsplit(place)[:2] for place in places}
+    places = list_wheel_places(rules.values.pip_indexes)
     for each in locked:
-        if each.manager == "pip" and urlsplit(each.url)[:2] not in hosts:
+        if each.manager == "pip" and not is_in_places(each.url, places):
             entry = Entry(text=each.url, line=each.line, column=1)
-            raise _refused(entry, f"“{shorten(each.url)}” is not on the host of an index that is allowed here.")
+            raise _refused(
+                entry, f"“{shorten(each.url)}” is not below an index that is allowed here: {', '.join(places[:5])}."
+            )
 
 
 def resolve_channels(specification: Specification, rules: BuildRules) -> tuple[str, ...]:

@@ -110,6 +110,9 @@ def test_sizes_are_those_on_disk(built: Built) -> None:
     assert abs(built.outcome.usable.size - own) < 20_000
     assert built.outcome.usable.shared_size == shared
     assert shared > 10 * own
+    packages = sum(package.installed_size for package in built.outcome.usable.packages)
+    bytecode = sum(path.lstat().st_blocks for path in built.prefix.rglob("*.pyc") if path.lstat().st_nlink > 1) * 512
+    assert abs(packages + bytecode - shared) < shared / 20
 
 
 def test_no_file_of_a_prefix_can_be_written_by_anybody(built: Built) -> None:

@@ -10,11 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from conda_store_hub.builder.piplock import find_breach, format_pip_lock, read_pins
 from conda_store_hub.core.lockfiles import LockedPackage, parse_lock
-from conda_store_hub.core.protocol import ArtifactType, LockReuse, Package, Phase, PhaseEvent
+from conda_store_hub.core.protocol import (
+    ArtifactType,
+    BuildRequest,
+    Directories,
+    LockReuse,
+    Package,
+    Phase,
+    PhaseEvent,
+)
 from conda_store_hub.demo.channel import index, make_package, serve_channel
 from tests.builder.conftest import Built
-from tests.support.builder import Outcome, Workshop, run_builder
+from tests.support.builder import Outcome, Workshop, make_wheel, run_builder, serve_index
 
 
 def reuse(outcome: Outcome) -> LockReuse:
@@ -277,6 +286,58 @@ def test_a_lock_has_to_keep_the_policy(workshop: Workshop) -> None:
         assert outcome.error.code == "unsatisfiable"
         message = "The policy of this service excludes “base-lib >=2”, and the lock has base-lib 2.0."
         assert outcome.error.message == message
+
+
+@pytest.mark.parametrize(
+    ("demanded", "words"),
+    [("app", "demands “app”, and the lock lacks it"), ("base-lib <2", "and the lock has base-lib 2.0")],
+)
+def test_a_lock_has_to_have_what_the_policy_demands(workshop: Workshop, demanded: str, words: str) -> None:
+    first = workshop.build("base-lib", solve_only=True, demanded=("Base-Lib >=2", "__glibc"))
+    assert first.succeeded, first.log
+    outcome = workshop.build("base-lib", solve_only=True, demanded=(demanded,), records=first.lock.path)
+    assert outcome.error.code == "unsatisfiable"
+    assert words in outcome.error.message
+
+
+def test_a_pip_part_may_bring_nothing_that_is_excluded_along(workshop: Workshop, tmp_path: Path) -> None:
+    make_wheel(tmp_path, "wanted", "1.0", {"wanted.py": ""}, requires=["Along_It"])
+    make_wheel(tmp_path, "along_it", "1.5", {"along_it.py": ""})
+    with serve_index(tmp_path) as address:
+        fine = workshop.build("python", pip=["wanted"], pip_index=address, excluded=("along-it >=2",))
+        outcome = workshop.build("python", pip=["wanted"], pip_index=address, excluded=("along-it <2",))
+    assert fine.succeeded, fine.log
+    assert outcome.error.code == "pip-failed"
+    assert "excludes “along-it <2”, and the pip part has along-it 1.5" in outcome.error.message
+    (lock,) = [Path(fine.artifacts[ArtifactType.PIP_LOCK].path).read_text()]
+    assert {source for pin in read_pins(lock) for source in pin.sources} == {address}
+
+
+def read(**changes: object) -> BuildRequest:
+    places = Directories(packages="/x", bytecode="/x", repodata="/x", pip_cache="/x", work="/x")
+    request = BuildRequest(build_id=1, name="x", channels=(), dependencies=(), platform="linux-64", directories=places)
+    return request.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"excluded": ("tiny.pip >=2", "other")}, None),
+        ({"excluded": ("Tiny_Pip <2",)}, "excludes “Tiny_Pip <2”, and the pip part has tiny-pip 1.2+cpu"),
+        ({"excluded": ("tiny-pip ==1.2",)}, "excludes “tiny-pip ==1.2”"),
+        ({"excluded": ("tiny-pip",)}, "excludes “tiny-pip”"),
+        ({"wheel_places": ("https://art.example/pypi/ours",)}, None),
+        ({"wheel_places": ("https://art.example/pypi/other",)}, "has tiny-pip from https://art.example/pypi/ours/f/"),
+        ({"wheel_places": ()}, "which is below no index that is allowed here"),
+    ],
+)
+def test_a_pip_lock_has_to_keep_the_policy(changes: dict[str, object], words: str | None) -> None:
+    wheel = LockedPackage(
+        manager="pip", name="tiny_pip", version="1.2+cpu", url="https://art.example/pypi/ours/f/w.whl", sha256="a" * 64
+    )
+    breach = find_breach(read_pins(format_pip_lock([wheel])), read(**changes))
+    assert (breach is None) if words is None else (breach is not None and words in breach.message)
 
 
 def test_records_of_a_lock_file_are_a_lock_that_counts(workshop: Workshop) -> None:

@@ -107,6 +107,7 @@ def test_a_build_is_held_against_the_rules_of_now_whichever_way_it_came(
     refuse(rules(channel, hook=hook), "Not on a Friday.", "policy-refused")
     assert (asked[1].environment, asked[1].specification.name) == ("stats", "stats")
     refuse(rules(channel, forbidden_packages=["base-lib >=2"]), "excludes “base-lib >=2”", "unsatisfiable")
+    refuse(rules(channel, included_packages=["odd-app"]), "demands “odd-app”, and the lock lacks it", "unsatisfiable")
     monkeypatch.setattr(hooks, "_LONGEST_SECONDS", 0.2)
     try:
         refuse(rules(channel, hook=never), "did not answer", "policy-refused")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import schemas, source
 from conda_store_hub.core.errors import (
     ConflictError,
     InvalidNameError,
@@ -99,6 +99,13 @@ package:
   url: https://files.pythonhosted.org/packages/six-1.17.0-py2.py3-none-any.whl
   hash: {{sha256: {b}}}
 """.format(a="a" * 64, b="b" * 64)
+
+
+def art(folder: str) -> str:
+    """Return the lock file with its wheel in a folder of a host that has many indexes."""
+    return LOCK.replace("files.pythonhosted.org/packages", f"art.example/pypi/{folder}")
+
+
 EXPLICIT = f"@EXPLICIT\nhttps://channels.example/main/linux-64/python-3.11.7-h1_0.conda#sha256:{'a' * 64}\n"
 
 
@@ -123,7 +130,8 @@ def test_a_lock_file_is_taken_as_it_is_and_shown_as_what_it_amounts_to(
     ("changes", "text", "words", "line"),
     [
         ({}, LOCK.replace("channels.example/main", "elsewhere.example/main"), "not among those", 3),
-        ({}, LOCK.replace("files.pythonhosted.org", "wheels.example"), "not on the host of an index", 9),
+        ({}, LOCK.replace("files.pythonhosted.org", "wheels.example"), "not below an index", 9),
+        ({"pip_indexes": ["https://art.example/pypi/ours/simple"]}, art("other/f"), "not below an index", 9),
         ({"pip_allowed": False}, LOCK, "allows no pip part", 9),
         ({"forbidden_packages": ["six"]}, LOCK, "forbids “six”", 9),
         ({"forbidden_packages": ["python <3.12"]}, EXPLICIT, "forbids “python <3.12”", 2),
@@ -139,6 +147,12 @@ def test_a_lock_file_is_under_the_same_policies(
     with pytest.raises(InvalidRequestError, match=words) as caught:
         builds.prepare(request, make.rules(**changes))
     assert caught.value.line == line
+
+
+def test_a_wheel_below_an_index_that_is_allowed_may_come() -> None:
+    rules = make.rules(pip_indexes=["https://art.example/pypi/ours/simple"])
+    found = source.read(art("ours/f"), "linux-64")
+    assert specifications.make_plan(found, rules).wheel_places == ("https://art.example/pypi/ours",)
 
 
 def test_a_lock_file_needs_a_name_and_what_is_none_is_said_so() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,11 +18,13 @@ from conda_store_hub.core.errors import (
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.policy import Scope
-from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Package
 from conda_store_hub.core.spec import Entry
+from conda_store_hub.db import policies as rows
 from conda_store_hub.db import queries
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import audit, builds, hook, policies, removals, specifications, users, work
+from conda_store_hub.db.tables import Build, Environment
+from conda_store_hub.services import audit, builds, hook, policies, removals, retention, specifications, users, work
 from conda_store_hub.services.policies import Place
 from conda_store_hub.services.rules import BuildRules, Proposal
 from tests.support import make
@@ -163,6 +166,8 @@ def test_who_may_not_build_there_learns_nothing_of_the_rules(db: Database) -> No
         ({"pip_allowed": False}, ("python", "pip:\n      - flask"), 7, "allows no pip part"),
         ({"forbidden_packages": ["Flask_X"]}, ("python", "pip:\n      - flask.x>1"), 7, "forbids “Flask_X”"),
         ({"forbidden_packages": ["flask<2"]}, ("python", "pip:\n      - flask==1.1"), 7, "forbids “flask<2”"),
+        ({"forbidden_packages": ["flask<2"]}, ("python", "pip:\n      - flask~=1.8.0"), 7, "forbids “flask<2”"),
+        ({"forbidden_packages": ["flask<2"]}, ("python", "pip:\n      - flask>0.1,<1.9"), 7, "forbids “flask<2”"),
         ({}, ("python", "pip:\n      - --index-url https://evil.example\n      - flask"), 7, "no index"),
         (
             {"pip_indexes": ["https://a.example", "https://b.example"]},
@@ -195,6 +200,8 @@ def test_what_is_asked_of_the_builder_follows_from_the_policy() -> None:
     ]  # fmt: skip
     assert plan.constraints == ("python>=3.10",)
     assert plan.excluded == ("numpy<2", "badlib", "flask<1")
+    assert plan.demanded == ("python>=3.10", "ipykernel", "scipy>=1")
+    assert plan.wheel_places == ("https://a.example", "https://b.example")
     assert (plan.pip_index, [entry.text for entry in plan.pip]) == ("https://b.example", ["flask"])
     assert check(rules, make.text("ml", "python")).pip_index == "https://a.example/simple"
     assert check(make.rules(), make.text()).pip_index is None
@@ -354,9 +361,53 @@ def test_an_environment_and_its_namespace_have_quotas_of_their_own(db: Database)
         make.submit(db, yaml=make.text("third"))
 
 
-def test_a_quota_of_bytes_is_of_what_would_be_free(db: Database) -> None:
-    change(db, OWN, quota_bytes=1001)
-    make.complete(db, make.submit(db))
-    make.complete(db, make.submit(db))
-    with pytest.raises(QuotaExceededError, match=r"2,000 bytes of builds and may have 1,001"):
+def held(db: Database, environment: int | None = None) -> int:
+    return db.read_sync(rows.count_held, db.read_sync(_get_build, 1).environment.namespace_id, environment).storage
+
+
+def _get_build(session: Session, build_id: int) -> Build:
+    row = queries.find_build(session, build_id)
+    assert row is not None
+    return row
+
+
+def test_a_quota_of_bytes_is_of_what_is_on_disk_and_shared_bytes_count_once(db: Database) -> None:
+    shared = Package(manager="conda", name="python", version="3.11.7", installed_size=50_000)
+    event = make.usable().model_copy(update={"packages": (shared,)})
+    for name in ("one", "two"):
+        ticket = make.complete(db, make.submit(db, yaml=make.text(name)), event)
+        for artifact, key in ((ArtifactType.CONDA_PACK, name), (ArtifactType.LOCKFILE, "the same")):
+            made = ArtifactEvent(artifact=artifact, path="x", sha256="a" * 64, size=300)
+            db.write_sync(work.record_artifact, ticket, made, key)
+        db.write_sync(work.tick, ticket, log=b"12345", phases=(), progress=None)
+        db.write_sync(work.finish, ticket, None)
+    make.complete(db, make.submit(db, BOB), event)
+    assert held(db) == 2 * 1_000 + 50_000 + 3 * 300 + 2 * 5
+    assert held(db, 1) == 1_000 + 50_000 + 2 * 300 + 5
+    change(db, OWN, quota_bytes=52_910)
+    with pytest.raises(QuotaExceededError, match=r"52,910 bytes of 2 builds and may have 52,910"):
         make.submit(db)
+
+
+def test_what_can_be_brought_back_counts_until_it_cannot(db: Database) -> None:
+    """Deleting and bringing back was a way to have any number of builds."""
+    change(db, OWN, quota_builds=1)
+    make.complete(db, make.submit(db))
+    bytes_held = held(db)
+    db.write_sync(removals.delete_environment, ALICE, "alice", "ml", force=False)
+    assert held(db) == bytes_held
+    with pytest.raises(QuotaExceededError, match=r"1 builds \(1 of deleted environments, which can still be brought"):
+        make.submit(db, yaml=make.text("other"))
+    db.write_sync(_lose_prefix, 1)
+    assert held(db) == 0
+    with pytest.raises(QuotaExceededError):
+        make.submit(db, yaml=make.text("other"))
+    db.write_sync(_expire, 1)
+    db.write_sync(retention.give_up, 1)
+    make.submit(db, yaml=make.text("other"))
+
+
+def _expire(session: Session, environment_id: int) -> None:
+    row = session.get(Environment, environment_id)
+    assert row is not None
+    row.deleted_at = datetime.now(UTC) - retention.GIVEN_UP_AFTER

@@ -12,11 +12,22 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import ConflictError, NotFoundError
+from conda_store_hub.core.errors import BuildError, ConflictError, NotFoundError
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Artifact, Build, Environment, LogChunk
-from conda_store_hub.services import audit, environments, leases, namespaces, policies, removals, retention, storage
+from conda_store_hub.services import (
+    audit,
+    builds,
+    environments,
+    leases,
+    namespaces,
+    policies,
+    removals,
+    retention,
+    storage,
+    work,
+)
 from conda_store_hub.services.policies import Place
 from conda_store_hub.services.rules import BuildRules
 from tests.services.test_life import built, row_of
@@ -141,6 +152,30 @@ def test_an_activation_and_a_removal_cannot_both_go_ahead(postgres: Postgres) ->
             db.write_sync(remove_while_somebody_activates).result()
 
 
+def test_failed_and_cancelled_builds_count_among_themselves_and_nothing_stays_of_them(db: Database) -> None:
+    failed = [fail(db) for _ in range(2)]
+    completed = built(db)
+    cancelled = make.submit(db)
+    db.write_sync(builds.cancel, ALICE, cancelled)
+    failed.append(fail(db))
+    assert sweep(db, make.rules(keep_builds=3)) == failed[:1]
+    assert row_of(db, completed).deleted_at is None
+    assert db.read_sync(lambda session: {chunk.build_id for chunk in session.query(LogChunk)}) == set(failed[1:])
+    told = db.read_sync(audit.list_entries, ADMIN, action=AuditAction.BUILD_DELETE, size=1)
+    assert told[0].detail == "not kept by keep_builds 3 (configuration): 3 bytes"
+    age(db, [40] * 5)
+    assert sweep(db, make.rules(keep_days=30)) == [*failed[:2], cancelled], "the newest stays"
+
+
+def fail(db: Database) -> int:
+    """Return a new build that failed, with a log of three bytes."""
+    build_id = make.submit(db)
+    ticket = make.claim(db, build_id)
+    db.write_sync(work.tick, ticket, log=b"no\n", phases=(), progress=None)
+    db.write_sync(work.finish, ticket, BuildError("no"))
+    return build_id
+
+
 def test_each_place_has_its_own_rule(db: Database) -> None:
     ids = [built(db) for _ in range(3)]
     other = [built(db, yaml=make.text("other")) for _ in range(3)]
@@ -159,13 +194,13 @@ def test_a_completed_build_is_followed_by_a_look_at_its_environment_alone(db: Da
     for name in ("ml", "other"):
         for _ in range(2):
             built(db, yaml=make.text(name))
-    position = db.read_sync(retention.find_due_where_completed, rules, None).position
-    assert db.read_sync(retention.find_due_where_completed, rules, position).due == ()
+    position = db.read_sync(retention.find_due_where_ended, rules, None).position
+    assert db.read_sync(retention.find_due_where_ended, rules, position).due == ()
     late = make.submit(db)
-    built_meanwhile = db.read_sync(retention.find_due_where_completed, rules, position)
+    built_meanwhile = db.read_sync(retention.find_due_where_ended, rules, position)
     assert built_meanwhile.due == ()
     make.complete(db, late)
-    found = db.read_sync(retention.find_due_where_completed, rules, built_meanwhile.position)
+    found = db.read_sync(retention.find_due_where_ended, rules, built_meanwhile.position)
     assert found.due == (row_of(db, late).environment_id,)
 
 
