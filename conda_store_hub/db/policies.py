@@ -69,9 +69,10 @@ def lock_namespace(session: Session, namespace_id: int) -> None:
     session.execute(select(Namespace.id).where(Namespace.id == namespace_id).with_for_update())
 
 
-def count_held(session: Session, namespace_id: int, environment_id: int | None) -> Held:
+def count_held(session: Session, namespace_id: int, environment_id: int | None, *, besides: int | None = None) -> Held:
     """Count what takes room in a namespace, or in an environment of it, with what can be brought back there.
 
+    `besides`: the build that is not counted.
     What builds share counts once: packages that they link, and bytes that artifacts of the same content name.
     """
     there = (
@@ -84,7 +85,7 @@ def count_held(session: Session, namespace_id: int, environment_id: int | None) 
             _takes_room().label("takes_room"),
         )
         .join(Environment, Build.environment_id == Environment.id)
-        .where(_is_in(namespace_id, environment_id))
+        .where(_is_in(namespace_id, environment_id), Build.id.is_distinct_from(besides))
         .cte()
     )
     linked = select(BuildPackage.package_id).join(there, there.c.id == BuildPackage.build_id).where(there.c.has_files)

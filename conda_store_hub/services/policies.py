@@ -17,7 +17,7 @@ from conda_store_hub.core.names import shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.policy import Change, Effective, Layer, Scope
 from conda_store_hub.db import policies as rows
-from conda_store_hub.db.tables import Environment, Namespace, Policy
+from conda_store_hub.db.tables import Build, Environment, Namespace, Policy
 from conda_store_hub.services import audit, rights
 from conda_store_hub.services.rules import BuildRules
 
@@ -171,16 +171,18 @@ def require_room(session: Session, rules: BuildRules, layers: tuple[Layer, ...],
     _check_room(session, alone, namespace, environment)
 
 
-def require_bytes(session: Session, rules: BuildRules, namespace: Namespace, environment: Environment) -> None:
+def require_bytes(session: Session, rules: BuildRules, build: Build) -> None:
     """Raise QuotaExceededError when other builds have taken all bytes since this one was queued.
 
     The last one may exceed what there is: how large it will be is not known before.
     """
+    environment = build.environment
+    namespace = environment.namespace
     whole, alone = _values_at(rules, list_layers(session, namespace.id, environment.id))
     for values, place in ((whole, None), (alone, environment)):
         if values.quota_bytes is None:
             continue
-        held = rows.count_held(session, namespace.id, place.id if place else None).storage
+        held = rows.count_held(session, namespace.id, place.id if place else None, besides=build.id).storage
         if held >= values.quota_bytes:
             raise QuotaExceededError(
                 f"Others were finished before: “{_name(namespace, place)}” has {held:,} bytes of builds by now and may"

@@ -238,7 +238,7 @@ def mark_usable(session: Session, ticket: Ticket, event: UsableEvent, rules: Bui
     if row.cancel_requested:
         return Usable.CANCELLED
     if rules is not None:
-        policies.require_bytes(session, rules, row.environment.namespace, row.environment)
+        policies.require_bytes(session, rules, row)
     now = datetime.now(UTC)
     _move(row, BuildStatus.COMPLETED)
     row.status_info = None

@@ -115,7 +115,7 @@ class Asked:
         body, query = self.operation.body, self.operation.query
         if body is not None and "json" not in options:
             assert body in BODIES, f"{self}: say in BODIES what a valid {body.__name__} is."
-            options["json"] = BODIES[body]
+            options["json"] = {} if self.route.template == RESTORE_ONE else BODIES[body]  # under the name it had
         params = QUERIES.get(query, {}) if query else {}
         address = self.route.template.format(**values)
         return client.request(self.method, address, params=params | options.pop("params", {}), **options)
