@@ -147,9 +147,11 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _make_engine(url: str) -> Engine:
+    # The connection that was used last knows the statements and has the pages; taken in turn, all are half warm.
+    pool = {"pool_size": 2 * _READERS, "pool_use_lifo": True}
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=2 * _READERS)
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, pool_size=2 * _READERS)
+        return create_engine(url, pool_pre_ping=True, **pool)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **pool)
     engine.dialect.statement_compiler = _Compiler
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
