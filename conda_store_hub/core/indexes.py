@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from conda_store_hub.core.matchspec import is_under
 from conda_store_hub.core.policy import PYPI
 
-_PYPI_FILES = "https://files.pythonhosted.org"  # where the index of PyPI says that its files are
+PYPI_FILES = "https://files.pythonhosted.org"  # where the index of PyPI says that its files are
 
 
 def list_wheel_places(indexes: Iterable[str]) -> tuple[str, ...]:
     """Return the addresses below which the wheels of some indexes lie: those of the indexes without their `simple`."""
-    places = ((index, _PYPI_FILES) if index == PYPI else (index.removesuffix("/simple"),) for index in indexes)
+    places = ((index, PYPI_FILES) if index == PYPI else (index.removesuffix("/simple"),) for index in indexes)
     return tuple(dict.fromkeys(place for several in places for place in several))
 
 

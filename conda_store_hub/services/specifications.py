@@ -104,8 +104,7 @@ def _name(found: Source, asked: str | None) -> str:
 
 def check(submission: Submission, rules: BuildRules) -> PreparedSpecification:
     """Hold a specification against the rules; raise with the place of the first fault."""
-    if rules.refusal:
-        raise PolicyRefusedError(rules.refusal)
+    rules.require_builds()
     if _is_empty(submission.source.specification) and not rules.values.default_packages:
         spec.parse(submission.text)  # says where something is missing
     make_plan(submission.source, rules)

@@ -13,6 +13,7 @@ from conda_store_hub.core.errors import (
     NotFoundError,
     PolicyRefusedError,
 )
+from conda_store_hub.core.indexes import PYPI_FILES
 from conda_store_hub.core.names import BuildKey, DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
@@ -96,14 +97,14 @@ package:
   version: 1.17.0
   manager: pip
   platform: linux-64
-  url: https://files.pythonhosted.org/packages/six-1.17.0-py2.py3-none-any.whl
+  url: {files}/packages/six-1.17.0-py2.py3-none-any.whl
   hash: {{sha256: {b}}}
-""".format(a="a" * 64, b="b" * 64)
+""".format(a="a" * 64, b="b" * 64, files=PYPI_FILES)
 
 
 def art(folder: str) -> str:
     """Return the lock file with its wheel in a folder of a host that has many indexes."""
-    return LOCK.replace("files.pythonhosted.org/packages", f"art.example/pypi/{folder}")
+    return LOCK.replace(f"{PYPI_FILES}/packages", f"https://art.example/pypi/{folder}")
 
 
 EXPLICIT = f"@EXPLICIT\nhttps://channels.example/main/linux-64/python-3.11.7-h1_0.conda#sha256:{'a' * 64}\n"
@@ -130,7 +131,7 @@ def test_a_lock_file_is_taken_as_it_is_and_shown_as_what_it_amounts_to(
     ("changes", "text", "words", "line"),
     [
         ({}, LOCK.replace("channels.example/main", "elsewhere.example/main"), "not among those", 3),
-        ({}, LOCK.replace("files.pythonhosted.org", "wheels.example"), "not below an index", 9),
+        ({}, LOCK.replace(PYPI_FILES, "https://wheels.example"), "not below an index", 9),
         ({"pip_indexes": ["https://art.example/pypi/ours/simple"]}, art("other/f"), "not below an index", 9),
         ({"pip_allowed": False}, LOCK, "allows no pip part", 9),
         ({"forbidden_packages": ["six"]}, LOCK, "forbids “six”", 9),
