@@ -51,6 +51,8 @@ class ArtifactType(StrEnum):
     LOCKFILE = "LOCKFILE"
     YAML = "YAML"
     CONDA_PACK = "CONDA_PACK"
+    EXPLICIT = "EXPLICIT"
+    PIXI_LOCK = "PIXI_LOCK"
     RECORDS = "RECORDS"
     PIP_LOCK = "PIP_LOCK"
 
@@ -74,7 +76,17 @@ class Phase(StrEnum):
     ACTIVATE = "activate"
     YAML = "yaml"
     LOCKFILE = "lockfile"
+    EXPLICIT = "explicit"
+    PIXI_LOCK = "pixi_lock"
     ARCHIVE = "archive"
+
+
+class PackageReason(StrEnum):
+    """Why a package is in a build: somebody asked for it, a policy adds it, or another package needs it."""
+
+    ASKED = "asked"
+    POLICY = "policy"
+    NEEDED = "needed"
 
 
 class _Frozen(BaseModel):
@@ -159,6 +171,8 @@ class BuildRequest(_Frozen):
     """How long a server may keep silent; an index may take twice as long as a whole, a package as long as it likes."""
     sha256: str = ""
     """The digest of the normalised specification; the lockfile carries it as content hash."""
+    platforms: tuple[str, ...] = ()
+    """Further platforms that lock files are made for, after the environment is usable."""
     limits: BuildLimits = BuildLimits()
 
 
@@ -181,6 +195,8 @@ class Package(_Frozen):
     size: int = 0
     installed_size: int = 0
     license: str = ""
+    depends: tuple[str, ...] = ()
+    """What it needs: match specs of conda's packages, and of pip's the requirements that count here (PEP 508)."""
 
 
 class Kernel(_Frozen):
@@ -290,7 +306,10 @@ class UsableEvent(_Event):
 
 
 class ArtifactEvent(_Event):
-    """An artifact was written to `path` in the work directory, or could not be made (`error`)."""
+    """An artifact was written to `path` in the work directory, or could not be made (`error`).
+
+    `note`: what it lacks of what was asked for, in words for people.
+    """
 
     type: Literal["artifact"] = "artifact"
     artifact: ArtifactType
@@ -298,6 +317,7 @@ class ArtifactEvent(_Event):
     sha256: str = ""
     size: int = 0
     error: str = ""
+    note: str = ""
 
 
 class ErrorEvent(_Event):

@@ -29,7 +29,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import IdentityKind, Role
-from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, PackageReason, Phase
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -81,6 +81,7 @@ class Base(DeclarativeBase):
         ArtifactType: _words(ArtifactType),
         ArtifactState: _words(ArtifactState),
         Phase: _words(Phase),
+        PackageReason: _words(PackageReason),
         Role: _words(Role),
         AuditAction: _words(AuditAction),
         IdentityKind: _words(IdentityKind),
@@ -354,7 +355,7 @@ class LogChunk(Base):
 
 
 class Artifact(Base):
-    """What a build yields. `key` names bytes in storage that are there when `state` is READY."""
+    """What a build yields. `key` names bytes that are there when `state` is READY; `note` says what they lack."""
 
     __tablename__ = "artifact"
 
@@ -366,6 +367,7 @@ class Artifact(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     size: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str | None] = mapped_column(Text)
+    note: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         Index("uq_artifact_type", "build_id", "artifact_type", unique=True),
@@ -400,17 +402,19 @@ class Package(Base):
     size: Mapped[int] = mapped_column(BigInteger, default=0)
     installed_size: Mapped[int] = mapped_column(BigInteger, default=0)
     license: Mapped[str] = mapped_column(Text, default="")
+    depends: Mapped[list[Any]] = mapped_column(default=list)
 
     __table_args__ = (_KEEP_IDS,)
 
 
 class BuildPackage(Base):
-    """Which packages a build has."""
+    """Which packages a build has, and why; None in builds of before it was kept."""
 
     __tablename__ = "build_package"
 
     build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
     package_id: Mapped[int] = mapped_column(ForeignKey("package.id", ondelete="RESTRICT"), primary_key=True, index=True)
+    reason: Mapped[PackageReason | None]
 
 
 # Who may do what, beyond what follows from whose a namespace is.
@@ -579,3 +583,18 @@ class Lease(Base):
     expires_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_lease_expires_at", "expires_at"),)
+
+
+class WatchedFile(Base):
+    """A file that is watched, by its path, and the environment that it describes.
+
+    `text_sha256` is of what was read last; `problem` says why that is not what the environment is.
+    """
+
+    __tablename__ = "watched_file"
+
+    path: Mapped[str] = mapped_column(Text, primary_key=True)
+    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="CASCADE"), index=True)
+    text_sha256: Mapped[str] = mapped_column(String(64))
+    problem: Mapped[str | None] = mapped_column(Text)
+    seen_at: Mapped[datetime]
