@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
 
+# A file's tests share what is costly to make and stay together; the files with the longest tests begin.
+AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
 # Some machines that build have no HOME, and the tools want a place for their caches.
 ifeq ($(HOME),)
 export HOME := $(CURDIR)/.cache/home
@@ -17,9 +20,9 @@ help: ## list these commands
 demo: .venv/.for-demo ## start a JupyterHub with the service and an example environment; ONCE=1 ends after the check
 	@$(BIN)/conda-store-hub demo $(if $(ONCE),--once) $(ARGS)
 
-test: .venv/.for-test ## run all tests; as root on Debian it installs the packages that they need; ARGS= for pytest
+test: .venv/.for-test ## run all tests; as root on Debian it installs what they need; ARGS= for pytest (-n 0: one after the other)
 	@bash tests/support/debian.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(AT_ONCE) $(ARGS)
 
 lint: .venv/.for-lint ## check style, with ruff
 	@$(BIN)/ruff check conda_store_hub tests benchmarks

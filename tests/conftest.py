@@ -12,6 +12,7 @@ from conda_store_hub.db.session import Database
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.storage import prefixes
 from tests.support import make
+from tests.support.sqlite import open_database
 
 
 @pytest.fixture
@@ -25,10 +26,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataDirectory:
 @pytest.fixture
 def db(data: DataDirectory) -> Iterator[Database]:
     """A migrated database in a file of its own."""
-    database = Database(f"sqlite:///{data.database}")
-    database.upgrade()
-    yield database
-    database.close()
+    with open_database(data) as database:
+        yield database
 
 
 @pytest.fixture

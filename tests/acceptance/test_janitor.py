@@ -23,6 +23,7 @@ from tests.services.test_life import built, row_of
 from tests.support import make
 from tests.support.make import ADMIN
 from tests.support.process import COMMAND, ServiceProcess, until
+from tests.support.sqlite import open_database
 
 
 @pytest.fixture
@@ -34,10 +35,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataDirectory:
 
 @pytest.fixture
 def db(data: DataDirectory) -> Generator[Database]:
-    database = Database(f"sqlite:///{data.database}")
-    database.upgrade()
-    yield database
-    database.close()
+    with open_database(data) as database:
+        yield database
 
 
 def clean(data: DataDirectory, config: str) -> tuple[int, str]:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import claims, retention
 from conda_store_hub.db.session import Database
@@ -42,13 +41,11 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
 
 
 @pytest.fixture
-def db(data: DataDirectory) -> Database:
-    database = Database(f"sqlite:///{data.database}")
-    database.upgrade()
-    make.submit(database)
-    make.complete(database, 1)
-    make.submit(database)
-    return database
+def db(db: Database) -> Database:
+    make.submit(db)
+    make.complete(db, 1)
+    make.submit(db)
+    return db
 
 
 @pytest.mark.parametrize("what", ALWAYS)
@@ -57,4 +54,3 @@ def test_what_is_asked_all_the_time_goes_through_no_large_table(db: Database, wh
     assert steps
     whole = [step for step in steps for table in LARGE if step.startswith(f"SCAN {table}") and "USING" not in step]
     assert whole == []
-    db.close()

@@ -90,9 +90,12 @@ def test_none_waits_for_ever_and_none_is_left_behind(data: DataDirectory, monkey
         async with asyncio.timeout(10):
             await ask(builders, data)
             await builders.make_ready()
-            pids.append(pid_of(builders._ready))
+            unused = builders._ready
+            pids.append(pid_of(unused))
             while builders._ready is not None:
                 await asyncio.sleep(0.02)
+            assert unused is not None
+            await unused.wait()  # else this loop may close before it hears of the end
         await builders.make_ready()
         pids.append(pid_of(builders._ready))
 

@@ -33,6 +33,7 @@ from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.storage.base import LocalArtifactStore
 from tests.support import make
 from tests.support.make import ALICE
+from tests.support.sqlite import put_database
 
 SCRIPT = (sys.executable, str(Path(__file__).parents[1] / "support" / "scripted_builder.py"))
 LOG = logging.getLogger("test")
@@ -79,8 +80,8 @@ async def bench(
     command: Sequence[str] = SCRIPT,
 ) -> AsyncIterator[Bench]:
     changes = Changes()
+    put_database(data)
     db = Database(f"sqlite:///{data.database}", listener=changes.publish)
-    db.upgrade()
     executor = LocalExecutor(concurrency=concurrency, allow_root=True)
     links = Links(db=db, data=data, log=LOG)
     store = LocalArtifactStore(data.objects)

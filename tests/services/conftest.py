@@ -9,6 +9,7 @@ import pytest
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
 from tests.support.postgres import postgres
+from tests.support.sqlite import open_database
 
 __all__ = ["postgres"]
 
@@ -20,7 +21,5 @@ def db(request: pytest.FixtureRequest, data: DataDirectory) -> Iterator[Database
         with request.getfixturevalue("postgres").database() as database:
             yield database
         return
-    database = Database(f"sqlite:///{data.database}")
-    database.upgrade()
-    yield database
-    database.close()
+    with open_database(data) as database:
+        yield database

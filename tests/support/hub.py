@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from conda_store_hub.demo.errors import DemoError
-from conda_store_hub.demo.hub import DemoHub, HubSettings, find_ports
+from conda_store_hub.demo.hub import DemoHub, HubSettings
 from conda_store_hub.demo.node import ensure_proxy
+from tests.support.ports import find_ports
 
 PROXY_CACHE = Path(__file__).parents[2] / ".cache" / "proxy"
 PASSWORD = "correct horse"

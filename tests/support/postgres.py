@@ -28,15 +28,18 @@ class Postgres:
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
+        self._engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.socket}"
 
     def run(self, statement: str) -> None:
-        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+        with self._engine.connect() as connection:
             connection.execute(text(statement))
-        engine.dispose()
+
+    def close(self) -> None:
+        """Let go of the server, which does not end before."""
+        self._engine.dispose()
 
     @contextmanager
     def new_url(self) -> Generator[str]:
@@ -92,9 +95,11 @@ def postgres() -> Generator[Postgres]:
         command = [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
         log = (folder / "log").open("wb")
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **account)  # type: ignore[call-overload]
+        running = Postgres(folder)
         try:
-            yield _prepare(Postgres(folder), server, folder / "log")
+            yield _prepare(running, server, folder / "log")
         finally:
+            running.close()
             server.terminate()
             server.wait(30)
             log.close()

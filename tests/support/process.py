@@ -13,7 +13,7 @@ from types import TracebackType
 
 import httpx
 
-from conda_store_hub.demo.hub import find_free_port
+from tests.support.ports import find_port
 
 COMMAND = (sys.executable, "-P", "-m", "conda_store_hub")
 
@@ -38,7 +38,7 @@ class ServiceProcess:
     """One service on a data directory; ended by its id when the block ends."""
 
     def __init__(self, data: Path, config: str = "", **environment: str) -> None:
-        self.port = find_free_port()
+        self.port = find_port()
         self.url = f"http://127.0.0.1:{self.port}/services/csh/"
         self.file = data.parent / f"{data.name}-config.py"
         self.file.write_text(config)
@@ -81,7 +81,7 @@ class ServiceProcess:
     def health(self) -> httpx.Response | None:
         """Ask for its health; None while nobody listens."""
         try:
-            return httpx.get(f"{self.url}health", trust_env=False, timeout=10)
+            return httpx.get(f"{self.url}health", trust_env=False, verify=False, timeout=10)
         except httpx.TransportError:
             return None
 

@@ -32,6 +32,7 @@ from conda_store_hub.web.base import MAX_BODY, Readiness, Services
 from conda_store_hub.web.routes import make_application
 from tests.support import make
 from tests.support.fake_hub import FakeHub, user
+from tests.support.sqlite import put_database
 
 T = TypeVar("T")
 
@@ -157,7 +158,8 @@ class RunningService:
         return build_id
 
 
-_USUAL: dict[str, Any] = {"trust_env": False, "timeout": 30}
+# Nothing is encrypted here, and to read the machine's certificates takes longer than a request.
+_USUAL: dict[str, Any] = {"trust_env": False, "timeout": 30, "verify": False}
 
 
 @contextmanager
@@ -211,9 +213,9 @@ async def _start(
         "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{url}oauth_callback",
     }
     changes = Changes()
+    if ready and database_url is None:
+        put_database(data)
     db = Database(database_url or f"sqlite:///{data.database}", listener=changes.publish)
-    if ready:
-        db.upgrade()
     store = LocalArtifactStore(data.objects)
     services = Services(
         db=db,
