@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.protocol import BuildStatus, PackageReason
 from conda_store_hub.db.tables import (
     NAMESPACE_NAMES,
     Build,
@@ -287,18 +287,32 @@ class PackageRow(NamedTuple):
     channel: str
     license: str
     size: int
+    reason: PackageReason | None
+
+
+class NeedsRow(NamedTuple):
+    """What a package needs."""
+
+    manager: str
+    name: str
+    depends: list[str]
 
 
 _PACKAGES = (
     select(
         *(Package.id, Package.manager, Package.name, Package.version),
-        *(Package.build, Package.channel, Package.license, Package.size),
+        *(Package.build, Package.channel, Package.license, Package.size, BuildPackage.reason),
     )
     .join(BuildPackage, BuildPackage.package_id == Package.id)
     .where(BuildPackage.build_id == bindparam("build_id"))
     .order_by(Package.name, Package.manager)
 )
 _ALL_PACKAGES = Listing[PackageRow].of(_PACKAGES, PackageRow)
+_NEEDS = (
+    select(Package.manager, Package.name, Package.depends)
+    .join(BuildPackage, BuildPackage.package_id == Package.id)
+    .where(BuildPackage.build_id == bindparam("build_id"))
+)
 _FOUND_PACKAGES = Listing[PackageRow].of(_PACKAGES.where(Package.name.contains(_SEARCHED, escape="/")), PackageRow)
 
 
@@ -308,3 +322,8 @@ def list_packages(
     """Return a page of the packages of a build, by name, and their count."""
     listing = _FOUND_PACKAGES if search else _ALL_PACKAGES
     return listing.page(session, page=page, size=size, values=_given(build_id=build_id, search=_literally(search)))
+
+
+def list_needs(session: Session, build_id: int) -> list[NeedsRow]:
+    """Return what each package of a build needs."""
+    return [NeedsRow(*row) for row in session.connection().execute(_NEEDS, {"build_id": build_id})]

@@ -34,6 +34,7 @@ from conda_store_hub.core.protocol import (
     ResultEvent,
     UsableEvent,
 )
+from conda_store_hub.core.reasons import Wanted
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.failures import explain_death, rebuild_error
@@ -71,6 +72,7 @@ class _Progress:
     cancelled: bool = False
     over: bool = False
     reusable: StoredLock | None = None
+    wanted: Wanted | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -203,7 +205,8 @@ class Runner:
     async def _activate(self, claim: Claim, builder: BuilderProcess, event: UsableEvent, state: _Progress) -> None:
         state.usable = True
         outcome = await self._patiently(
-            lambda: self._db.write(work.mark_usable, claim.ticket, event, self._rules), (UnavailableError,)
+            lambda: self._db.write(work.mark_usable, claim.ticket, event, self._rules, state.wanted),
+            (UnavailableError,),
         )
         self._log.info("build %s is usable and %s", claim.build_id, outcome)
         if outcome is Usable.ACTIVE:
@@ -300,6 +303,7 @@ class Runner:
 
     async def _request(self, claim: Claim, home: Path, rules: BuildRules, state: _Progress) -> BuildRequest:
         plan = await self._plan(claim, rules)
+        state.wanted = plan.wanted
         request = make_build_request(claim, plan, rules, data=self._data, home=home)
         if claim.prefix_ready:
             return request

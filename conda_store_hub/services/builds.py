@@ -9,12 +9,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import reasons, schemas
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, EditConflictError, NotAuthenticatedError, NotFoundError
 from conda_store_hub.core.names import BuildKey, DataDirectory, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
+from conda_store_hub.core.reasons import Needing
 from conda_store_hub.db import claims, lists, queries, records, tables
 from conda_store_hub.db.session import announce
 from conda_store_hub.services import audit, policies, rights, specifications, tokens, views
@@ -300,12 +301,25 @@ def list_builds(
 
 
 def list_packages(
-    session: Session, identity: Identity, build_id: int, *, page: int, size: int, search: str | None = None
+    session: Session,
+    identity: Identity,
+    build_id: int,
+    *,
+    page: int,
+    size: int,
+    search: str | None = None,
+    why: bool = False,
 ) -> tuple[list[schemas.Package], int]:
-    """Return a page of a build's packages, conda's and pip's, by name, and the count."""
+    """Return a page of a build's packages, conda's and pip's, by name, and the count.
+
+    `why`: with the packages that need each of them.
+    """
     require_readable(session, identity, build_id)
     rows, count = lists.list_packages(session, build_id, page=page, size=size, search=search)
-    return [views.package(row) for row in rows], count
+    if not why:
+        return [views.package(row) for row in rows], count
+    needing = reasons.find_needing(lists.list_needs(session, build_id))
+    return [views.package(row, needing.get(reasons.make_key(row.manager, row.name), Needing())) for row in rows], count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from conda_store_hub.core import schemas, source
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import SubjectKind
 from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.reasons import Needing
 from conda_store_hub.db.lists import BuildRow, EnvironmentRow, PackageRow
 from conda_store_hub.db.records import ArtifactRow, PhaseRow
 from conda_store_hub.db.tables import (
@@ -196,8 +197,8 @@ def artifact(row: ArtifactRow) -> schemas.Artifact:
     )
 
 
-def package(row: PackageRow) -> schemas.Package:
-    """Show a package."""
+def package(row: PackageRow, needing: Needing | None = None) -> schemas.Package:
+    """Show a package, with what needs it if that is known."""
     return schemas.Package(
         id=row.id,
         manager="pip" if row.manager == "pip" else "conda",
@@ -208,4 +209,7 @@ def package(row: PackageRow) -> schemas.Package:
         license=row.license or None,
         summary=None,
         size=row.size,
+        reason=row.reason,
+        needed_by=None if needing is None else list(needing.names),
+        needed_by_count=None if needing is None else needing.count,
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -25,6 +26,7 @@ from conda_store_hub.core.protocol import (
     ProgressEvent,
     UsableEvent,
 )
+from conda_store_hub.core.reasons import Wanted, key_of
 from conda_store_hub.db import claims, lifecycle, queries, records
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build, Environment
@@ -228,11 +230,18 @@ def tick(
     return not cancelled
 
 
-def mark_usable(session: Session, ticket: Ticket, event: UsableEvent, rules: BuildRules | None = None) -> Usable:
+def mark_usable(
+    session: Session,
+    ticket: Ticket,
+    event: UsableEvent,
+    rules: BuildRules | None = None,
+    wanted: Wanted | None = None,
+) -> Usable:
     """Complete a build whose prefix is whole, and activate it if nothing newer was.
 
     A cancel that was answered before this is kept: the build is not completed. Raises QuotaExceededError when, by the
-    `rules` of the configuration and what is set, there is no room for it any more.
+    `rules` of the configuration and what is set, there is no room for it any more. `wanted` tells why each package is
+    in the build; without it, nobody knows.
     """
     row = _require_held(session, ticket)
     if row.cancel_requested:
@@ -246,7 +255,7 @@ def mark_usable(session: Session, ticket: Ticket, event: UsableEvent, rules: Bui
     row.size = event.size
     row.shared_size = event.shared_size
     row.kernels = [kernel.model_dump() for kernel in event.kernels]
-    records.add_packages(session, row.id, [_package_row(package) for package in event.packages])
+    _record_packages(session, row.id, event, wanted)
     announce(session, build_topic(row.id))
     if not queries.activate_if_newest(session, row, now):
         return Usable.INACTIVE
@@ -254,8 +263,15 @@ def mark_usable(session: Session, ticket: Ticket, event: UsableEvent, rules: Bui
     return Usable.ACTIVE
 
 
-def _package_row(package: Package) -> dict[str, str | int]:
-    values: dict[str, str | int] = package.model_dump()
+def _record_packages(session: Session, build_id: int, event: UsableEvent, wanted: Wanted | None) -> None:
+    reasons = wanted.explain(event.packages) if wanted is not None else {}
+    rows = [_package_row(package) for package in event.packages]
+    links = [reasons.get(key_of(package)) for package in event.packages]
+    records.add_packages(session, build_id, rows, links)
+
+
+def _package_row(package: Package) -> dict[str, Any]:
+    values = package.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     return {"digest": digest, **values}
 

@@ -44,6 +44,7 @@ class PackagesQuery(PagedQuery):
     """Which packages of a build are meant."""
 
     search: Text | None = Field(None, description="Only those with this text in their name.")
+    why: bool = Field(default=False, description="With the packages that need each of them.")
 
 
 class LogQuery(Query):
@@ -125,7 +126,7 @@ class PackagesHandler(ApiHandler):
 
     @Operation(answer=schemas.Page[schemas.Package], query=PackagesQuery, needs=Permission.ENVIRONMENT_READ)
     async def get(self, build_id: str) -> None:
-        """List a build's packages, conda's and pip's."""
+        """List a build's packages, conda's and pip's, and why it has each of them."""
         query = self.read_query(PackagesQuery)
         rows, count = await self.services.db.read(
             builds.list_packages,
@@ -134,6 +135,7 @@ class PackagesHandler(ApiHandler):
             page=query.page,
             size=query.size,
             search=query.search,
+            why=query.why,
         )
         self.write_model(schemas.Page[schemas.Package](data=rows, page=query.page, size=query.size, count=count))
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, PackageReason, Phase
 from conda_store_hub.core.schemas.namespaces import Namespace
 from conda_store_hub.core.schemas.wire import Wire
 
@@ -111,6 +111,12 @@ class Package(Wire):
     license: str | None = None
     summary: str | None = None
     size: int = 0
+    reason: PackageReason | None = None
+    """Somebody asked for it, a policy adds it, or another package needs it; null in builds of older versions."""
+    needed_by: list[str] | None = None
+    """With `why`: the first 20 packages of the build that need it, by name."""
+    needed_by_count: int | None = None
+    """With `why`: how many they are."""
 
 
 class Rebuild(Wire):
