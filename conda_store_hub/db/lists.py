@@ -6,7 +6,7 @@ What a list asks the database is made once for a person and kept: making a state
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Self, TypeVar
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus, PackageReason
+from conda_store_hub.db import contents
 from conda_store_hub.db.tables import (
     NAMESPACE_NAMES,
     Build,
@@ -28,6 +29,9 @@ from conda_store_hub.db.tables import (
 from conda_store_hub.db.visibility import MOST_KEPT, Condition, allows_on_environment, has_single_grants
 
 R = TypeVar("R")
+
+Packages = Sequence[Sequence[int]]
+"""Lots of packages by number: what is listed has one of each lot."""
 
 COUNT_LIMIT = 10_000
 _SIZE = bindparam("size", type_=BigInteger())
@@ -152,10 +156,12 @@ def list_environments(
     search: str | None = None,
     status: BuildStatus | None = None,
     after: tuple[str, str] | None = None,
+    packages: Packages = (),
 ) -> tuple[list[EnvironmentRow], int]:
     """Return a page of the living environments that `identity` may see, by namespace and name, and their count.
 
-    `after` begins behind a namespace and an environment, whether or not they are still there.
+    `after` begins behind a namespace and an environment, whether or not they are still there. `packages`: only those
+    whose active build has one of each.
     """
     values = _given(
         namespace=namespace,
@@ -165,12 +171,15 @@ def list_environments(
         after_namespace=after[0] if after else None,
         after_name=after[1].lower() if after else None,
     )
-    listing = _environments(identity, frozenset(values), single=has_single_grants(session, identity))
-    return listing.page(session, page=page, size=size, values=values)
+    single = has_single_grants(session, identity)
+    listing = _environments(identity, frozenset(values), len(packages), single=single)
+    return listing.page(session, page=page, size=size, values=values | contents.name_values(packages))
 
 
 @functools.lru_cache(MOST_KEPT)
-def _environments(identity: Identity, filters: frozenset[str], *, single: bool) -> Listing[EnvironmentRow]:
+def _environments(
+    identity: Identity, filters: frozenset[str], packages: int, *, single: bool
+) -> Listing[EnvironmentRow]:
     statement = (
         select(*_ENVIRONMENT_COLUMNS)
         .select_from(Environment)
@@ -180,6 +189,7 @@ def _environments(identity: Identity, filters: frozenset[str], *, single: bool) 
             allows_on_environment(identity, Permission.ENVIRONMENT_READ, single=single),
             Environment.deleted_at.is_(None),
             *(_ENVIRONMENT_FILTERS[name] for name in sorted(filters)),
+            *contents.has_each(Environment.current_build_id, packages),
         )
         .order_by(Namespace.name, Environment.name_key)
     )
@@ -241,20 +251,24 @@ def list_builds(
     status: BuildStatus | None = None,
     after: int | None = None,
     ascending: bool = False,
+    packages: Packages = (),
 ) -> tuple[list[BuildRow], int]:
     """Return a page of the builds of environments that `identity` may see, the newest first, and their count.
 
     `after`: those that follow the build of that number in the order asked for, however far that is from the first.
+    `packages`: only those that have one of each.
     """
     edge = {"above" if ascending else "below": after}
     values = _given(environment_id=environment_id, namespace=namespace, name=_lower(name), status=status, **edge)
     single = has_single_grants(session, identity)
-    listing = _builds(identity, frozenset(values), single=single, ascending=ascending)
-    return listing.page(session, page=page, size=size, values=values)
+    listing = _builds(identity, frozenset(values), len(packages), single=single, ascending=ascending)
+    return listing.page(session, page=page, size=size, values=values | contents.name_values(packages))
 
 
 @functools.lru_cache(MOST_KEPT)
-def _builds(identity: Identity, filters: frozenset[str], *, single: bool, ascending: bool) -> Listing[BuildRow]:
+def _builds(
+    identity: Identity, filters: frozenset[str], packages: int, *, single: bool, ascending: bool
+) -> Listing[BuildRow]:
     statement = (
         select(*_BUILD_COLUMNS)
         .select_from(Build)
@@ -267,10 +281,11 @@ def _builds(identity: Identity, filters: frozenset[str], *, single: bool, ascend
         )
         .order_by(Build.id if ascending else Build.id.desc())
     )
-    listing = Listing[BuildRow].of(statement, BuildRow)
+    listing = Listing[BuildRow].of(statement.where(*contents.is_among_holders(Build.id, packages)), BuildRow)
     if "environment_id" in filters:
         return listing  # an index has the order of one environment's
-    return replace(listing, many=listing.rows.with_hint(Build, "NOT INDEXED", "sqlite"))
+    walked = Listing[BuildRow].of(statement.where(*contents.has_each(Build.id, packages)), BuildRow).rows
+    return replace(listing, many=walked.with_hint(Build, "NOT INDEXED", "sqlite"))
 
 
 # Packages
@@ -290,14 +305,6 @@ class PackageRow(NamedTuple):
     reason: PackageReason | None
 
 
-class NeedsRow(NamedTuple):
-    """What a package needs."""
-
-    manager: str
-    name: str
-    depends: list[str]
-
-
 _PACKAGES = (
     select(
         *(Package.id, Package.manager, Package.name, Package.version),
@@ -308,11 +315,6 @@ _PACKAGES = (
     .order_by(Package.name, Package.manager)
 )
 _ALL_PACKAGES = Listing[PackageRow].of(_PACKAGES, PackageRow)
-_NEEDS = (
-    select(Package.manager, Package.name, Package.depends)
-    .join(BuildPackage, BuildPackage.package_id == Package.id)
-    .where(BuildPackage.build_id == bindparam("build_id"))
-)
 _FOUND_PACKAGES = Listing[PackageRow].of(_PACKAGES.where(Package.name.contains(_SEARCHED, escape="/")), PackageRow)
 
 
@@ -322,8 +324,3 @@ def list_packages(
     """Return a page of the packages of a build, by name, and their count."""
     listing = _FOUND_PACKAGES if search else _ALL_PACKAGES
     return listing.page(session, page=page, size=size, values=_given(build_id=build_id, search=_literally(search)))
-
-
-def list_needs(session: Session, build_id: int) -> list[NeedsRow]:
-    """Return what each package of a build needs."""
-    return [NeedsRow(*row) for row in session.connection().execute(_NEEDS, {"build_id": build_id})]

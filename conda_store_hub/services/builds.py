@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +19,7 @@ from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.core.reasons import Needing
 from conda_store_hub.db import claims, lists, queries, records, tables
 from conda_store_hub.db.session import announce
-from conda_store_hub.services import audit, policies, rights, specifications, tokens, views
+from conda_store_hub.services import audit, contents, policies, rights, specifications, tokens, views
 from conda_store_hub.services.changes import QUEUE, build_topic
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import PreparedSpecification
@@ -283,8 +284,15 @@ def list_builds(
     status: BuildStatus | None = None,
     after: int | None = None,
     ascending: bool = False,
+    packages: Sequence[str] = (),
 ) -> tuple[list[schemas.BuildSummary], int]:
-    """Return a page of builds that `identity` may see, the newest first, and the count of those after build `after`."""
+    """Return a page of builds that `identity` may see, the newest first, and the count of those after build `after`.
+
+    `packages`: only those that have all of them, each a name with versions or without; with what they have of each.
+    """
+    wanted = contents.find_wanted(session, packages)
+    if wanted.is_nowhere:
+        return [], 0
     rows, count = lists.list_builds(
         session,
         identity,
@@ -296,8 +304,10 @@ def list_builds(
         status=status,
         after=after,
         ascending=ascending,
+        packages=wanted.ids,
     )
-    return [views.build_summary(row) for row in rows], count
+    matching = contents.list_matching(session, [row.id for row in rows], wanted)
+    return [views.build_summary(row, matching.get(row.id)) for row in rows], count
 
 
 def list_packages(
@@ -318,7 +328,7 @@ def list_packages(
     rows, count = lists.list_packages(session, build_id, page=page, size=size, search=search)
     if not why:
         return [views.package(row) for row in rows], count
-    needing = reasons.find_needing(lists.list_needs(session, build_id))
+    needing = contents.find_needing(session, build_id)
     return [views.package(row, needing.get(reasons.make_key(row.manager, row.name), Needing())) for row in rows], count
 
 

@@ -23,7 +23,7 @@ from conda_store_hub.services import artifacts, builds, rebuilds, removals
 from conda_store_hub.web import arguments, downloads, events
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import ForceQuery, Id, Number, PagedQuery, Query, Status, Text
+from conda_store_hub.web.query import ForceQuery, Id, Number, Packages, PagedQuery, Query, Status, Text
 from conda_store_hub.web.wire import show_build
 
 
@@ -35,9 +35,12 @@ class BuildsQuery(PagedQuery):
     name: Text | None = Field(None, description="Only those of environments of this name.")
     status: Status | None = Field(None, description="Only those in this state.")
     after: Id | None = Field(None, description="Only those behind this one, in the order asked for: a cursor.")
+    packages: Packages = Field(
+        (), description="Only those that have this package, a name with versions or without: `numpy>=2`."
+    )
     order: Text = Field("desc", description="`asc` lists the oldest first, anything else the newest.")
 
-    unsupported: ClassVar[tuple[str, ...]] = ("packages", "artifact")
+    unsupported: ClassVar[tuple[str, ...]] = ("artifact",)
 
 
 class PackagesQuery(PagedQuery):
@@ -71,6 +74,7 @@ class BuildsHandler(ApiHandler):
             status=query.status,
             after=query.after,
             ascending=query.order == "asc",
+            packages=query.packages,
         )
         self.write_model(schemas.Page[schemas.BuildSummary](data=rows, page=query.page, size=query.size, count=count))
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from conda_store_hub.core import reasons, source
+from conda_store_hub.core import packages, reasons, source
+from conda_store_hub.core.errors import InvalidRequestError
+from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import Package, PackageReason, UsableEvent
 from conda_store_hub.core.reasons import Wanted
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import builds, specifications, work
+from conda_store_hub.services import builds, environments, specifications, work
 from conda_store_hub.services.rules import BuildRules
 from tests.support import make
-from tests.support.make import ALICE
+from tests.support.make import ADMIN, ALICE, BOB
 
 ASKED, POLICY, NEEDED = PackageReason.ASKED, PackageReason.POLICY, PackageReason.NEEDED
 TYPED = """
@@ -117,3 +121,87 @@ def test_what_nobody_knows_of_an_older_build_is_not_made_up(db: Database, reason
     db.write_sync(work.mark_usable, ticket, make.usable("python=3.11"), None, Wanted() if reason else None)
     rows, _ = db.read_sync(builds.list_packages, ALICE, build_id, page=1, size=9, why=True)
     assert [(row.reason, row.needed_by) for row in rows] == [(reason, [])]
+
+
+# Which environments contain what
+
+
+@pytest.fixture
+def world(db: Database) -> Database:
+    """Environments of alice's: `new` and `old` by their python, `mixed` with pip's packages, `bare` without a build."""
+    for name, there in {
+        "new": (package("python", "3.12.1"), package("numpy", "2.1")),
+        "old": (package("python", "3.9"), package("numpy", "1.26")),
+        "mixed": (
+            *(package("python", "3.12.1"), package("typing_extensions", "4.1")),
+            *(package("torch", "2.0+cpu", manager="pip"), package("typing-extensions", "4.9", manager="pip")),
+            package("odd", "no version!", manager="pip"),
+        ),
+    }.items():
+        make.complete(db, make.submit(db, yaml=make.text(name)), event(*there))
+    make.submit(db, yaml=make.text("bare"))
+    return db
+
+
+def search(db: Database, *asked: str, who: Identity = ALICE) -> dict[str, list[str]]:
+    rows, count = db.read_sync(environments.list_environments, who, page=1, size=9, packages=asked)
+    assert count == len(rows)
+    listed, _ = db.read_sync(builds.list_builds, who, page=1, size=9, ascending=True, packages=asked)
+    assert {row.environment: row.matching for row in listed} == {row.name: row.matching for row in rows}
+    return {row.name: [f"{one.name} {one.version}" for one in row.matching or []] for row in rows}
+
+
+SEARCHES: list[tuple[list[str], dict[str, list[str]]]] = [
+    (["python"], {"mixed": ["python 3.12.1"], "new": ["python 3.12.1"], "old": ["python 3.9"]}),
+    (["python>=3.10"], {"mixed": ["python 3.12.1"], "new": ["python 3.12.1"]}),
+    (["python=3.9", "NumPy >=1.20,<2"], {"old": ["python 3.9", "numpy 1.26"]}),
+    (["python=3.9", "numpy>=2"], {}),
+    (["python<3.10"], {"old": ["python 3.9"]}),
+    (["typing_extensions"], {"mixed": ["typing_extensions 4.1", "typing-extensions 4.9"]}),
+    (["Typing-Extensions>=4.5"], {"mixed": ["typing-extensions 4.9"]}),
+    (["torch==2.0"], {"mixed": ["torch 2.0+cpu"]}),
+    (["odd"], {"mixed": ["odd no version!"]}),
+    (["odd>=0"], {}),
+    (["nobody-has"], {}),
+]
+
+
+def test_environments_are_found_by_what_their_active_build_has(world: Database) -> None:
+    for asked, found in SEARCHES:
+        assert search(world, *asked) == found, asked
+
+
+def test_nobody_finds_what_they_may_not_see(world: Database) -> None:
+    assert search(world, "python", who=BOB) == {}
+    assert len(search(world, "python", who=ADMIN)) == 3
+
+
+def test_an_environment_is_found_by_what_is_active_and_builds_by_what_they_have(world: Database) -> None:
+    make.complete(world, 4, event(package("pandas")))
+    second = make.submit(world, yaml=make.text("new"))
+    make.complete(world, second, event(package("python", "3.13.0")))
+    found, _ = world.read_sync(environments.list_environments, ALICE, page=1, size=9, packages=["python=3.12"])
+    assert [row.name for row in found] == ["mixed"]
+    listed, count = world.read_sync(builds.list_builds, ALICE, page=1, size=1, packages=["python>=3.12"])
+    assert ([row.id for row in listed], count) == ([second], 3)
+    after = ("alice", "mixed")
+    found, count = world.read_sync(
+        environments.list_environments, ALICE, page=1, size=1, after=after, packages=["python"]
+    )
+    assert ([row.name for row in found], count) == (["new"], 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("num py", "“num py” is not a dependency: what follows the name is no version"),
+        ("numpy>=", "“numpy>=” is not a dependency"),
+        ("numpy=1.0=py3*", "more than a name with versions"),
+        ("https://x/y", "not an address"),
+        ("x" * 201, "more than 200 characters"),
+        ("*", "Write a name, with versions or without: `numpy`"),
+    ],
+)
+def test_what_is_no_package_is_refused_in_words(text: str, says: str) -> None:
+    with pytest.raises(InvalidRequestError, match=re.escape(says)):
+        packages.read_range(text)

@@ -43,6 +43,15 @@ class PhaseTime(Wire):
     seconds: float | None = None
 
 
+class MatchingPackage(Wire):
+    """A package that was searched for."""
+
+    manager: Literal["conda", "pip"]
+    name: str
+    version: str
+    build: str
+
+
 class BuildSummary(Wire):
     """A build in lists. `size` is in bytes that go when it goes, `shared_size` what it shares."""
 
@@ -70,6 +79,8 @@ class BuildSummary(Wire):
     """When what it left on disk was deleted; it stays listed."""
     lock_build_id: int | None = None
     """The build from whose lock it was made, without a solve."""
+    matching: list[MatchingPackage] | None = None
+    """In a list that is filtered by `packages`: what it has of them."""
 
 
 class Build(BuildSummary):
@@ -97,6 +108,8 @@ class Environment(Wire):
     latest_build_id: int | None = None
     latest_status: BuildStatus | None = None
     updated_on: datetime | None = None
+    matching: list[MatchingPackage] | None = None
+    """In a list that is filtered by `packages`: what the active build has of them."""
 
 
 class Package(Wire):
