@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, bindparam, exists, select
+from sqlalchemy import BindParameter, ScalarSelect, and_, bindparam, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -42,14 +42,12 @@ _NAMED = (
 )
 
 
+BuildColumn = InstrumentedAttribute[int] | InstrumentedAttribute[int | None]
+
+
 def _numbers(name: str) -> BindParameter[Sequence[int]]:
     """Return numbers that are written into the statement: how many can be bound is limited."""
     return bindparam(name, expanding=True, literal_execute=True)
-
-
-_HELD = select(BuildPackage.build_id, BuildPackage.package_id).where(
-    BuildPackage.build_id.in_(_numbers("build_ids")), BuildPackage.package_id.in_(_numbers("package_ids"))
-)
 
 
 def list_needs(session: Session, build_id: int) -> list[NeedsRow]:
@@ -62,26 +60,27 @@ def list_named(session: Session, names: Iterable[str]) -> list[NamedRow]:
     return [NamedRow(*row) for row in session.connection().execute(_NAMED, {"names": sorted(set(names))})]
 
 
-def list_held(session: Session, build_ids: Sequence[int], package_ids: Sequence[int]) -> list[tuple[int, int]]:
-    """Return which of some builds have which of some packages."""
-    values = {"build_ids": build_ids, "package_ids": package_ids}
-    return [(build_id, package_id) for build_id, package_id in session.connection().execute(_HELD, values)]
-
-
 def name_values(packages: Sequence[Sequence[int]]) -> dict[str, Sequence[int]]:
-    """Return what `has_each` and `is_among_holders` compare with."""
+    """Return what the three below compare with."""
     return {_name(place): ids for place, ids in enumerate(packages)}
 
 
-def has_each(
-    build_id: InstrumentedAttribute[int] | InstrumentedAttribute[int | None], wanted: int
-) -> list[ColumnElement[bool]]:
+def find_each(build_id: BuildColumn, wanted: int) -> list[ScalarSelect[int]]:
+    """Return columns: which package of each of `wanted` lots a build has; of several, the one known longest."""
+    first = select(func.min(BuildPackage.package_id))
+    return [first.where(_held(build_id, place)).scalar_subquery() for place in range(wanted)]
+
+
+def has_each(build_id: BuildColumn, wanted: int) -> list[ColumnElement[bool]]:
     """Return the conditions that a build has one of each of `wanted` lots of packages: looked up build by build."""
-    of_build = BuildPackage.build_id == build_id
-    return [exists().where(of_build, BuildPackage.package_id.in_(_numbers(_name(place)))) for place in range(wanted)]
+    return [exists().where(_held(build_id, place)) for place in range(wanted)]
 
 
-def is_among_holders(build_id: InstrumentedAttribute[int], wanted: int) -> list[ColumnElement[bool]]:
+def _held(build_id: BuildColumn, place: int) -> ColumnElement[bool]:
+    return and_(BuildPackage.build_id == build_id, BuildPackage.package_id.in_(_numbers(_name(place))))
+
+
+def is_among_holders(build_id: BuildColumn, wanted: int) -> list[ColumnElement[bool]]:
     """Return the same conditions, where all builds that have the packages are looked up first: best if few do."""
     holders = select(BuildPackage.build_id)
     return [build_id.in_(holders.where(BuildPackage.package_id.in_(_numbers(_name(place))))) for place in range(wanted)]

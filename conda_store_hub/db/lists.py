@@ -126,6 +126,14 @@ class EnvironmentRow(NamedTuple):
     namespace: str
     kind: NamespaceKind
     hub_name: str | None
+    packages: tuple[int, ...] = ()
+    """Which package it has of each lot that was asked for."""
+
+    @classmethod
+    def with_packages(cls, *columns: Any) -> EnvironmentRow:
+        """Make one of columns that end with the packages."""
+        own = len(_ENVIRONMENT_COLUMNS)
+        return cls(*columns[:own], packages=columns[own:])
 
 
 _ENVIRONMENT_COLUMNS = (
@@ -181,7 +189,7 @@ def _environments(
     identity: Identity, filters: frozenset[str], packages: int, *, single: bool
 ) -> Listing[EnvironmentRow]:
     statement = (
-        select(*_ENVIRONMENT_COLUMNS)
+        select(*_ENVIRONMENT_COLUMNS, *contents.find_each(Environment.current_build_id, packages))
         .select_from(Environment)
         .join(Environment.namespace)
         .outerjoin(Environment.latest_build)
@@ -193,7 +201,8 @@ def _environments(
         )
         .order_by(Namespace.name, Environment.name_key)
     )
-    return Listing[EnvironmentRow].of(statement, EnvironmentRow, by_namespace=True)
+    make = EnvironmentRow.with_packages if packages else EnvironmentRow
+    return Listing[EnvironmentRow].of(statement, make, by_namespace=True)
 
 
 # Builds
@@ -221,6 +230,14 @@ class BuildRow(NamedTuple):
     namespace: str
     environment: str
     current_build_id: int | None
+    packages: tuple[int, ...] = ()
+    """Which package it has of each lot that was asked for."""
+
+    @classmethod
+    def with_packages(cls, *columns: Any) -> BuildRow:
+        """Make one of columns that end with the packages."""
+        own = len(_BUILD_COLUMNS)
+        return cls(*columns[:own], packages=columns[own:])
 
 
 _BUILD_COLUMNS = (
@@ -270,7 +287,7 @@ def _builds(
     identity: Identity, filters: frozenset[str], packages: int, *, single: bool, ascending: bool
 ) -> Listing[BuildRow]:
     statement = (
-        select(*_BUILD_COLUMNS)
+        select(*_BUILD_COLUMNS, *contents.find_each(Build.id, packages))
         .select_from(Build)
         .join(Build.environment)
         .join(Environment.namespace)
@@ -281,10 +298,11 @@ def _builds(
         )
         .order_by(Build.id if ascending else Build.id.desc())
     )
-    listing = Listing[BuildRow].of(statement.where(*contents.is_among_holders(Build.id, packages)), BuildRow)
+    make = BuildRow.with_packages if packages else BuildRow
+    listing = Listing[BuildRow].of(statement.where(*contents.is_among_holders(Build.id, packages)), make)
     if "environment_id" in filters:
         return listing  # an index has the order of one environment's
-    walked = Listing[BuildRow].of(statement.where(*contents.has_each(Build.id, packages)), BuildRow).rows
+    walked = Listing[BuildRow].of(statement.where(*contents.has_each(Build.id, packages)), make).rows
     return replace(listing, many=walked.with_hint(Build, "NOT INDEXED", "sqlite"))
 
 

@@ -306,8 +306,7 @@ def list_builds(
         ascending=ascending,
         packages=wanted.ids,
     )
-    matching = contents.list_matching(session, [row.id for row in rows], wanted)
-    return [views.build_summary(row, matching.get(row.id)) for row in rows], count
+    return [views.build_summary(row, contents.show_matching(wanted, row.packages)) for row in rows], count
 
 
 def list_packages(

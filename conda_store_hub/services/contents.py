@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,7 @@ from conda_store_hub.db import contents
 from conda_store_hub.db.contents import NamedRow
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wanted:
     """What is searched for: for each range that somebody gave, the packages there are in it."""
 
@@ -25,6 +25,11 @@ class Wanted:
     def ids(self) -> tuple[tuple[int, ...], ...]:
         """The numbers of the packages."""
         return tuple(tuple(row.id for row in lot) for lot in self.lots)
+
+    @cached_property
+    def shown(self) -> dict[int, schemas.MatchingPackage]:
+        """The packages by number, as they are shown."""
+        return {row.id: _show(row) for lot in self.lots for row in lot}
 
     @property
     def is_nowhere(self) -> bool:
@@ -50,20 +55,9 @@ def _pick(wanted: PackageRange, rows: list[NamedRow]) -> tuple[NamedRow, ...]:
     return tuple(row for row in rows if wanted.covers(row.manager, row.name, row.version))
 
 
-def list_matching(
-    session: Session, build_ids: Sequence[int | None], wanted: Wanted
-) -> dict[int | None, list[schemas.MatchingPackage]]:
-    """Return what each build has of what is searched for, in that order; nothing if nothing is."""
-    known = {row.id: row for lot in wanted.lots for row in lot}
-    places = {number: place for place, number in enumerate(known)}
-    builds = [number for number in build_ids if number is not None]
-    found: defaultdict[int | None, list[schemas.MatchingPackage]] = defaultdict(list)
-    if not known or not builds:
-        return found
-    held = contents.list_held(session, builds, list(known))
-    for build_id, package_id in sorted(held, key=lambda pair: places[pair[1]]):
-        found[build_id].append(_show(known[package_id]))
-    return found
+def show_matching(wanted: Wanted, package_ids: Sequence[int]) -> list[schemas.MatchingPackage] | None:
+    """Return the packages that something in a list has of what is searched for; None if nothing is."""
+    return [wanted.shown[number] for number in package_ids] or None
 
 
 def _show(row: NamedRow) -> schemas.MatchingPackage:

@@ -53,8 +53,7 @@ def list_environments(
         after=after,
         packages=wanted.ids,
     )
-    matching = contents.list_matching(session, [row.current_build_id for row in rows], wanted)
-    return [views.environment_summary(row, matching.get(row.current_build_id)) for row in rows], count
+    return [views.environment_summary(row, contents.show_matching(wanted, row.packages)) for row in rows], count
 
 
 def get_environment(

@@ -157,7 +157,7 @@ SEARCHES: list[tuple[list[str], dict[str, list[str]]]] = [
     (["python=3.9", "NumPy >=1.20,<2"], {"old": ["python 3.9", "numpy 1.26"]}),
     (["python=3.9", "numpy>=2"], {}),
     (["python<3.10"], {"old": ["python 3.9"]}),
-    (["typing_extensions"], {"mixed": ["typing_extensions 4.1", "typing-extensions 4.9"]}),
+    (["typing_extensions<4.5"], {"mixed": ["typing_extensions 4.1"]}),
     (["Typing-Extensions>=4.5"], {"mixed": ["typing-extensions 4.9"]}),
     (["torch==2.0"], {"mixed": ["torch 2.0+cpu"]}),
     (["odd"], {"mixed": ["odd no version!"]}),
