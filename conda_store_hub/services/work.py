@@ -92,6 +92,8 @@ class Claim:
     policy: tuple[Layer, ...] = ()
     namespace: str = ""
     requested_by: str | None = None
+    waited: float | None = None
+    """For how many seconds it was queued; None if it was begun before."""
 
     @property
     def build_id(self) -> int:
@@ -152,7 +154,14 @@ def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
         policy=policies.list_layers(session, row.environment.namespace_id, row.environment_id),
         namespace=row.environment.namespace.name,
         requested_by=row.requested_by,
+        waited=_find_wait(row) if not prefix_ready else None,
     )
+
+
+def _find_wait(row: Build) -> float | None:
+    if row.started_on is None or row.attempt > 1:
+        return None
+    return max(0.0, (row.started_on - row.scheduled_on).total_seconds())
 
 
 def _find_lock(session: Session, build_id: int, channel_state: str = "") -> StoredLock:
