@@ -26,7 +26,7 @@ class MetricsHandler(ApiHandler):
         else:
             self.require_ready()
 
-    @Operation(needs=Permission.METRICS_READ, media=("text/plain",))
+    @Operation(needs=Permission.METRICS_READ, media=("text/plain",), error_media="text/plain")
     async def get(self) -> None:
         """Tell Prometheus how the service is: queue, builds, disks, requests and the process.
 
