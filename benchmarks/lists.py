@@ -58,7 +58,7 @@ def _service(scratch: Path, builds: int, packages: int) -> AbstractAsyncContextM
     return serving(scratch, partial(fill, environments=ENVIRONMENTS, builds=builds, packages=packages))
 
 
-async def _in_turn(asked: Mapping[str, tuple[Connection, str]]) -> dict[str, list[float]]:
+async def ask_in_turn(asked: Mapping[str, tuple[Connection, str]]) -> dict[str, list[float]]:
     """Ask for each once a round; milliseconds."""
     for connection, path in asked.values():
         await connection.ask(path)
@@ -72,7 +72,7 @@ async def _in_turn(asked: Mapping[str, tuple[Connection, str]]) -> dict[str, lis
 async def _costs(service: Served) -> AsyncIterator[Figure]:
     async with service.connect() as connection:
         paths = {EMPTY: EMPTY} | {name: path for name, (path, _) in READS.items()}
-        taken = await _in_turn({name: (connection, path) for name, path in paths.items()})
+        taken = await ask_in_turn({name: (connection, path) for name, path in paths.items()})
     for name, (_, goal) in READS.items():
         yield Figure(
             what=name,
@@ -130,7 +130,7 @@ async def _read_together(service: Served, path: str) -> list[float]:
 async def _growth(few: Served, many: Served) -> AsyncIterator[Figure]:
     async with few.connect() as small, many.connect() as large:
         for what, path in (("environments", PAGE), ("builds", BUILDS)):
-            taken = await _in_turn({"few": (small, path), "many": (large, path)})
+            taken = await ask_in_turn({"few": (small, path), "many": (large, path)})
             yield Figure(
                 what=f"a page of 100 {what} at 100,000 builds",
                 value=median(taken["many"]) / median(taken["few"]),

@@ -281,6 +281,7 @@ class Serve(Command):
             links=links,
             rules=services.rules,
             builders=self.builders,
+            metrics=services.metrics,
             log=logging.getLogger(f"{self.log.name}.runner"),
         )
 

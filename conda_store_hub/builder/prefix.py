@@ -107,6 +107,7 @@ def _read(record: dict[str, Any]) -> CondaPackage:
             size=record.get("size") or 0,
             installed_size=_measure_linked(files),
             license=record.get("license") or "",
+            depends=tuple(record.get("depends") or ()),
         ),
         depends=tuple(record.get("depends") or ()),
         file_name=record["fn"],

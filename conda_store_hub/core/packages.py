@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from conda_store_hub.core.errors import InvalidSpecificationError, PolicyRefusedError
+from conda_store_hub.core.errors import InvalidRequestError, InvalidSpecificationError, PolicyRefusedError
 from conda_store_hub.core.matchspec import parse_dependency
 from conda_store_hub.core.spec import Entry
 
@@ -49,6 +50,38 @@ def read_package(text: str) -> tuple[str, str | None]:
     """Return the name of a package in a dependency, and which versions of it are meant; None is any."""
     spec = parse_dependency(Entry(text=text, line=1, column=1))
     return name_of(spec), str(spec.version) if spec.version is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRange:
+    """A package, and which versions of it are meant; None is any."""
+
+    name: str
+    versions: str | None
+
+    @property
+    def pip_name(self) -> str:
+        """Return what pip's package of that name is called."""
+        return canonicalize_name(self.name)
+
+    def covers(self, manager: str, name: str, version: str) -> bool:
+        """Tell whether a package is meant, by conda's rules; pip's names are kept normalised.
+
+        A version that conda's engine cannot read is in no range.
+        """
+        if name != (self.pip_name if manager == "pip" else self.name):
+            return False
+        return self.versions is None or bool(_compare(manager, version, self.versions))
+
+
+def read_range(text: str) -> PackageRange:
+    """Return what somebody searches for; raise InvalidRequestError in words for what is no name with versions."""
+    try:
+        return PackageRange(*read_package(check_package(text)))
+    except ValueError as exc:
+        raise InvalidRequestError(
+            f"{exc}. Write a name, with versions or without: `numpy`, `numpy>=2,<3` or `python=3.11`."
+        ) from exc
 
 
 def name_of(spec: MatchSpec) -> str:
@@ -108,19 +141,23 @@ def is_forbidden_for_pip(requirement: Requirement, name: str, versions: str | No
 
 
 def is_forbidden_pin(name: str, version: str, forbidden: str) -> bool:
-    """Tell whether pip's package of that version is a forbidden one; a version that cannot be compared counts as one.
+    """Tell whether a version of pip's package is a forbidden one; one that cannot be compared counts as such."""
+    known, versions = read_package(forbidden)
+    if canonicalize_name(name) != canonicalize_name(known):
+        return False
+    return versions is None or _compare("pip", version, versions) is not False
 
-    `2.0+cpu` is a `2.0` to pip, and another version to conda's engine: here it is both.
+
+def _compare(manager: str, version: str, versions: str) -> bool | None:
+    """Tell whether a version is one of some; None if it cannot be compared.
+
+    `2.0+cpu` is a `2.0` to pip, and another version to conda's engine: of pip's packages it is both.
     """
     from rattler import Version, VersionSpec
     from rattler.exceptions import InvalidVersionError
 
-    known, versions = read_package(forbidden)
-    if canonicalize_name(name) != canonicalize_name(known):
-        return False
-    if versions is None:
-        return True
+    spellings = (version, version.partition("+")[0]) if manager == "pip" else (version,)
     try:
-        return any(VersionSpec(versions).matches(Version(text)) for text in (version, version.partition("+")[0]))
+        return any(VersionSpec(versions).matches(Version(text)) for text in spellings)
     except InvalidVersionError:
-        return True
+        return None

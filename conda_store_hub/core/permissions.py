@@ -28,6 +28,7 @@ class Permission(StrEnum):
     AUDIT_READ = "audit::read"
     SETTING_READ = "setting::read"
     SETTING_UPDATE = "setting::update"
+    METRICS_READ = "metrics::read"
 
 
 class Role(StrEnum):
@@ -53,11 +54,10 @@ _DEVELOPER = _VIEWER | {
     Permission.MEMBERS_READ,
     Permission.SETTING_READ,
 }
-_ADMIN = frozenset(Permission) - {Permission.NAMESPACE_CREATE}
-PERMISSIONS: dict[Role, frozenset[Permission]] = {Role.VIEWER: _VIEWER, Role.DEVELOPER: _DEVELOPER, Role.ADMIN: _ADMIN}
-
 #: What belongs to the service and to no namespace: only who administers all of it may.
-SERVICE_PERMISSIONS = frozenset({Permission.NAMESPACE_CREATE})
+SERVICE_PERMISSIONS = frozenset({Permission.NAMESPACE_CREATE, Permission.METRICS_READ})
+_ADMIN = frozenset(Permission) - SERVICE_PERMISSIONS
+PERMISSIONS: dict[Role, frozenset[Permission]] = {Role.VIEWER: _VIEWER, Role.DEVELOPER: _DEVELOPER, Role.ADMIN: _ADMIN}
 
 
 def roles_with(permission: Permission) -> list[Role]:
@@ -161,6 +161,7 @@ class Identity:
     anyone: whether grants to everybody count.
     expires: when the token that they came with ends.
     token_id: which token of ours they came with.
+    metrics: whether they came with a token that was made for reading metrics.
     credential: a digest of the Hub's token that they came with.
     via, source: how they came in, and from which address: for the audit trail.
     """
@@ -177,6 +178,7 @@ class Identity:
     anyone: bool = False
     expires: datetime | None = None
     token_id: int | None = None
+    metrics: bool = False
     credential: str = field(default="", compare=False)
     via: str = field(default="", compare=False)
     source: str = field(default="", compare=False)

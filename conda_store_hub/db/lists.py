@@ -6,7 +6,7 @@ What a list asks the database is made once for a person and kept: making a state
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Self, TypeVar
@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.protocol import BuildStatus, PackageReason
+from conda_store_hub.db import contents
 from conda_store_hub.db.tables import (
     NAMESPACE_NAMES,
     Build,
@@ -28,6 +29,9 @@ from conda_store_hub.db.tables import (
 from conda_store_hub.db.visibility import MOST_KEPT, Condition, allows_on_environment, has_single_grants
 
 R = TypeVar("R")
+
+Packages = Sequence[Sequence[int]]
+"""Lots of packages by number: what is listed has one of each lot."""
 
 COUNT_LIMIT = 10_000
 _SIZE = bindparam("size", type_=BigInteger())
@@ -122,6 +126,14 @@ class EnvironmentRow(NamedTuple):
     namespace: str
     kind: NamespaceKind
     hub_name: str | None
+    packages: tuple[int, ...] = ()
+    """Which package it has of each lot that was asked for."""
+
+    @classmethod
+    def with_packages(cls, *columns: Any) -> EnvironmentRow:
+        """Make one of columns that end with the packages."""
+        own = len(_ENVIRONMENT_COLUMNS)
+        return cls(*columns[:own], packages=columns[own:])
 
 
 _ENVIRONMENT_COLUMNS = (
@@ -152,10 +164,12 @@ def list_environments(
     search: str | None = None,
     status: BuildStatus | None = None,
     after: tuple[str, str] | None = None,
+    packages: Packages = (),
 ) -> tuple[list[EnvironmentRow], int]:
     """Return a page of the living environments that `identity` may see, by namespace and name, and their count.
 
-    `after` begins behind a namespace and an environment, whether or not they are still there.
+    `after` begins behind a namespace and an environment, whether or not they are still there. `packages`: only those
+    whose active build has one of each.
     """
     values = _given(
         namespace=namespace,
@@ -165,14 +179,17 @@ def list_environments(
         after_namespace=after[0] if after else None,
         after_name=after[1].lower() if after else None,
     )
-    listing = _environments(identity, frozenset(values), single=has_single_grants(session, identity))
-    return listing.page(session, page=page, size=size, values=values)
+    single = has_single_grants(session, identity)
+    listing = _environments(identity, frozenset(values), len(packages), single=single)
+    return listing.page(session, page=page, size=size, values=values | contents.name_values(packages))
 
 
 @functools.lru_cache(MOST_KEPT)
-def _environments(identity: Identity, filters: frozenset[str], *, single: bool) -> Listing[EnvironmentRow]:
+def _environments(
+    identity: Identity, filters: frozenset[str], packages: int, *, single: bool
+) -> Listing[EnvironmentRow]:
     statement = (
-        select(*_ENVIRONMENT_COLUMNS)
+        select(*_ENVIRONMENT_COLUMNS, *contents.find_each(Environment.current_build_id, packages))
         .select_from(Environment)
         .join(Environment.namespace)
         .outerjoin(Environment.latest_build)
@@ -180,10 +197,12 @@ def _environments(identity: Identity, filters: frozenset[str], *, single: bool) 
             allows_on_environment(identity, Permission.ENVIRONMENT_READ, single=single),
             Environment.deleted_at.is_(None),
             *(_ENVIRONMENT_FILTERS[name] for name in sorted(filters)),
+            *contents.has_each(Environment.current_build_id, packages),
         )
         .order_by(Namespace.name, Environment.name_key)
     )
-    return Listing[EnvironmentRow].of(statement, EnvironmentRow, by_namespace=True)
+    make = EnvironmentRow.with_packages if packages else EnvironmentRow
+    return Listing[EnvironmentRow].of(statement, make, by_namespace=True)
 
 
 # Builds
@@ -211,6 +230,14 @@ class BuildRow(NamedTuple):
     namespace: str
     environment: str
     current_build_id: int | None
+    packages: tuple[int, ...] = ()
+    """Which package it has of each lot that was asked for."""
+
+    @classmethod
+    def with_packages(cls, *columns: Any) -> BuildRow:
+        """Make one of columns that end with the packages."""
+        own = len(_BUILD_COLUMNS)
+        return cls(*columns[:own], packages=columns[own:])
 
 
 _BUILD_COLUMNS = (
@@ -241,22 +268,26 @@ def list_builds(
     status: BuildStatus | None = None,
     after: int | None = None,
     ascending: bool = False,
+    packages: Packages = (),
 ) -> tuple[list[BuildRow], int]:
     """Return a page of the builds of environments that `identity` may see, the newest first, and their count.
 
     `after`: those that follow the build of that number in the order asked for, however far that is from the first.
+    `packages`: only those that have one of each.
     """
     edge = {"above" if ascending else "below": after}
     values = _given(environment_id=environment_id, namespace=namespace, name=_lower(name), status=status, **edge)
     single = has_single_grants(session, identity)
-    listing = _builds(identity, frozenset(values), single=single, ascending=ascending)
-    return listing.page(session, page=page, size=size, values=values)
+    listing = _builds(identity, frozenset(values), len(packages), single=single, ascending=ascending)
+    return listing.page(session, page=page, size=size, values=values | contents.name_values(packages))
 
 
 @functools.lru_cache(MOST_KEPT)
-def _builds(identity: Identity, filters: frozenset[str], *, single: bool, ascending: bool) -> Listing[BuildRow]:
+def _builds(
+    identity: Identity, filters: frozenset[str], packages: int, *, single: bool, ascending: bool
+) -> Listing[BuildRow]:
     statement = (
-        select(*_BUILD_COLUMNS)
+        select(*_BUILD_COLUMNS, *contents.find_each(Build.id, packages))
         .select_from(Build)
         .join(Build.environment)
         .join(Environment.namespace)
@@ -267,10 +298,12 @@ def _builds(identity: Identity, filters: frozenset[str], *, single: bool, ascend
         )
         .order_by(Build.id if ascending else Build.id.desc())
     )
-    listing = Listing[BuildRow].of(statement, BuildRow)
+    make = BuildRow.with_packages if packages else BuildRow
+    listing = Listing[BuildRow].of(statement.where(*contents.is_among_holders(Build.id, packages)), make)
     if "environment_id" in filters:
         return listing  # an index has the order of one environment's
-    return replace(listing, many=listing.rows.with_hint(Build, "NOT INDEXED", "sqlite"))
+    walked = Listing[BuildRow].of(statement.where(*contents.has_each(Build.id, packages)), make).rows
+    return replace(listing, many=walked.with_hint(Build, "NOT INDEXED", "sqlite"))
 
 
 # Packages
@@ -287,12 +320,13 @@ class PackageRow(NamedTuple):
     channel: str
     license: str
     size: int
+    reason: PackageReason | None
 
 
 _PACKAGES = (
     select(
         *(Package.id, Package.manager, Package.name, Package.version),
-        *(Package.build, Package.channel, Package.license, Package.size),
+        *(Package.build, Package.channel, Package.license, Package.size, BuildPackage.reason),
     )
     .join(BuildPackage, BuildPackage.package_id == Package.id)
     .where(BuildPackage.build_id == bindparam("build_id"))

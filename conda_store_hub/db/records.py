@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, PackageReason, Phase
 from conda_store_hub.db.tables import (
     Artifact,
     Build,
@@ -158,14 +158,23 @@ def pending_artifacts(session: Session, build_id: int) -> Sequence[Artifact]:
     ).all()
 
 
-def add_packages(session: Session, build_id: int, rows: Sequence[dict[str, Any]]) -> None:
-    """Link a build to its packages, whose rows are shared by all builds that have them; idempotent."""
+def add_packages(
+    session: Session, build_id: int, rows: Sequence[dict[str, Any]], reasons: Sequence[PackageReason | None]
+) -> None:
+    """Link a build to its packages, whose rows are shared by all builds that have them; idempotent.
+
+    `reasons`: why the build has each of them.
+    """
+    why = {row["digest"]: reason for row, reason in zip(rows, reasons, strict=True)}
     # In one order everywhere: two builds that wait for each other's rows would be a deadlock.
     rows = sorted(rows, key=lambda row: row["digest"])
     insert_new = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     for start in range(0, len(rows), _PER_STATEMENT):
         part = rows[start : start + _PER_STATEMENT]
         session.execute(insert_new(Package).on_conflict_do_nothing(index_elements=["digest"]), part)
-        ids = session.scalars(select(Package.id).where(Package.digest.in_([row["digest"] for row in part]))).all()
-        links = [{"build_id": build_id, "package_id": package_id} for package_id in ids]
+        known = select(Package.id, Package.digest).where(Package.digest.in_([row["digest"] for row in part]))
+        links = [
+            {"build_id": build_id, "package_id": package_id, "reason": why[digest]}
+            for package_id, digest in session.execute(known)
+        ]
         session.execute(insert_new(BuildPackage).on_conflict_do_nothing(), links)

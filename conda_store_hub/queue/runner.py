@@ -27,6 +27,7 @@ from conda_store_hub.core.protocol import (
     ArtifactType,
     BuildEvent,
     BuildRequest,
+    BuildStatus,
     ErrorEvent,
     LockEvent,
     PhaseEvent,
@@ -34,6 +35,7 @@ from conda_store_hub.core.protocol import (
     ResultEvent,
     UsableEvent,
 )
+from conda_store_hub.core.reasons import Wanted
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.failures import explain_death, rebuild_error
@@ -42,6 +44,7 @@ from conda_store_hub.queue.process import BuilderProcess
 from conda_store_hub.queue.requests import add_exact_lock, add_reusable_lock, make_build_request
 from conda_store_hub.services import hook, specifications, work
 from conda_store_hub.services.changes import wait
+from conda_store_hub.services.metrics import Metrics
 from conda_store_hub.services.rules import BuildRules, Proposal
 from conda_store_hub.services.specifications import Plan
 from conda_store_hub.services.work import Claim, Solve, StoredLock, Usable
@@ -71,6 +74,7 @@ class _Progress:
     cancelled: bool = False
     over: bool = False
     reusable: StoredLock | None = None
+    wanted: Wanted | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -87,6 +91,7 @@ class Runner:
         rules: BuildRules,
         log: logging.Logger,
         builders: Builders,
+        metrics: Metrics | None = None,
     ) -> None:
         self._db = db
         self._store = store
@@ -95,10 +100,13 @@ class Runner:
         self._rules = rules
         self._log = log
         self._builders = builders
+        self._metrics = metrics or Metrics()
 
     async def run(self, claim: Claim) -> None:
         """Do a build to its end. Cancelling this task gives the build back to the queue."""
         self._log.info("build %s starts: %s, attempt %s", claim.build_id, claim.name, claim.attempt)
+        if claim.waited is not None:
+            self._metrics.note_start(claim.waited)
         home = self._data.work / f"{claim.build_id}-{claim.ticket.turn}"
         state = _Progress()
         try:
@@ -186,6 +194,8 @@ class Runner:
         match event:
             case PhaseEvent():
                 state.phases.append(event)
+                if event.state == "finished":
+                    self._metrics.note_phase(event.name, event.seconds)
             case ProgressEvent():
                 state.progress = event
             case LockEvent():
@@ -203,9 +213,12 @@ class Runner:
     async def _activate(self, claim: Claim, builder: BuilderProcess, event: UsableEvent, state: _Progress) -> None:
         state.usable = True
         outcome = await self._patiently(
-            lambda: self._db.write(work.mark_usable, claim.ticket, event, self._rules), (UnavailableError,)
+            lambda: self._db.write(work.mark_usable, claim.ticket, event, self._rules, state.wanted),
+            (UnavailableError,),
         )
         self._log.info("build %s is usable and %s", claim.build_id, outcome)
+        if outcome is not Usable.CANCELLED:
+            self._metrics.note_end(BuildStatus.COMPLETED)
         if outcome is Usable.ACTIVE:
             await self._links.follow()
         elif outcome is Usable.CANCELLED:
@@ -271,6 +284,7 @@ class Runner:
             lambda: self._db.write(work.finish, claim.ticket, error, cancelled=state.cancelled)
         )
         if not needed:
+            self._metrics.note_end(BuildStatus.CANCELED if state.cancelled else BuildStatus.FAILED)
             await self._remove_prefix(claim)
         outcome = "cancelled" if state.cancelled else error.code if error else "done"
         self._log.info("build %s ends: %s", claim.build_id, outcome)
@@ -300,6 +314,7 @@ class Runner:
 
     async def _request(self, claim: Claim, home: Path, rules: BuildRules, state: _Progress) -> BuildRequest:
         plan = await self._plan(claim, rules)
+        state.wanted = plan.wanted
         request = make_build_request(claim, plan, rules, data=self._data, home=home)
         if claim.prefix_ready:
             return request

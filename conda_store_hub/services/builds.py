@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import reasons, schemas
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, EditConflictError, NotAuthenticatedError, NotFoundError
 from conda_store_hub.core.names import BuildKey, DataDirectory, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
+from conda_store_hub.core.reasons import Needing
 from conda_store_hub.db import claims, lists, queries, records, tables
 from conda_store_hub.db.session import announce
-from conda_store_hub.services import audit, policies, rights, specifications, tokens, views
+from conda_store_hub.services import audit, contents, policies, rights, specifications, tokens, views
 from conda_store_hub.services.changes import QUEUE, build_topic
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import PreparedSpecification
@@ -282,8 +284,15 @@ def list_builds(
     status: BuildStatus | None = None,
     after: int | None = None,
     ascending: bool = False,
+    packages: Sequence[str] = (),
 ) -> tuple[list[schemas.BuildSummary], int]:
-    """Return a page of builds that `identity` may see, the newest first, and the count of those after build `after`."""
+    """Return a page of builds that `identity` may see, the newest first, and the count of those after build `after`.
+
+    `packages`: only those that have all of them, each a name with versions or without; with what they have of each.
+    """
+    wanted = contents.find_wanted(session, packages)
+    if wanted.is_nowhere:
+        return [], 0
     rows, count = lists.list_builds(
         session,
         identity,
@@ -295,17 +304,31 @@ def list_builds(
         status=status,
         after=after,
         ascending=ascending,
+        packages=wanted.ids,
     )
-    return [views.build_summary(row) for row in rows], count
+    return [views.build_summary(row, contents.show_matching(wanted, row.packages)) for row in rows], count
 
 
 def list_packages(
-    session: Session, identity: Identity, build_id: int, *, page: int, size: int, search: str | None = None
+    session: Session,
+    identity: Identity,
+    build_id: int,
+    *,
+    page: int,
+    size: int,
+    search: str | None = None,
+    why: bool = False,
 ) -> tuple[list[schemas.Package], int]:
-    """Return a page of a build's packages, conda's and pip's, by name, and the count."""
+    """Return a page of a build's packages, conda's and pip's, by name, and the count.
+
+    `why`: with the packages that need each of them.
+    """
     require_readable(session, identity, build_id)
     rows, count = lists.list_packages(session, build_id, page=page, size=size, search=search)
-    return [views.package(row) for row in rows], count
+    if not why:
+        return [views.package(row) for row in rows], count
+    needing = contents.find_needing(session, build_id)
+    return [views.package(row, needing.get(reasons.make_key(row.manager, row.name), Needing())) for row in rows], count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
@@ -15,7 +16,7 @@ from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import aliases, lifecycle, lists, queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Environment
-from conda_store_hub.services import audit, builds, rights, views
+from conda_store_hub.services import audit, builds, contents, rights, views
 from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic
 
 
@@ -29,30 +30,30 @@ def list_environments(
     name: str | None = None,
     search: str | None = None,
     status: BuildStatus | None = None,
+    after: tuple[str, str] | None = None,
+    packages: Sequence[str] = (),
 ) -> tuple[list[schemas.Environment], int]:
-    """Return a page of what `identity` may see, by namespace and name, and the count."""
-    rows, count = lists.list_environments(
-        session, identity, page=page, size=size, namespace=namespace, name=name, search=search, status=status
-    )
-    return [views.environment_summary(row) for row in rows], count
+    """Return a page of what `identity` may see, by namespace and name, and the count.
 
-
-def list_after(
-    session: Session,
-    identity: Identity,
-    *,
-    after: tuple[str, str] | None,
-    size: int,
-    namespace: str | None = None,
-    name: str | None = None,
-    search: str | None = None,
-    status: BuildStatus | None = None,
-) -> tuple[list[schemas.Environment], int]:
-    """Return what follows the namespace and environment `after`, and how many that is with those on this page."""
+    `after`: what follows that namespace and environment, and how many that is with those on this page. `packages`: only
+    those whose active build has all of them, each a name with versions or without; with what it has of each.
+    """
+    wanted = contents.find_wanted(session, packages)
+    if wanted.is_nowhere:
+        return [], 0
     rows, count = lists.list_environments(
-        session, identity, page=1, size=size, namespace=namespace, name=name, search=search, status=status, after=after
+        session,
+        identity,
+        page=page,
+        size=size,
+        namespace=namespace,
+        name=name,
+        search=search,
+        status=status,
+        after=after,
+        packages=wanted.ids,
     )
-    return [views.environment_summary(row) for row in rows], count
+    return [views.environment_summary(row, contents.show_matching(wanted, row.packages)) for row in rows], count
 
 
 def get_environment(

@@ -17,6 +17,7 @@ from conda_store_hub.core.indexes import is_in_places, list_wheel_places
 from conda_store_hub.core.lockfiles import LockedPackage
 from conda_store_hub.core.names import check_description, check_environment_name, shorten
 from conda_store_hub.core.policy import PYPI
+from conda_store_hub.core.reasons import Key, Wanted, make_key
 from conda_store_hub.core.source import Source
 from conda_store_hub.core.spec import Entry, Specification
 from conda_store_hub.services.rules import BuildRules
@@ -57,6 +58,7 @@ class Plan:
     virtual_packages: tuple[Entry, ...]
     locked: tuple[LockedPackage, ...]
     platform: str
+    wanted: Wanted
 
     def lock_key(self) -> str:
         """Return a digest of all that a solve depends on, but for what is in the channels."""
@@ -148,7 +150,20 @@ def make_plan(found: Source, rules: BuildRules) -> Plan:
         virtual_packages=specification.virtual_packages,
         locked=found.locked,
         platform=rules.platform,
+        wanted=_read_wanted(found, versions, included, pip),
     )
+
+
+def _read_wanted(found: Source, versions: Versions, included: tuple[Entry, ...], pip: tuple[Entry, ...]) -> Wanted:
+    """Tell what was typed from what a policy adds; a lock file does not tell what it was made of."""
+    added = {("conda", packages.read_package(entry.text)[0]) for entry in included}
+    if found.locked:
+        return Wanted(added=frozenset(added), locked=True)
+    named: set[Key] = {("conda", name) for name in versions}
+    if _is_empty(found.specification):
+        return Wanted(added=frozenset(named | added))
+    named |= {make_key("pip", matchspec.parse_pip_line(entry).name) for entry in pip}
+    return Wanted(asked=frozenset(named), added=frozenset(added))
 
 
 def _check_lock(

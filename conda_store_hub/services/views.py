@@ -11,6 +11,7 @@ from conda_store_hub.core import schemas, source
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import SubjectKind
 from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.reasons import Needing
 from conda_store_hub.db.lists import BuildRow, EnvironmentRow, PackageRow
 from conda_store_hub.db.records import ArtifactRow, PhaseRow
 from conda_store_hub.db.tables import (
@@ -88,9 +89,12 @@ def environment(
     return _environment(row, namespace(row.namespace), latest_status, current_build)
 
 
-def environment_summary(row: EnvironmentRow) -> schemas.Environment:
-    """Show an environment in a list."""
-    return _environment(row, _owner(row.namespace_id, row.namespace, row.kind, row.hub_name), row.latest_status)
+def environment_summary(
+    row: EnvironmentRow, matching: list[schemas.MatchingPackage] | None = None
+) -> schemas.Environment:
+    """Show an environment in a list, with what it has of what was searched for."""
+    owner = _owner(row.namespace_id, row.namespace, row.kind, row.hub_name)
+    return _environment(row, owner, row.latest_status, matching=matching)
 
 
 @functools.lru_cache
@@ -104,6 +108,7 @@ def _environment(
     owner: schemas.Namespace,
     latest_status: BuildStatus | None,
     current_build: schemas.Build | None = None,
+    matching: list[schemas.MatchingPackage] | None = None,
 ) -> schemas.Environment:
     return schemas.Environment(
         id=row.id,
@@ -115,6 +120,7 @@ def _environment(
         latest_build_id=row.latest_build_id,
         latest_status=latest_status,
         updated_on=row.updated_at,
+        matching=matching,
     )
 
 
@@ -130,10 +136,14 @@ def specification(row: Specification, name: str) -> schemas.SpecificationView:
     )
 
 
-def build_summary(row: BuildRow) -> schemas.BuildSummary:
-    """Show a build in a list."""
+def build_summary(row: BuildRow, matching: list[schemas.MatchingPackage] | None = None) -> schemas.BuildSummary:
+    """Show a build in a list, with what it has of what was searched for."""
     return schemas.BuildSummary(
-        **_build(row), namespace=row.namespace, environment=row.environment, active=row.current_build_id == row.id
+        **_build(row),
+        namespace=row.namespace,
+        environment=row.environment,
+        active=row.current_build_id == row.id,
+        matching=matching,
     )
 
 
@@ -196,8 +206,8 @@ def artifact(row: ArtifactRow) -> schemas.Artifact:
     )
 
 
-def package(row: PackageRow) -> schemas.Package:
-    """Show a package."""
+def package(row: PackageRow, needing: Needing | None = None) -> schemas.Package:
+    """Show a package, with what needs it if that is known."""
     return schemas.Package(
         id=row.id,
         manager="pip" if row.manager == "pip" else "conda",
@@ -208,4 +218,7 @@ def package(row: PackageRow) -> schemas.Package:
         license=row.license or None,
         summary=None,
         size=row.size,
+        reason=row.reason,
+        needed_by=None if needing is None else list(needing.names),
+        needed_by_count=None if needing is None else needing.count,
     )

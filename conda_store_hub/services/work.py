@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -25,6 +26,7 @@ from conda_store_hub.core.protocol import (
     ProgressEvent,
     UsableEvent,
 )
+from conda_store_hub.core.reasons import Wanted, key_of
 from conda_store_hub.db import claims, lifecycle, queries, records
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build, Environment
@@ -90,6 +92,8 @@ class Claim:
     policy: tuple[Layer, ...] = ()
     namespace: str = ""
     requested_by: str | None = None
+    waited: float | None = None
+    """For how many seconds it was queued; None if it was begun before."""
 
     @property
     def build_id(self) -> int:
@@ -150,7 +154,14 @@ def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
         policy=policies.list_layers(session, row.environment.namespace_id, row.environment_id),
         namespace=row.environment.namespace.name,
         requested_by=row.requested_by,
+        waited=_find_wait(row) if not prefix_ready else None,
     )
+
+
+def _find_wait(row: Build) -> float | None:
+    if row.started_on is None or row.attempt > 1:
+        return None
+    return max(0.0, (row.started_on - row.scheduled_on).total_seconds())
 
 
 def _find_lock(session: Session, build_id: int, channel_state: str = "") -> StoredLock:
@@ -228,11 +239,18 @@ def tick(
     return not cancelled
 
 
-def mark_usable(session: Session, ticket: Ticket, event: UsableEvent, rules: BuildRules | None = None) -> Usable:
+def mark_usable(
+    session: Session,
+    ticket: Ticket,
+    event: UsableEvent,
+    rules: BuildRules | None = None,
+    wanted: Wanted | None = None,
+) -> Usable:
     """Complete a build whose prefix is whole, and activate it if nothing newer was.
 
     A cancel that was answered before this is kept: the build is not completed. Raises QuotaExceededError when, by the
-    `rules` of the configuration and what is set, there is no room for it any more.
+    `rules` of the configuration and what is set, there is no room for it any more. `wanted` tells why each package is
+    in the build; without it, nobody knows.
     """
     row = _require_held(session, ticket)
     if row.cancel_requested:
@@ -246,7 +264,7 @@ def mark_usable(session: Session, ticket: Ticket, event: UsableEvent, rules: Bui
     row.size = event.size
     row.shared_size = event.shared_size
     row.kernels = [kernel.model_dump() for kernel in event.kernels]
-    records.add_packages(session, row.id, [_package_row(package) for package in event.packages])
+    _record_packages(session, row.id, event, wanted)
     announce(session, build_topic(row.id))
     if not queries.activate_if_newest(session, row, now):
         return Usable.INACTIVE
@@ -254,8 +272,15 @@ def mark_usable(session: Session, ticket: Ticket, event: UsableEvent, rules: Bui
     return Usable.ACTIVE
 
 
-def _package_row(package: Package) -> dict[str, str | int]:
-    values: dict[str, str | int] = package.model_dump()
+def _record_packages(session: Session, build_id: int, event: UsableEvent, wanted: Wanted | None) -> None:
+    reasons = wanted.explain(event.packages) if wanted is not None else {}
+    rows = [_package_row(package) for package in event.packages]
+    links = [reasons.get(key_of(package)) for package in event.packages]
+    records.add_packages(session, build_id, rows, links)
+
+
+def _package_row(package: Package) -> dict[str, Any]:
+    values = package.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     return {"digest": digest, **values}
 

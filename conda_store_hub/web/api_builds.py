@@ -23,7 +23,7 @@ from conda_store_hub.services import artifacts, builds, rebuilds, removals
 from conda_store_hub.web import arguments, downloads, events
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import ForceQuery, Id, Number, PagedQuery, Query, Status, Text
+from conda_store_hub.web.query import ForceQuery, Id, Number, Packages, PagedQuery, Query, Status, Text
 from conda_store_hub.web.wire import show_build
 
 
@@ -35,15 +35,19 @@ class BuildsQuery(PagedQuery):
     name: Text | None = Field(None, description="Only those of environments of this name.")
     status: Status | None = Field(None, description="Only those in this state.")
     after: Id | None = Field(None, description="Only those behind this one, in the order asked for: a cursor.")
+    packages: Packages = Field(
+        (), description="Only those that have this package, a name with versions or without: `numpy>=2`."
+    )
     order: Text = Field("desc", description="`asc` lists the oldest first, anything else the newest.")
 
-    unsupported: ClassVar[tuple[str, ...]] = ("packages", "artifact")
+    unsupported: ClassVar[tuple[str, ...]] = ("artifact",)
 
 
 class PackagesQuery(PagedQuery):
     """Which packages of a build are meant."""
 
     search: Text | None = Field(None, description="Only those with this text in their name.")
+    why: bool = Field(default=False, description="With the packages that need each of them.")
 
 
 class LogQuery(Query):
@@ -70,6 +74,7 @@ class BuildsHandler(ApiHandler):
             status=query.status,
             after=query.after,
             ascending=query.order == "asc",
+            packages=query.packages,
         )
         self.write_model(schemas.Page[schemas.BuildSummary](data=rows, page=query.page, size=query.size, count=count))
 
@@ -125,7 +130,7 @@ class PackagesHandler(ApiHandler):
 
     @Operation(answer=schemas.Page[schemas.Package], query=PackagesQuery, needs=Permission.ENVIRONMENT_READ)
     async def get(self, build_id: str) -> None:
-        """List a build's packages, conda's and pip's."""
+        """List a build's packages, conda's and pip's, and why it has each of them."""
         query = self.read_query(PackagesQuery)
         rows, count = await self.services.db.read(
             builds.list_packages,
@@ -134,6 +139,7 @@ class PackagesHandler(ApiHandler):
             page=query.page,
             size=query.size,
             search=query.search,
+            why=query.why,
         )
         self.write_model(schemas.Page[schemas.Package](data=rows, page=query.page, size=query.size, count=count))
 

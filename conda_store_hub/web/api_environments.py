@@ -19,7 +19,7 @@ from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.cursor import make_cursor, read_cursor
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import MAX_ID, MAX_SIZE, ForceQuery, PagedQuery, Query, Size, Status, Text
+from conda_store_hub.web.query import MAX_ID, MAX_SIZE, ForceQuery, Packages, PagedQuery, Query, Size, Status, Text
 from conda_store_hub.web.wire import show_environment
 
 # conda-store's released client never asks for a second page of environments: with more than one it asks for the
@@ -30,12 +30,15 @@ _UNASKED_SIZE = 1000
 class EnvironmentFilters(Query):
     """Which environments are meant."""
 
-    unsupported: ClassVar[tuple[str, ...]] = ("packages", "artifact", "jwt")
+    unsupported: ClassVar[tuple[str, ...]] = ("artifact", "jwt")
 
     namespace: Text | None = Field(None, description="Only those of this namespace.")
     name: Text | None = Field(None, description="Only those of this name.")
     search: Text | None = Field(None, description="Only those with this text in their name or namespace.")
     status: Status | None = Field(None, description="Only those whose latest build is in this state.")
+    packages: Packages = Field(
+        (), description="Only those whose active build has this package, a name with versions or without: `numpy>=2`."
+    )
 
 
 class EnvironmentsQuery(EnvironmentFilters, PagedQuery):
@@ -69,6 +72,7 @@ class EnvironmentsHandler(ApiHandler):
             name=query.name,
             search=query.search,
             status=query.status,
+            packages=query.packages,
         )
         self.write_model(schemas.Page[schemas.Environment](data=rows, page=query.page, size=size, count=count))
 
@@ -82,14 +86,16 @@ class EnvironmentsByCursorHandler(ApiHandler):
         query = self.read_query(CursorQuery)
         after = read_cursor(query.cursor) if query.cursor else None
         rows, count = await self.services.db.read(
-            environments.list_after,
+            environments.list_environments,
             self.identity,
             after=after,
+            page=1,
             size=query.limit,
             namespace=query.namespace,
             name=query.name,
             search=query.search,
             status=query.status,
+            packages=query.packages,
         )
         last = rows[-1] if rows else None
         cursor = make_cursor(last.id, last.namespace.name, last.name) if last else None

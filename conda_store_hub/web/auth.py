@@ -51,6 +51,13 @@ class HubAuthenticator(LoggingConfigurable):
         help="Whether what was shared with everybody is shown to people who are not logged in.",
     ).tag(config=True)
 
+    authenticate_metrics = Bool(
+        default_value=True,
+        help="""Whether `/metrics` asks who wants to know: then it is for who administers everything, and for tokens of
+        the configuration with `metrics`. Without it, whoever reaches the service sees how many builds there are and how
+        they end, which routes are used how often, how full the disk is, and what the process takes; no names.""",
+    ).tag(config=True)
+
     token_rest_days = Int(
         90,
         min=0,

@@ -23,6 +23,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import ANONYMOUS, Identity
 from conda_store_hub.db.session import Database
 from conda_store_hub.services.changes import Changes
+from conda_store_hub.services.metrics import Metrics
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.solves import Solver
 from conda_store_hub.storage.base import ArtifactStore
@@ -67,6 +68,7 @@ class Services:
     solver: Solver
     auth: HubAuthenticator
     readiness: Readiness
+    metrics: Metrics = field(default_factory=Metrics)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Who has it reads a large text: it takes the processor from whoever else is answered."""
 

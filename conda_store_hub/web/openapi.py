@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _REFERENCE = "#/components/schemas/{model}"
 _WITHOUT_BODY = frozenset({204, 304})
 _TEXT = {"schema": {"type": "string"}}
-_ERROR_CONTENT = {JSON: {"schema": {"$ref": _REFERENCE.format(model=ErrorAnswer.__name__)}}}
+_ERROR = {"schema": {"$ref": _REFERENCE.format(model=ErrorAnswer.__name__)}}
 _INTRODUCTION = """\
 Environments, their builds and what these yield; conda-store's API v1, and more in the same manner.
 
@@ -158,7 +158,7 @@ def _describe_responses(route: Route, method: str, operation: Operation, referen
     described = {
         str(status): {
             "description": "\n\n".join(f"`{kind.code}`: {kind.__doc__}" for kind in kinds),
-            "content": _ERROR_CONTENT,
+            "content": {operation.error_media: _ERROR if operation.error_media == JSON else _TEXT},
         }
         for status, kinds in route.list_errors(method).items()
     }

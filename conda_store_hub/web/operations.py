@@ -50,6 +50,7 @@ class Operation:
     the path names; None where one is only shown what one may see. `public`: who asks is not even asked for.
     `anonymous`: who is not logged in may ask too. `shareable`: they may where `allow_anonymous` is set, and are shown
     what was shared with everybody. `logged_in`: only who is, whatever was shared. `fresh`: the Hub is asked anew.
+    `media` is what it answers with, `error_media` what it says errors with: the one shape of them, or text.
     `statuses` are those of success; `errors` are those that do not follow from the rest.
     """
 
@@ -63,6 +64,7 @@ class Operation:
     logged_in: bool = False
     fresh: bool = False
     media: tuple[str, ...] = (JSON,)
+    error_media: str = JSON
     statuses: tuple[int, ...] = (200,)
     errors: tuple[type[CondaStoreHubError], ...] = ()
     summary: str = ""

@@ -125,7 +125,7 @@ class _BuildView:
 def _read_build(session: Session, identity: Identity, build_id: int, data: DataDirectory) -> _BuildView:
     build = builds.get_build(session, identity, build_id, data=data)
     where = build.namespace, build.environment
-    packages, _ = builds.list_packages(session, identity, build_id, page=1, size=_MOST_PACKAGES)
+    packages, _ = builds.list_packages(session, identity, build_id, page=1, size=_MOST_PACKAGES, why=True)
     return _BuildView(
         build=build,
         log=_read_end_of_log(session, build_id),

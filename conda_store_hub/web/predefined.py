@@ -6,9 +6,9 @@ import hashlib
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from traitlets import Dict
 from traitlets.config import LoggingConfigurable
 
@@ -29,8 +29,16 @@ class PredefinedToken(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     primary_namespace: str = "default"
-    role_bindings: dict[str, list[RoleName]] = Field(min_length=1)
+    role_bindings: dict[str, list[RoleName]] = {}
+    metrics: bool = False
+    """Whether it reads the service's metrics; with no role beside, that is all that it does."""
     expiration: Moment | None = None
+
+    @model_validator(mode="after")
+    def _check_it_does_something(self) -> Self:
+        if not self.role_bindings and not self.metrics:
+            raise ValueError("it needs `role_bindings`, or `metrics`, or it may do nothing")
+        return self
 
 
 class AuthenticationBackend(LoggingConfigurable):
@@ -39,7 +47,8 @@ class AuthenticationBackend(LoggingConfigurable):
     predefined_tokens = Dict(
         help="""Tokens by their text, or by `sha256:` and its SHA-256 in hex, so that no secret stands in the file:
         {"token": {"primary_namespace": "NS", "role_bindings": {"NS/*": ["viewer"]}, "expiration": "2027-01-01"}}.
-        A key of role_bindings is NAMESPACE/*, NAMESPACE/ENVIRONMENT, or */* for everything.""",
+        A key of role_bindings is NAMESPACE/*, NAMESPACE/ENVIRONMENT, or */* for everything. "metrics": True lets a
+        token read the metrics; with no role_bindings it reads nothing else.""",
     ).tag(config=True)
 
     def __init__(self, **values: Any) -> None:
@@ -83,6 +92,7 @@ def _read(text: Any, value: Any) -> tuple[str, Identity]:
         admin=administers(bindings),
         bindings=bindings,
         primary=token.primary_namespace,
+        metrics=token.metrics,
         expires=token.expiration,
         via="a token of the configuration",
     )

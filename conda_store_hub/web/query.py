@@ -42,6 +42,8 @@ Text = Annotated[str, Field(max_length=_MAX_TEXT), AfterValidator(_refuse_nul)]
 Id = Annotated[int, Field(ge=0, le=MAX_ID)]
 Number = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 Size = Annotated[int, Field(ge=1), AfterValidator(_cap)]
+MOST_PACKAGES = 10
+Packages = Annotated[tuple[Text, ...], Field(max_length=MOST_PACKAGES)]
 Status = Annotated[BuildStatus, BeforeValidator(_raise_case)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPServerRequest
@@ -33,6 +33,7 @@ from conda_store_hub.web import (
 )
 from conda_store_hub.web.base import MAX_BODY, ApiNotFoundHandler, BaseHandler, Services
 from conda_store_hub.web.health import HealthHandler
+from conda_store_hub.web.metrics import MetricsHandler, RouteNames
 from conda_store_hub.web.operations import Route
 from conda_store_hub.web.page import PageNotFoundHandler
 
@@ -52,6 +53,7 @@ _BUILD = "api/v1/build/{build_id}/"
 
 ROUTES = (
     Route("health", HealthHandler),
+    Route("metrics", MetricsHandler),
     Route("api/v1/", api_namespaces.VersionHandler),
     Route("api/v1/openapi.json", api_description.DescriptionHandler),
     Route("api/v1/permission/", api_namespaces.PermissionHandler),
@@ -112,7 +114,9 @@ def make_application(services: Services, *, prefix: str, cookie_secret: bytes) -
         routes=ROUTES,
     )
     api_rules = [Rule(route.pattern, route.handler) for route in ROUTES]
-    rules = [*api_rules, Rule("api(?:/.*)?", ApiNotFoundHandler), *_page_rules(application, services)]
+    page_rules = _page_rules(application, services)
+    application.settings["route_names"] = _name_routes(page_rules)
+    rules = [*api_rules, Rule("api(?:/.*)?", ApiNotFoundHandler), *page_rules]
     anchored = [(re.escape(prefix) + rule.pattern, rule.target, rule.arguments) for rule in rules]
     application.add_handlers(".*", [*anchored, (re.escape(prefix.rstrip("/")) or "/", pages.SlashHandler, {})])
     return application
@@ -134,6 +138,16 @@ def _page_rules(application: Application, services: Services) -> list[Rule]:
         Rule("static/(.*)", files.FileHandler, {"path": str(files.FILES)}),
         Rule(".*", PageNotFoundHandler),
     ]
+
+
+def _name_routes(page_rules: list[Rule]) -> RouteNames:
+    """Return what routes are called in metrics: pages by how their addresses begin, and what is none by no name."""
+    pages_of = (
+        (re.split(r"[(?]", rule.pattern)[0], rule.target)
+        for rule in page_rules
+        if isinstance(rule.target, type) and rule.target is not PageNotFoundHandler
+    )
+    return RouteNames([*((route.template, route.handler) for route in ROUTES), *pages_of])
 
 
 class ServiceApplication(Application):
@@ -178,12 +192,20 @@ class OutsideHandler(RequestHandler):
 
 
 def log_request(handler: RequestHandler) -> None:
-    """Log a request without its query, which may hold what is nobody's business; quietly what comes all the time."""
+    """Count a request, and log it without its query, which may hold what is nobody's business.
+
+    What comes all the time is logged quietly.
+    """
+    request, status = handler.request, handler.get_status()
+    services, names = (
+        cast("Services", handler.settings["services"]),
+        cast("RouteNames", handler.settings["route_names"]),
+    )
+    services.metrics.note_request(names.find(handler), request.method, status, request.request_time())
     if not isinstance(handler, BaseHandler):
         return
-    request, status = handler.request, handler.get_status()
     log = handler.log
-    quiet = status in (200, 304) and isinstance(handler, (HealthHandler, api_kernels.KernelsHandler))
+    quiet = status in (200, 304) and isinstance(handler, (HealthHandler, MetricsHandler, api_kernels.KernelsHandler))
     (log.debug if quiet else log.info)(
         "%d %s %s %s %.0f ms",
         status,

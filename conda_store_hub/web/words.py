@@ -26,7 +26,8 @@ def say_kind(schema: dict[str, Any]) -> str:
 def _say_type(schema: dict[str, Any]) -> str:
     kind = schema.get("type")
     if kind == "array":
-        return f"a list: each {say_kind(schema.get('items', {}))}"
+        most = f" of at most {schema['maxItems']}" if "maxItems" in schema else ""
+        return f"a list{most}: each {say_kind(schema.get('items', {}))}"
     if kind == "object":
         return _say_object(schema)
     if kind == "string":

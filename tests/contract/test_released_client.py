@@ -112,6 +112,15 @@ def test_list_environment(service: RunningService, released: ReleasedClient) -> 
     assert "done" in released.run("list", "environment")
 
 
+@pytest.mark.parametrize("what", ["environment", "build"])
+def test_list_by_package(service: RunningService, released: ReleasedClient, what: str) -> None:
+    service.completed("done")
+    service.submit("waits")
+    for asked, found in ((["python>=3.11"], 1), (["python", "ipykernel<7"], 1), (["python>=4"], 0)):
+        options = [word for package in asked for word in ("--package", package)]
+        assert len(released.list(what, *options)) == found, asked
+
+
 def test_list_environment_with_more_than_one_page_ends(service: RunningService, released: ReleasedClient) -> None:
     for number in range(105):
         service.submit(f"e{number}")

@@ -66,6 +66,10 @@ def test_while_no_channel_changes_the_lock_is_reused_and_a_lockfile_makes_the_sa
         stored = (data.objects / "sha256" / str(lockfile.sha256)[:2] / str(lockfile.sha256)).read_text()
         locked = await build(bench, at, stored, environment_name="three")
         assert "Taken from the lock file" in log(bench, locked)
+        for made in (first, locked):
+            rows, _ = bench.db.read_sync(builds.list_packages, ALICE, made.id, page=1, size=9, why=True)
+            why = [(row.name, row.reason, row.needed_by, row.needed_by_count) for row in rows]
+            assert why == [("app", "asked", [], 0), ("base-lib", "needed", ["app"], 1)]
         for other in (again, locked):
             changed = bench.db.read_sync(comparisons.compare, ALICE, other.id, first.id)
             assert (changed.added, changed.removed, changed.changed, changed.unchanged) == ([], [], [], 2)

@@ -28,6 +28,7 @@ from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
 from conda_store_hub.services import builds, environments, policies, work
 from conda_store_hub.services.changes import Changes
+from conda_store_hub.services.metrics import Metrics
 from conda_store_hub.services.policies import Place
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.storage.base import LocalArtifactStore
@@ -47,6 +48,7 @@ class Bench:
     data: DataDirectory
     executor: LocalExecutor
     changes: Changes
+    metrics: Metrics
 
     def submit(self, name: str) -> int:
         return make.submit(self.db, yaml=make.text(name))
@@ -86,6 +88,7 @@ async def bench(
     links = Links(db=db, data=data, log=LOG)
     store = LocalArtifactStore(data.objects)
     builders = Builders(data, command)
+    metrics = Metrics()
     runner = Runner(
         links=links,
         db=db,
@@ -94,6 +97,7 @@ async def bench(
         rules=rules or make.rules(build_seconds=build_seconds),
         log=LOG,
         builders=builders,
+        metrics=metrics,
     )
     cleaner = Cleaner(db=db, data=data, store=store, rules=rules or make.rules(), cache_days=0, log=LOG)
     janitor = Janitor(db=db, data=data, links=links, cleaner=cleaner, changes=changes, worker=executor.worker, log=LOG)
@@ -101,7 +105,7 @@ async def bench(
     janitor.start()
     executor.start(db=db, changes=changes, runner=runner)
     try:
-        yield Bench(db, data, executor, changes)
+        yield Bench(db, data, executor, changes, metrics)
     finally:
         await executor.stop()
         await builders.stop()
@@ -169,6 +173,24 @@ def test_a_builder_that_ends_without_a_result_fails_the_build(data: DataDirector
             assert (build.status, build.error_code) == (BuildStatus.FAILED, "builder-died")
             assert says in (build.status_info or "")
             await at.until(lambda: prefixes_on_disk(data) == [])
+
+    run(scenario)
+
+
+def test_what_becomes_of_builds_is_counted(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            for name in ("good", "dies", "good"):
+                await at.ended(at.submit(name))
+            told = (await at.metrics.render(at.db, data.root)).decode().splitlines()
+            for line in (
+                'conda_store_hub_builds{status="building"} 0.0',
+                'conda_store_hub_builds_ended_total{status="completed"} 2.0',
+                'conda_store_hub_builds_ended_total{status="failed"} 1.0',
+                'conda_store_hub_build_phase_seconds_sum{phase="install"} 1.0',
+                "conda_store_hub_build_queue_seconds_count 3.0",
+            ):
+                assert line in told
 
     run(scenario)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, PackageReason, Phase
 from conda_store_hub.core.schemas.namespaces import Namespace
 from conda_store_hub.core.schemas.wire import Wire
 
@@ -43,6 +43,15 @@ class PhaseTime(Wire):
     seconds: float | None = None
 
 
+class MatchingPackage(Wire):
+    """A package that was searched for."""
+
+    manager: Literal["conda", "pip"]
+    name: str
+    version: str
+    build: str
+
+
 class BuildSummary(Wire):
     """A build in lists. `size` is in bytes that go when it goes, `shared_size` what it shares."""
 
@@ -70,6 +79,8 @@ class BuildSummary(Wire):
     """When what it left on disk was deleted; it stays listed."""
     lock_build_id: int | None = None
     """The build from whose lock it was made, without a solve."""
+    matching: list[MatchingPackage] | None = None
+    """In a list that is filtered by `packages`: what it has of them."""
 
 
 class Build(BuildSummary):
@@ -97,6 +108,8 @@ class Environment(Wire):
     latest_build_id: int | None = None
     latest_status: BuildStatus | None = None
     updated_on: datetime | None = None
+    matching: list[MatchingPackage] | None = None
+    """In a list that is filtered by `packages`: what the active build has of them."""
 
 
 class Package(Wire):
@@ -111,6 +124,12 @@ class Package(Wire):
     license: str | None = None
     summary: str | None = None
     size: int = 0
+    reason: PackageReason | None = None
+    """Somebody asked for it, a policy adds it, or another package needs it; null in builds of older versions."""
+    needed_by: list[str] | None = None
+    """With `why`: the first 20 packages of the build that need it, by name."""
+    needed_by_count: int | None = None
+    """With `why`: how many they are."""
 
 
 class Rebuild(Wire):
