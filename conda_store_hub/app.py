@@ -31,6 +31,7 @@ from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
 from conda_store_hub.queue.solver import ProcessSolver
+from conda_store_hub.queue.watcher import Watcher
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.settings import CondaStore
@@ -206,6 +207,7 @@ class Serve(Command):
             self._leave()  # an upgrade in a thread cannot be cancelled; its transaction can be left
         started = (await asyncio.gather(starting, return_exceptions=True))[0]
         if isinstance(started, Janitor):
+            await self.watcher.stop()
             await executor.stop()
             await started.stop()
         await services.solver.stop()
@@ -268,6 +270,8 @@ class Serve(Command):
             runner = self._make_runner(services, executor, links)
             executor.start(db=services.db, changes=services.changes, runner=runner)
         janitor.start()
+        self.watcher = Watcher(db=services.db, rules=services.rules, paths=self.store.watch_paths, log=self.log)
+        self.watcher.start()
         services.readiness.ready = True
         gc.collect()
         gc.freeze()

@@ -49,6 +49,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "rattler": ("builder/*", "client/*", "lab/*", "demo/*", "core/matchspec.py lazily", "core/packages.py lazily"),
     "traitlets": ("app.py", "settings.py", "configfile.py", "web/*", "queue/*", "lab/*"),
     "httpx": ("client/*", "lab/*", "demo/*"),
+    "watchfiles": ("queue/notices.py lazily",),
 }
 CORE_LIBRARIES = {"pydantic", "yaml", "packaging", "rattler"}
 
@@ -74,7 +75,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "SQL": (
         *("db/queries.py", "db/lists.py", "db/claims.py", "db/records.py", "db/people.py", "db/visibility.py"),
         *("db/usage.py", "db/lifecycle.py", "db/retention.py", "db/policies.py", "db/tables.py", "db/session.py"),
-        *("db/aliases.py", "db/migrations/*"),
+        *("db/aliases.py", "db/watched.py", "db/migrations/*"),
     ),
     "process": (
         *("queue/process.py", "builder/child.py", "builder/compiler.py"),
