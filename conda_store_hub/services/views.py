@@ -82,10 +82,14 @@ def _scope_name(limit: TokenLimit, *, told: bool) -> str:
 
 
 def environment(
-    row: Environment, latest_status: BuildStatus | None, current_build: schemas.Build | None = None
+    row: Environment,
+    latest_status: BuildStatus | None,
+    current_build: schemas.Build | None = None,
+    *,
+    watched_file: str | None = None,
 ) -> schemas.Environment:
     """Show an environment; its namespace is loaded."""
-    return _environment(row, namespace(row.namespace), latest_status, current_build)
+    return _environment(row, namespace(row.namespace), latest_status, current_build, watched_file)
 
 
 def environment_summary(row: EnvironmentRow) -> schemas.Environment:
@@ -104,6 +108,7 @@ def _environment(
     owner: schemas.Namespace,
     latest_status: BuildStatus | None,
     current_build: schemas.Build | None = None,
+    watched_file: str | None = None,
 ) -> schemas.Environment:
     return schemas.Environment(
         id=row.id,
@@ -115,6 +120,7 @@ def _environment(
         latest_build_id=row.latest_build_id,
         latest_status=latest_status,
         updated_on=row.updated_at,
+        watched_file=watched_file,
     )
 
 

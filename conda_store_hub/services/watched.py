@@ -216,17 +216,12 @@ def remove(session: Session, folder_id: int, path: str) -> str | None:
     return row.environment.name
 
 
-def find_path(session: Session, environment_id: int) -> str | None:
-    """Find which file describes an environment, by its path in the folder that is watched."""
-    row = rows.find_file_of(session, environment_id)
-    return row.path if row else None
-
-
 def list_files(
     session: Session, identity: Identity, *, page: int, size: int
 ) -> tuple[list[schemas.WatchedFile], int, list[schemas.WatchedFolder]]:
     """Return a page of the files, how many there are, and the folders; where those are, to who administers all."""
-    if queries.find_namespace(session, NAMESPACE) is None and identity.administers_all:
+    if queries.find_namespace(session, NAMESPACE) is None:  # nothing was ever watched
+        rights.require_service(identity, Permission.SETTING_READ)
         return [], 0, []
     rights.require_namespace(session, identity, NAMESPACE, Permission.SETTING_READ)
     found, count = lists.list_of_rows(rows.select_files()).page(session, page=page, size=size)

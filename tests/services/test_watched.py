@@ -164,7 +164,8 @@ def test_everybody_sees_the_environments_and_who_may_read_settings_the_files(
     db: Database, take: Take, folder: int, data: DataDirectory
 ) -> None:
     take("ml.yaml", make.text())
-    assert db.read_sync(environments.get_environment, ALICE, NAMESPACE, "ml", data=data).name == "ml"
+    seen = db.read_sync(environments.get_environment, ALICE, NAMESPACE, "ml", data=data)
+    assert (seen.name, seen.watched_file) == ("ml", "ml.yaml")
     with pytest.raises(ForbiddenError):
         db.read_sync(watched.list_files, ALICE, page=1, size=9)
     with pytest.raises(ForbiddenError):

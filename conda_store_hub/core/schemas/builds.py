@@ -97,6 +97,8 @@ class Environment(Wire):
     latest_build_id: int | None = None
     latest_status: BuildStatus | None = None
     updated_on: datetime | None = None
+    watched_file: str | None = None
+    """The file that it follows, below the directory that is watched; only when one environment is asked for."""
 
 
 class Package(Wire):
