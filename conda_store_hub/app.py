@@ -37,6 +37,7 @@ from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.settings import CondaStore
 from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.base import ArtifactStore, LocalArtifactStore
+from conda_store_hub.storage.folders import WatchedPath
 from conda_store_hub.storage.secrets import ensure_secret
 from conda_store_hub.web.auth import HubAuthenticator
 from conda_store_hub.web.base import Readiness, Services
@@ -123,6 +124,9 @@ class Check(Command):
         self.store.build_rules(refusal, build_seconds=executor.build_seconds)
         if refusal:
             raise ConfigurationError(refusal)
+        for path in self.store.watch_paths:
+            if WatchedPath.of(Path(path)).find_place() is None:
+                self.log.warning("watch_paths: %s is not there, or this account may not enter it", path)
         self.log.info("the configuration is good; data in %s", self.store.data.root)
 
 
