@@ -31,11 +31,13 @@ from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
 from conda_store_hub.queue.solver import ProcessSolver
+from conda_store_hub.queue.watcher import Watcher
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.settings import CondaStore
 from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.base import ArtifactStore, LocalArtifactStore
+from conda_store_hub.storage.folders import WatchedPath
 from conda_store_hub.storage.secrets import ensure_secret
 from conda_store_hub.web.auth import HubAuthenticator
 from conda_store_hub.web.base import Readiness, Services
@@ -122,6 +124,9 @@ class Check(Command):
         self.store.build_rules(refusal, build_seconds=executor.build_seconds)
         if refusal:
             raise ConfigurationError(refusal)
+        for path in self.store.watch_paths:
+            if WatchedPath.of(Path(path)).find_place() is None:
+                self.log.warning("watch_paths: %s is not there, or this account may not enter it", path)
         self.log.info("the configuration is good; data in %s", self.store.data.root)
 
 
@@ -206,6 +211,7 @@ class Serve(Command):
             self._leave()  # an upgrade in a thread cannot be cancelled; its transaction can be left
         started = (await asyncio.gather(starting, return_exceptions=True))[0]
         if isinstance(started, Janitor):
+            await self.watcher.stop()
             await executor.stop()
             await started.stop()
         await services.solver.stop()
@@ -268,6 +274,8 @@ class Serve(Command):
             runner = self._make_runner(services, executor, links)
             executor.start(db=services.db, changes=services.changes, runner=runner)
         janitor.start()
+        self.watcher = Watcher(db=services.db, rules=services.rules, paths=self.store.watch_paths, log=self.log)
+        self.watcher.start()
         services.readiness.ready = True
         gc.collect()
         gc.freeze()

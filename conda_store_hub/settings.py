@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 from typing import cast
@@ -138,6 +139,12 @@ class CondaStore(LoggingConfigurable):
         help="What stays of a build whose prefix was deleted; with the lockfile it can be made once more.",
     ).tag(config=True)
 
+    watch_paths = List(
+        Unicode(),
+        help="""Absolute paths of directories, or of single files, whose `*.yaml` and `*.yml` become the environments of
+        the namespace `filesystem` and follow them: changed, brought back, deleted.""",
+    ).tag(config=True)
+
     @default("store_directory")
     def _default_store_directory(self) -> str:
         return str(Path.home() / ".local" / "share" / "conda-store-hub")
@@ -163,6 +170,18 @@ class CondaStore(LoggingConfigurable):
             if name not in list(ArtifactType):
                 raise TraitError(f"build_artifacts_kept_on_deletion: “{name}” is none of {', '.join(ArtifactType)}.")
         return proposal["value"]
+
+    @validate("watch_paths")
+    def _check_watch_paths(self, proposal: dict[str, list[str]]) -> list[str]:
+        paths = [Path(os.path.normpath(path)) for path in proposal["value"]]
+        for path in paths:
+            if not path.is_absolute():
+                raise TraitError(f"watch_paths: “{path}” is not an absolute path.")
+        real = sorted(path.resolve() for path in paths)
+        for path in real:
+            if sum(path.is_relative_to(other) for other in real) > 1:
+                raise TraitError(f"watch_paths: “{path}” is the same as another path there, or lies in one.")
+        return [str(path) for path in paths]
 
     @property
     def data(self) -> DataDirectory:

@@ -67,6 +67,12 @@ class SpecificationTooLargeError(InvalidSpecificationError):
     status = 413
 
 
+class WatchedFileError(InvalidSpecificationError):
+    """The file cannot be read as an environment."""
+
+    code = "watched-file"
+
+
 class PolicyRefusedError(InvalidRequestError):
     """The policy of this service does not allow this."""
 

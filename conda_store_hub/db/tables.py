@@ -585,16 +585,41 @@ class Lease(Base):
     __table_args__ = (Index("ix_lease_expires_at", "expires_at"),)
 
 
-class WatchedFile(Base):
-    """A file that is watched, by its path, and the environment that it describes.
+class WatchedFolder(Base):
+    """A folder of files that are watched, or the folder of a single one.
 
-    `text_sha256` is of what was read last; `problem` says why that is not what the environment is.
+    `identity` is of the folder that was read last: another one that is empty is where something is mounted.
+    `problem` says why it cannot be read now.
+    """
+
+    __tablename__ = "watched_folder"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(Text)
+    identity: Mapped[str] = mapped_column(String(40), default="")
+    problem: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (_KEEP_IDS,)
+
+
+class WatchedFile(Base):
+    """A file that is watched, by its path in its folder, and the environment that it describes.
+
+    `text_sha256` is of what was read last, empty for what could not be read; `problem` says why that is not what the
+    environment is. `seen_at` is when one of these changed.
     """
 
     __tablename__ = "watched_file"
 
-    path: Mapped[str] = mapped_column(Text, primary_key=True)
-    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="CASCADE"), index=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    folder_id: Mapped[int] = mapped_column(ForeignKey("watched_folder.id", ondelete="CASCADE"))
+    path: Mapped[str] = mapped_column(Text)
+    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="SET NULL"), index=True)
     text_sha256: Mapped[str] = mapped_column(String(64))
     problem: Mapped[str | None] = mapped_column(Text)
     seen_at: Mapped[datetime]
+
+    folder: Mapped[WatchedFolder] = relationship(lazy="raise")
+    environment: Mapped[Environment | None] = relationship(lazy="raise")
+
+    __table_args__ = (Index("uq_watched_file_path", "folder_id", "path", unique=True), _KEEP_IDS)

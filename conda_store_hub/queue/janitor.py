@@ -66,7 +66,7 @@ class Janitor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _repair(self) -> None:
-        each_minute = _Regularly(EVERY_SECONDS, at_once=False)
+        each_minute = Regularly(EVERY_SECONDS, at_once=False)
         await self._attempt(self.requeue)
         with self._changes.watch(ALL_KERNELS) as activated:
             while True:
@@ -78,7 +78,7 @@ class Janitor:
 
     async def _clean(self) -> None:
         await self._attempt(self._remove_scratch)
-        clean, each_hour, each_day = self._cleaner, _Regularly(HOUR_SECONDS), _Regularly(DAY_SECONDS)
+        clean, each_hour, each_day = self._cleaner, Regularly(HOUR_SECONDS), Regularly(DAY_SECONDS)
         while True:
             hourly, daily = each_hour.is_due(), each_day.is_due()
             jobs = [
@@ -110,7 +110,7 @@ class Janitor:
             await asyncio.to_thread(prefixes.remove_work, self._data, name)
 
 
-class _Regularly:
+class Regularly:
     """When something is to be done again; by a clock that nobody sets."""
 
     def __init__(self, seconds: float, *, at_once: bool = True) -> None:
@@ -118,6 +118,7 @@ class _Regularly:
         self._due = time.monotonic() + (0.0 if at_once else seconds)
 
     def remaining(self) -> float:
+        """Return the seconds until then."""
         return max(0.0, self._due - time.monotonic())
 
     def is_due(self) -> bool:

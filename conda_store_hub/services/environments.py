@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, ForbiddenError, NotFoundError
-from conda_store_hub.core.names import DataDirectory, check_description, check_environment_name, shorten
+from conda_store_hub.core.names import DataDirectory, NamespaceKind, check_description, check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db import aliases, lifecycle, lists, queries
+from conda_store_hub.db import aliases, lifecycle, lists, queries, watched
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Environment
 from conda_store_hub.services import audit, builds, contents, rights, views
@@ -65,7 +65,8 @@ def get_environment(
         raise rights.hidden(identity, words)
     row = rights.require_row(session, identity, found.row, Permission.ENVIRONMENT_READ, words)
     build = builds.show(session, found.active, row, data=data) if found.active else None
-    return views.environment(row, found.latest_status, build)
+    file = watched.find_file_of(session, row.id) if row.namespace.kind is NamespaceKind.SYSTEM else None
+    return views.environment(row, found.latest_status, build, watched_file=file.path if file else None)
 
 
 def update(

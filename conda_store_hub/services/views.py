@@ -83,10 +83,14 @@ def _scope_name(limit: TokenLimit, *, told: bool) -> str:
 
 
 def environment(
-    row: Environment, latest_status: BuildStatus | None, current_build: schemas.Build | None = None
+    row: Environment,
+    latest_status: BuildStatus | None,
+    current_build: schemas.Build | None = None,
+    *,
+    watched_file: str | None = None,
 ) -> schemas.Environment:
     """Show an environment; its namespace is loaded."""
-    return _environment(row, namespace(row.namespace), latest_status, current_build)
+    return _environment(row, namespace(row.namespace), latest_status, current_build, watched_file=watched_file)
 
 
 def environment_summary(
@@ -109,6 +113,7 @@ def _environment(
     latest_status: BuildStatus | None,
     current_build: schemas.Build | None = None,
     matching: list[schemas.MatchingPackage] | None = None,
+    watched_file: str | None = None,
 ) -> schemas.Environment:
     return schemas.Environment(
         id=row.id,
@@ -121,6 +126,7 @@ def _environment(
         latest_status=latest_status,
         updated_on=row.updated_at,
         matching=matching,
+        watched_file=watched_file,
     )
 
 

@@ -23,6 +23,7 @@ from conda_store_hub.web import (
     api_settings,
     api_specifications,
     api_tokens,
+    api_watched,
     files,
     forms,
     guide,
@@ -95,6 +96,7 @@ ROUTES = (
     Route(f"{_BUILD}conda-lock.yml", api_builds.LockfileHandler, name="conda_lock_yml"),
     Route(f"{_BUILD}conda-lock.yaml", api_builds.LockfileHandler, name="conda_lock_yaml"),
     Route(f"{_BUILD}archive/", api_builds.ArchiveHandler),
+    Route("api/v1/watched-file/", api_watched.WatchedFilesHandler),
     Route("api/v1/kernels/", api_kernels.KernelsHandler),
 )
 """The API: what is served, and what openapi.json and the page /docs/api/ say of it."""

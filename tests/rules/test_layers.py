@@ -50,6 +50,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "traitlets": ("app.py", "settings.py", "configfile.py", "web/*", "queue/*", "lab/*"),
     "prometheus_client": ("services/metrics.py",),
     "httpx": ("client/*", "lab/*", "demo/*"),
+    "watchfiles": ("queue/notices.py lazily",),
 }
 CORE_LIBRARIES = {"pydantic", "yaml", "packaging", "rattler"}
 
@@ -75,7 +76,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "SQL": (
         *("db/queries.py", "db/lists.py", "db/claims.py", "db/records.py", "db/people.py", "db/visibility.py"),
         *("db/usage.py", "db/lifecycle.py", "db/retention.py", "db/policies.py", "db/tables.py", "db/session.py"),
-        *("db/aliases.py", "db/contents.py", "db/totals.py", "db/migrations/*"),
+        *("db/aliases.py", "db/contents.py", "db/totals.py", "db/watched.py", "db/migrations/*"),
     ),
     "process": (
         *("queue/process.py", "builder/child.py", "builder/compiler.py"),

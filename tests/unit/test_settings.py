@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from traitlets import TraitError
 
 from conda_store_hub.core.errors import ConfigurationError
 from conda_store_hub.core.policy import PolicyValues, Scope
@@ -70,3 +72,17 @@ def test_what_cannot_be_names_its_trait(traits: dict[str, Any], says: str) -> No
 @pytest.mark.parametrize("hook", ["os.path.basename", print])
 def test_a_check_is_a_function_or_its_name(hook: Any) -> None:
     assert callable(CondaStore(validate_specification=hook).build_rules(None).hook)
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        (["environments"], "“environments” is not an absolute path"),
+        (["/srv/a", "/srv/a/"], "“/srv/a” is the same as another path there"),
+        (["/srv/a/b/c.yaml", "/srv/a"], "“/srv/a/b/c.yaml” is the same as another path there, or lies in one"),
+    ],
+)
+def test_watched_paths_are_absolute_and_apart(paths: list[str], words: str) -> None:
+    with pytest.raises(TraitError, match=re.escape(words)):
+        CondaStore(watch_paths=paths)
+    assert CondaStore(watch_paths=["/srv/ab", "/srv/a/"]).watch_paths == ["/srv/ab", "/srv/a"]

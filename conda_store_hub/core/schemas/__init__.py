@@ -62,6 +62,7 @@ from conda_store_hub.core.schemas.specifications import (
     SolveSpecification,
     SubmitSpecification,
 )
+from conda_store_hub.core.schemas.watched import WatchedFile, WatchedFiles, WatchedFolder
 from conda_store_hub.core.schemas.wire import (
     Answer,
     CursorPage,
@@ -140,5 +141,8 @@ __all__ = [
     "Usage",
     "UsagePage",
     "Version",
+    "WatchedFile",
+    "WatchedFiles",
+    "WatchedFolder",
     "Wire",
 ]

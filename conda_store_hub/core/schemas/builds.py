@@ -110,6 +110,8 @@ class Environment(Wire):
     updated_on: datetime | None = None
     matching: list[MatchingPackage] | None = None
     """In a list that is filtered by `packages`: what the active build has of them."""
+    watched_file: str | None = None
+    """The file that it follows, below the directory that is watched; only when one environment is asked for."""
 
 
 class Package(Wire):

@@ -1,0 +1,246 @@
+"""Files that describe environments: what follows when one is there, changed, wrong or gone.
+
+The file leads whenever its text changes; what somebody does by hand stays until then. A problem changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from conda_store_hub.core import lockfiles, schemas
+from conda_store_hub.core.audit import AuditAction
+from conda_store_hub.core.errors import ConflictError, InvalidSpecificationError
+from conda_store_hub.core.lockfiles import SourceKind
+from conda_store_hub.core.names import NamespaceKind, shorten
+from conda_store_hub.core.permissions import Claim, Identity, Permission, Reach, Role, SubjectKind
+from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.db import lifecycle, lists, queries
+from conda_store_hub.db import watched as rows
+from conda_store_hub.db.tables import Environment, Grant, Namespace, WatchedFile, WatchedFolder
+from conda_store_hub.db.watched import KnownFile
+from conda_store_hub.services import audit, builds, environments, removals, rights, specifications
+from conda_store_hub.services.rules import BuildRules
+from conda_store_hub.services.specifications import PreparedSpecification, Submission
+
+NAMESPACE = "filesystem"
+_HERE = Reach(kind=NamespaceKind.SYSTEM, namespace=NAMESPACE)
+#: The service, and what it may do where it does what files say.
+WRITER = replace(audit.ITSELF, bindings=(Claim(role=Role.ADMIN, reach=_HERE),))
+_LOCK_NAME = re.compile(r"(?:.*/)?([^/]+)\.conda-lock\.ya?ml")
+_LIVE = (BuildStatus.QUEUED, BuildStatus.BUILDING)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folder:
+    """A folder that is watched, as it was left."""
+
+    id: int
+    path: str
+    identity: str
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileText:
+    """A file that was read: where it is, and a digest of its text."""
+
+    folder_id: int
+    path: str
+    sha256: str
+
+
+def begin(session: Session, paths: Collection[str]) -> list[Folder]:
+    """Return the folders of the configuration, in its order; the others are forgotten, and their environments stay."""
+    rows.forget_folders(session, paths)
+    known = {row.path: row for row in rows.list_folders(session)}
+    for path in paths:
+        if path not in known:
+            known[path] = WatchedFolder(path=path, identity="")
+            session.add(known[path])
+    if paths:
+        _ensure_namespace(session)
+    session.flush()
+    return [
+        Folder(id=row.id, path=path, identity=row.identity, problem=row.problem)
+        for path, row in ((path, known[path]) for path in paths)
+    ]
+
+
+def _ensure_namespace(session: Session) -> None:
+    """Make the namespace, in which everybody who is logged in sees all, until an administrator takes that away."""
+    if queries.find_namespace(session, NAMESPACE) is not None:
+        return
+    now = datetime.now(UTC)
+    row = Namespace(name=NAMESPACE, kind=NamespaceKind.SYSTEM, about={}, created_at=now)
+    session.add(row)
+    session.flush()
+    audit.record(session, WRITER, AuditAction.NAMESPACE_CREATE, namespace=row)
+    everybody = Grant(namespace_id=row.id, subject=SubjectKind.AUTHENTICATED, role=Role.VIEWER, created_at=now)
+    everybody.granted_by = WRITER.name
+    session.add(everybody)
+    words = f"{Role.VIEWER} for {SubjectKind.AUTHENTICATED}"
+    audit.record(session, WRITER, AuditAction.GRANT_SET, namespace=row, detail=words)
+    session.flush()
+    rights.announce_namespace(session, row)
+
+
+def record_folder(session: Session, folder_id: int, identity: str, problem: str | None) -> None:
+    """Write down which folder was read last, or why this one cannot be."""
+    row = rows.get_folder(session, folder_id)
+    row.identity, row.problem = identity, problem
+
+
+def list_known(session: Session, folder_id: int) -> dict[str, KnownFile]:
+    """Return what is known of the files of a folder, by path."""
+    return {known.path: known for known in rows.known_files(session, folder_id)}
+
+
+def read(path: str, text: str, platform: str) -> Submission:
+    """Read the text of a file; raise with the place of the first fault."""
+    named = _LOCK_NAME.fullmatch(path)
+    if named is None and lockfiles.detect_kind(text) is not SourceKind.SPECIFICATION:
+        raise InvalidSpecificationError("A lock file has no name of its own: call the file NAME.conda-lock.yml.")
+    name = named[1] if named else None
+    return specifications.read(schemas.ReadSpecification(specification=text, environment_name=name), platform)
+
+
+def take(
+    session: Session, file: FileText, prepared: PreparedSpecification, rules: BuildRules, gone: Collection[str]
+) -> None:
+    """Make an environment what its file says: named so, and with such a build active or queued.
+
+    `gone`: files of the folder that are there no more; one that describes the same was given another name.
+    """
+    owner = rights.require_namespace(session, WRITER, NAMESPACE, Permission.ENVIRONMENT_CREATE)
+    rights.hold(session, WRITER, owner)
+    row = _ensure_file(session, file.folder_id, file.path)
+    _require_alone(session, row, prepared.name, gone)
+    _ensure_name(session, row, prepared.name, rules)
+    row.environment_id = _build(session, prepared, rules)
+    row.text_sha256, row.problem, row.seen_at = file.sha256, None, datetime.now(UTC)
+
+
+def _ensure_file(session: Session, folder_id: int, path: str) -> WatchedFile:
+    row = rows.find_file(session, folder_id, path)
+    if row is None:
+        row = WatchedFile(folder_id=folder_id, path=path, text_sha256="", environment=None, seen_at=datetime.now(UTC))
+        session.add(row)
+        session.flush()
+    return row
+
+
+def _require_alone(session: Session, row: WatchedFile, name: str, gone: Collection[str]) -> None:
+    """Raise ConflictError if another file has the name; one that is gone hands it over."""
+    environment = queries.find_environment(session, NAMESPACE, name)
+    holder = rows.find_file_of(session, environment.id) if environment else None
+    if holder is None or holder.id == row.id:
+        return
+    if holder.folder_id != row.folder_id or holder.path not in gone:
+        raise ConflictError(f"“{holder.path}” describes “{shorten(name)}” already: give one of the two another name.")
+    session.delete(holder)
+    session.flush()
+
+
+def _ensure_name(session: Session, row: WatchedFile, name: str, rules: BuildRules) -> None:
+    """Give the file's environment the name in the file; bring back one that had it, if the file has none yet."""
+    named = queries.find_environment(session, NAMESPACE, name)
+    own = row.environment if row.environment and row.environment.deleted_at is None else None
+    if own is not None and (named is None or named.id == own.id):
+        if own.name != name:
+            environments.rename(session, WRITER, NAMESPACE, own.name, name)
+    elif own is not None:
+        removals.delete_environment(session, WRITER, NAMESPACE, own.name, force=True)
+    elif named is None and _can_be_restored(session, name):
+        removals.restore_environment(session, WRITER, NAMESPACE, name, name, rules)
+
+
+def _can_be_restored(session: Session, name: str) -> bool:
+    since = datetime.now(UTC) - removals.UNDO
+    return lifecycle.find_deleted_environment(session, NAMESPACE, name, since) is not None
+
+
+def _build(session: Session, prepared: PreparedSpecification, rules: BuildRules) -> int:
+    """Activate a build that is of this specification, or queue one unless it is queued; return the environment."""
+    row = queries.find_environment(session, NAMESPACE, prepared.name)
+    if row is None or not _ensure_active(session, row, prepared):
+        build_id = builds.submit(session, WRITER, NAMESPACE, prepared, rules)
+        row = queries.find_environment_of(session, build_id)
+    elif prepared.description and row.description != prepared.description:
+        change = schemas.ActivateBuild(description=prepared.description)
+        environments.update(session, WRITER, NAMESPACE, row.name, change)
+    return row.id if row else 0
+
+
+def _ensure_active(session: Session, row: Environment, prepared: PreparedSpecification) -> bool:
+    """Tell whether a build of this specification is active, or will be by itself; one that can be is made active."""
+    wanted = prepared.source.sha256()
+    latest = rows.find_latest_build(session, row)
+    busy = latest is not None and latest.status in _LIVE
+    if latest is not None and busy and latest.specification.sha256 == wanted:
+        return True
+    usable = rows.find_usable_build(session, row.id, wanted)
+    if usable is None or row.name != prepared.name:
+        return False
+    if row.current_build_id != usable.id or busy:  # what is still being built must not take its place
+        change = schemas.ActivateBuild(build_id=usable.id)
+        environments.update(session, WRITER, NAMESPACE, row.name, change)
+    return True
+
+
+def record_problem(session: Session, file: FileText, problem: str) -> bool:
+    """Write down why the text of a file was not taken, and tell whether that is new; its environment stays."""
+    row = _ensure_file(session, file.folder_id, file.path)
+    is_new = row.problem != problem
+    row.text_sha256 = file.sha256
+    if is_new:
+        row.problem, row.seen_at = problem, datetime.now(UTC)
+    return is_new
+
+
+def remove(session: Session, folder_id: int, path: str) -> str | None:
+    """Delete the environment of a file that is gone, and return its name; it can be brought back as usual."""
+    row = rows.find_file(session, folder_id, path)
+    if row is None:
+        return None
+    session.delete(row)
+    if row.environment is None or row.environment.deleted_at is not None:
+        return None
+    if queries.find_environment(session, NAMESPACE, row.environment.name) is None:  # with its namespace
+        return None
+    removals.delete_environment(session, WRITER, NAMESPACE, row.environment.name, force=True)
+    return row.environment.name
+
+
+def list_files(
+    session: Session, identity: Identity, *, page: int, size: int
+) -> tuple[list[schemas.WatchedFile], int, list[schemas.WatchedFolder]]:
+    """Return a page of the files, how many there are, and the folders; where those are, to who administers all."""
+    if queries.find_namespace(session, NAMESPACE) is None:  # nothing was ever watched
+        rights.require_service(identity, Permission.SETTING_READ)
+        return [], 0, []
+    rights.require_namespace(session, identity, NAMESPACE, Permission.SETTING_READ)
+    found, count = lists.list_of_rows(rows.select_files()).page(session, page=page, size=size)
+    files = [_show_file(row) for row in found]
+    folders = [_show_folder(row, identity) for row in rows.list_folders(session)]
+    return files, count, folders
+
+
+def _show_file(row: WatchedFile) -> schemas.WatchedFile:
+    living = row.environment if row.environment and row.environment.deleted_at is None else None
+    return schemas.WatchedFile(
+        folder_id=row.folder_id,
+        path=row.path,
+        environment=living.name if living else None,
+        problem=row.problem,
+        seen_on=row.seen_at,
+    )
+
+
+def _show_folder(row: WatchedFolder, identity: Identity) -> schemas.WatchedFolder:
+    path = row.path if identity.administers_all else None
+    return schemas.WatchedFolder(id=row.id, path=path, problem=row.problem)
