@@ -70,9 +70,7 @@ class Finder:
         name = ask.name.lower()
         indexes, problems = await self._open(ask.place)
         answers, more = await _ask_all(indexes, lambda index: index.query([name]))
-        records = [
-            (index.channel, record) for index, part in answers for record in part if _is_meant(record, ask)
-        ]
+        records = [(index.channel, record) for index, part in answers for record in part if _is_meant(record, ask)]
         order = {channel: at for at, channel in enumerate(ask.place.channels)}
         records.sort(key=lambda each: order[each[0]])
         records.sort(key=lambda each: _age(each[1]), reverse=True)
@@ -94,9 +92,7 @@ class Finder:
         answers, more = await _ask_all(
             indexes, lambda index: index.query([each.name for each in by_channel[index.channel]])
         )
-        departed = [
-            found for index, records in answers for found in _list_departed(by_channel[index.channel], records)
-        ]
+        departed = [found for index, records in answers for found in _list_departed(by_channel[index.channel], records)]
         silent = {each.channel for each in (*problems, *more)}
         return FoundDeparted(
             found=tuple(departed),
@@ -148,9 +144,7 @@ async def _describe(wanted: Sequence[tuple[str, ChannelIndex]]) -> tuple[list[Fo
     asked = [index for channel, index in indexes.items() if channel in unknown]
     _, problems = await _ask_all(asked, lambda index: _summarise(index, unknown[index.channel]))
     nothing = [FoundName(name=name, channel=index.channel) for name, index in wanted]
-    return [
-        index.summaries.get(name, empty) for (name, index), empty in zip(wanted, nothing, strict=True)
-    ], problems
+    return [index.summaries.get(name, empty) for (name, index), empty in zip(wanted, nothing, strict=True)], problems
 
 
 async def _summarise(index: ChannelIndex, names: Sequence[str]) -> None:
@@ -160,10 +154,9 @@ async def _summarise(index: ChannelIndex, names: Sequence[str]) -> None:
     except ChannelError:
         if len(names) == 1:
             raise
-        answers = await asyncio.gather(*(_summarise(index, [name]) for name in names), return_exceptions=True)
-        if failed := next((each for each in answers if isinstance(each, BaseException)), None):
-            raise failed
-        return
+        records, failed = await _query_each(index, names)
+    else:
+        failed = None
     by_name: dict[str, list[RepoDataRecord]] = defaultdict(list)
     for record in records:
         by_name[record.name.normalized].append(record)
@@ -179,6 +172,20 @@ async def _summarise(index: ChannelIndex, names: Sequence[str]) -> None:
                 license=newest.license,
             )
         )
+    if failed:
+        raise failed
+
+
+async def _query_each(index: ChannelIndex, names: Sequence[str]) -> tuple[list[RepoDataRecord], ChannelError | None]:
+    """Ask for one package after the other; return what could be read, and what the last failure was."""
+    found: list[RepoDataRecord] = []
+    failed: ChannelError | None = None
+    for name in names:
+        try:
+            found += await index.query([name])
+        except ChannelError as exc:
+            failed = exc
+    return found, failed
 
 
 def _rank(name: str, text: str, *, by_name: bool) -> int:

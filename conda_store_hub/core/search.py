@@ -1,4 +1,4 @@
-"""What is asked of the process that reads channels, and what it answers: JSON lines, each with the question's number."""
+"""What is asked of the process that reads channels, and what it answers: JSON lines, each with a number."""
 
 from __future__ import annotations
 

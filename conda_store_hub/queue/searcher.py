@@ -1,4 +1,4 @@
-"""The process that reads channels: started by the first question, ended after some idle minutes, replaced if it dies."""
+"""The process that reads channels: started by a question, ended after some idle minutes, replaced if it dies."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, PhaseEvent, ProgressEvent
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.builders import Builders
+from conda_store_hub.queue.searcher import ProcessSearcher
 from conda_store_hub.queue.solver import ProcessSolver
 from conda_store_hub.services import work
 from conda_store_hub.services.changes import Changes
@@ -222,6 +223,7 @@ async def _start(
         data=data,
         rules=rules,
         solver=ProcessSolver(db=db, store=store, data=data, builders=Builders(data), slots=2),
+        searcher=ProcessSearcher(data),
         auth=HubAuthenticator(environment, pepper=b"pepper", **authenticator),
         readiness=Readiness(ready=ready),
     )
@@ -238,6 +240,7 @@ async def _stop(running: RunningService, server: HTTPServer) -> None:
     server.stop()
     await server.close_all_connections()
     await running.solver.stop()
+    await running.services.searcher.stop()
     await running.solver._builders.stop()
     await running.services.auth.close()
     await running.hub.stop()
