@@ -32,6 +32,10 @@ class ChannelError(Exception):
     """A channel cannot be searched; the text says why, to anybody."""
 
 
+class ChannelSilentError(ChannelError):
+    """A channel does not answer in time."""
+
+
 def open_gateway(setup: SearcherSetup) -> Gateway:
     """Return the engine's reader of channels, with the cache that builders have."""
     # The engine's time-out is for a whole answer: a large index goes on being read when nobody waits any more.
@@ -59,6 +63,8 @@ class ChannelIndex:
     async def refresh(self) -> None:
         """See to it that what is in memory is young enough; raise ChannelError in words."""
         now = time.monotonic()
+        if len(self.summaries) >= _MOST_SUMMARIES:
+            self._forget(clear_disk=False)
         if self._looked is not None and now - self._looked < self.setup.fresh:
             return
         if self._failure is not None and now - self._failure[0] < self.setup.sulk:
@@ -90,7 +96,7 @@ class ChannelIndex:
             async with asyncio.timeout(self.setup.patience):
                 return await work()
         except TimeoutError:
-            raise ChannelError("It did not answer in time.") from None
+            raise ChannelSilentError("It did not answer in time.") from None
         except (asyncio.CancelledError, ChannelError, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as exc:  # a panic of the engine is no Exception
@@ -153,12 +159,6 @@ class ChannelIndex:
         self.summaries.clear()
         platforms = [Subdir(platform) for platform in self.platforms]
         self.gateway.clear_repodata_cache(self.channel, subdirs=platforms, clear_disk=clear_disk)
-
-    def remember(self, summary: FoundName) -> None:
-        """Keep what was said of a name for who asks next; of very many, nothing."""
-        if len(self.summaries) >= _MOST_SUMMARIES:
-            self._forget(clear_disk=False)
-        self.summaries[summary.name] = summary
 
 
 def _explain(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from rattler import RepoDataRecord, Version
 
-from conda_store_hub.builder.channel_index import ChannelError, ChannelIndex, open_gateway
+from conda_store_hub.builder.channel_index import ChannelError, ChannelIndex, ChannelSilentError, open_gateway
 from conda_store_hub.builder.records import strip_credentials
 from conda_store_hub.core.search import (
     Departed,
@@ -149,28 +149,21 @@ async def _describe(wanted: Sequence[tuple[str, ChannelIndex]]) -> tuple[list[Fo
 
 async def _summarise(index: ChannelIndex, names: Sequence[str]) -> None:
     """Remember the newest version of some packages; one that cannot be read does not hide the others."""
+    failed: ChannelError | None = None
     try:
         records = await index.query(names)
+    except ChannelSilentError:
+        raise
     except ChannelError:
-        if len(names) == 1:
-            raise
         records, failed = await _query_each(index, names)
-    else:
-        failed = None
     by_name: dict[str, list[RepoDataRecord]] = defaultdict(list)
     for record in records:
         by_name[record.name.normalized].append(record)
     for name, found in by_name.items():
         newest = max(found, key=_age)
         versions = len({record.version for record in found})
-        index.remember(
-            FoundName(
-                name=name,
-                channel=index.channel,
-                version=str(newest.version),
-                versions=versions,
-                license=newest.license,
-            )
+        index.summaries[name] = FoundName(
+            name=name, channel=index.channel, version=str(newest.version), versions=versions, license=newest.license
         )
     if failed:
         raise failed
@@ -183,6 +176,8 @@ async def _query_each(index: ChannelIndex, names: Sequence[str]) -> tuple[list[R
     for name in names:
         try:
             found += await index.query([name])
+        except ChannelSilentError as exc:
+            return found, exc
         except ChannelError as exc:
             failed = exc
     return found, failed

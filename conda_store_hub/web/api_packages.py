@@ -93,7 +93,7 @@ class _SearchHandler(ApiHandler):
         return place, channels[search.MOST_CHANNELS :]
 
 
-class PackagesHandler(_SearchHandler):
+class PackageSearchHandler(_SearchHandler):
     """`GET /api/v1/package/`."""
 
     @Operation(answer=schemas.FoundPackages, query=NamesQuery, errors=(NotFoundError, PolicyRefusedError))
@@ -120,7 +120,7 @@ class PackagesHandler(_SearchHandler):
         self.write_model(search.show_names(await self.ask(ask, FoundNames), query.paging, passed))
 
 
-class PackageHandler(_SearchHandler):
+class PackageBuildsHandler(_SearchHandler):
     """`GET /api/v1/package/NAME/`."""
 
     @Operation(answer=schemas.ChannelPackages, query=BuildsQuery, errors=(PolicyRefusedError,))

@@ -95,8 +95,8 @@ ROUTES = (
     Route(f"{_BUILD}conda-lock.yml", api_builds.LockfileHandler, name="conda_lock_yml"),
     Route(f"{_BUILD}conda-lock.yaml", api_builds.LockfileHandler, name="conda_lock_yaml"),
     Route(f"{_BUILD}archive/", api_builds.ArchiveHandler),
-    Route("api/v1/package/", api_packages.PackagesHandler),
-    Route("api/v1/package/{package}/", api_packages.PackageHandler),
+    Route("api/v1/package/", api_packages.PackageSearchHandler),
+    Route("api/v1/package/{package}/", api_packages.PackageBuildsHandler),
     Route("api/v1/kernels/", api_kernels.KernelsHandler),
 )
 """The API: what is served, and what openapi.json and the page /docs/api/ say of it."""

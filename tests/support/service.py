@@ -58,6 +58,18 @@ os.write(int(sys.argv[sys.argv.index("--events-fd") + 1]), f'{lock}\\n{{"type": 
 """
 
 
+# A process that finds nothing, whatever it is asked.
+_FOUND = """
+import json, os, sys
+descriptor = int(sys.argv[sys.argv.index("--events-fd") + 1])
+for line in iter(sys.stdin.readline, ""):
+    question = json.loads(line)
+    if "ask" in question:
+        found = {"kind": question["ask"]["kind"], "found": [], "count": 0}
+        os.write(descriptor, json.dumps({"id": question["id"], "found": found}).encode() + b"\\n")
+"""
+
+
 @dataclass
 class RunningService:
     """A service that runs, and what a test does to it from outside its loop."""
@@ -111,6 +123,11 @@ class RunningService:
     def solve_at_once(self) -> None:
         """Have dry runs come to one package, without the engine and a channel."""
         self.solver._builders = Builders(self.services.data, (sys.executable, "-S", "-c", _SOLVED))
+
+    def search_at_once(self) -> None:
+        """Have searches find nothing, without the engine and a channel."""
+        assert isinstance(self.services.searcher, ProcessSearcher)
+        self.services.searcher._command = (sys.executable, "-S", "-c", _FOUND)
 
     # What a runner would do
 
