@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.figures import show
 
-ALL = ("idle", "builds", "health", "waiting_kernels", "kernels_listing", "permissions", "lists", "live_log")
+ALL = ("idle", "builds", "health", "waiting_kernels", "kernels_listing", "permissions", "lists", "live_log", "search")
 
 
 def main() -> int:
