@@ -55,13 +55,8 @@ class Finder:
         """Find packages by their names, with their newest versions."""
         text = ask.text.lower()
         indexes, problems = await self._open(ask.place)
-        found = [
-            (_rank(name, text, by_name=ask.by_name), name, at)
-            for at, index in enumerate(indexes)
-            for name in index.names
-            if (name == text if ask.exact else text in name)
-        ]
-        wanted = [(name, indexes[at]) for _, name, at in sorted(found)[ask.paging.part]]
+        found = _list_matches(indexes, text, ask)
+        wanted = [(name, indexes[at]) for name, at in found[ask.paging.part]]
         described, more = await _describe(wanted)
         return FoundNames(found=tuple(described), count=len(found), problems=_once([*problems, *more]))
 
@@ -160,10 +155,14 @@ async def _summarise(index: ChannelIndex, names: Sequence[str]) -> None:
     for record in records:
         by_name[record.name.normalized].append(record)
     for name, found in by_name.items():
-        newest = max(found, key=_age)
-        versions = len({record.version for record in found})
+        versions = {record.version: record for record in found}  # each look into a record costs
+        newest = max(versions)
         index.summaries[name] = FoundName(
-            name=name, channel=index.channel, version=str(newest.version), versions=versions, license=newest.license
+            name=name,
+            channel=index.channel,
+            version=str(newest),
+            versions=len(versions),
+            license=versions[newest].license,
         )
     if failed:
         raise failed
@@ -183,10 +182,20 @@ async def _query_each(index: ChannelIndex, names: Sequence[str]) -> tuple[list[R
     return found, failed
 
 
-def _rank(name: str, text: str, *, by_name: bool) -> int:
-    if by_name or name == text:
-        return 0
-    return 1 if name.startswith(text) else 2
+def _list_matches(indexes: Sequence[ChannelIndex], text: str, ask: FindNames) -> list[tuple[str, int]]:
+    """Return names with the numbers of their channels: those that are the text, begin with it, and have it in them."""
+    same: list[tuple[str, int]] = []
+    begin: list[tuple[str, int]] = []
+    rest: list[tuple[str, int]] = []
+    for at, index in enumerate(indexes):
+        for name in index.names:
+            if text in name:
+                (same if name == text else begin if name.startswith(text) else rest).append((name, at))
+    if ask.exact:
+        return same
+    if ask.by_name:
+        return sorted([*same, *begin, *rest])
+    return [*same, *sorted(begin), *sorted(rest)]  # quick, because the names of each channel are in order
 
 
 def _age(record: RepoDataRecord) -> tuple[Any, ...]:
