@@ -7,7 +7,10 @@ import sys
 
 from benchmarks.figures import show
 
-ALL = ("idle", "builds", "health", "waiting_kernels", "kernels_listing", "permissions", "lists", "contains", "live_log")
+ALL = (
+    *("idle", "builds", "health", "waiting_kernels", "kernels_listing", "permissions", "lists", "contains"),
+    *("live_log", "search"),
+)
 
 
 def main() -> int:

@@ -74,8 +74,8 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(scratch: Path, fill: Callable[[Session], None]) -> AsyncGenerator[Served]:
-    """Run the service over what `fill` puts into its database."""
+async def serving(scratch: Path, fill: Callable[[Session], None], config: str = "") -> AsyncGenerator[Served]:
+    """Run the service over what `fill` puts into its database, with more lines of configuration."""
     data = DataDirectory(scratch / "data")
     prefixes.ensure_data_directory(data, publish_links=False)
     db = Database(f"sqlite:///{data.database}")
@@ -90,7 +90,7 @@ async def serving(scratch: Path, fill: Callable[[Session], None]) -> AsyncGenera
         "JUPYTERHUB_SERVICE_NAME": "conda-store-hub",
     }
     try:
-        with ServiceProcess(scratch / "data", "c.LocalExecutor.allow_root = True\n", **told) as process:
+        with ServiceProcess(scratch / "data", f"c.LocalExecutor.allow_root = True\n{config}", **told) as process:
             await asyncio.to_thread(process.wait_until_ready)
             yield Served(process)
     finally:

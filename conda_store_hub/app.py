@@ -30,6 +30,7 @@ from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
+from conda_store_hub.queue.searcher import ProcessSearcher
 from conda_store_hub.queue.solver import ProcessSolver
 from conda_store_hub.queue.watcher import Watcher
 from conda_store_hub.services.changes import Changes
@@ -215,6 +216,7 @@ class Serve(Command):
             await executor.stop()
             await started.stop()
         await services.solver.stop()
+        await services.searcher.stop()
         await self.builders.stop()
         await services.auth.close()
         services.db.close()
@@ -234,6 +236,7 @@ class Serve(Command):
             solver=ProcessSolver(
                 db=db, store=store, data=self.store.data, builders=self.builders, slots=executor.slots()
             ),
+            searcher=ProcessSearcher(self.store.data),
             auth=HubAuthenticator(parent=self, pepper=ensure_secret(self.store.data, "pepper")),
             readiness=Readiness(),
         )

@@ -39,6 +39,12 @@ def explain_channel(text: str, channels: Sequence[str]) -> BuildError:
 
 
 def _channel_reason(text: str) -> str:
+    known = find_channel_reason(text)
+    return known or text.strip().rsplit("\n", 1)[-1].removeprefix("Caused by: ").rstrip(".")
+
+
+def find_channel_reason(text: str) -> str | None:
+    """Return in words what the engine's own say of a channel; None for what is not known."""
     if "could not find subdir 'noarch'" in text:
         return "there is no noarch/repodata.json under this address"
     if "timed out" in text:
@@ -51,7 +57,7 @@ def _channel_reason(text: str) -> str:
     ):
         if sign in text:
             return reason
-    return text.strip().rsplit("\n", 1)[-1].removeprefix("Caused by: ").rstrip(".")
+    return None
 
 
 async def explain_solver(text: str, request: BuildRequest, gateway: Gateway, specs: Sequence[MatchSpec]) -> BuildError:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from conda_store_hub.core.protocol import BuildEvent, BuildRequest, build_event
 
 BUILDER = (sys.executable, "-P", "-m", "conda_store_hub.builder")
+SEARCHER = (sys.executable, "-P", "-m", "conda_store_hub.builder.search")
 
 # All that a builder may know of the service's surroundings: no Hub token, no database address.
 _PASSED_ON = (
@@ -126,11 +127,22 @@ class BuilderProcess:
             await stdin.drain()
         stdin.close()
 
+    async def say(self, line: bytes) -> None:
+        """Send it one line, with more to come; raise OSError when it takes no more."""
+        stdin = self._process.stdin
+        if stdin is None:
+            return
+        stdin.write(line + b"\n")
+        await stdin.drain()
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Yield the whole lines that it reports; the torn last one of a killed process is none."""
+        while (line := await self._events.reader.readline()).endswith(b"\n"):
+            yield line
+
     async def events(self) -> AsyncIterator[BuildEvent]:
-        """Yield what the builder reports; a torn last line of a killed one is no event."""
-        while line := await self._events.reader.readline():
-            if not line.endswith(b"\n"):
-                return
+        """Yield what the builder reports."""
+        async for line in self.lines():
             with contextlib.suppress(ValidationError):
                 yield build_event.validate_json(line)
 

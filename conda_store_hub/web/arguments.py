@@ -31,6 +31,9 @@ PARTS: dict[str, Any] = {
         str,
         Field(max_length=MAX_NAMESPACE, pattern=f"^{NAMESPACE_PATTERN}$", description="The name of a namespace."),
     ],
+    "package": Annotated[
+        str, Field(max_length=200, pattern="^[A-Za-z0-9_.-]+$", description="The name of a conda package.")
+    ],
     "name": Annotated[
         str,
         Field(max_length=MAX_ENVIRONMENT, pattern=f"^{ENVIRONMENT_PATTERN}$", description="An environment's name."),

@@ -25,6 +25,7 @@ from conda_store_hub.db.session import Database
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.metrics import Metrics
 from conda_store_hub.services.rules import BuildRules
+from conda_store_hub.services.search import Searcher
 from conda_store_hub.services.solves import Solver
 from conda_store_hub.storage.base import ArtifactStore
 from conda_store_hub.web.failures import as_error, say_what_is_wrong
@@ -66,6 +67,7 @@ class Services:
     data: DataDirectory
     rules: BuildRules
     solver: Solver
+    searcher: Searcher
     auth: HubAuthenticator
     readiness: Readiness
     metrics: Metrics = field(default_factory=Metrics)

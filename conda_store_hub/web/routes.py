@@ -20,6 +20,7 @@ from conda_store_hub.web import (
     api_life,
     api_members,
     api_namespaces,
+    api_packages,
     api_settings,
     api_specifications,
     api_tokens,
@@ -86,6 +87,7 @@ ROUTES = (
     Route("api/v1/build/", api_builds.BuildsHandler),
     Route(_BUILD, api_builds.BuildHandler),
     Route(f"{_BUILD}packages/", api_builds.PackagesHandler),
+    Route(f"{_BUILD}departed/", api_packages.DepartedHandler),
     Route(f"{_BUILD}logs/", api_builds.LogHandler),
     Route(f"{_BUILD}cancel/", api_builds.CancelHandler),
     Route(f"{_BUILD}pin/", api_life.PinHandler),
@@ -97,6 +99,8 @@ ROUTES = (
     Route(f"{_BUILD}conda-lock.yaml", api_builds.LockfileHandler, name="conda_lock_yaml"),
     Route(f"{_BUILD}archive/", api_builds.ArchiveHandler),
     Route("api/v1/watched-file/", api_watched.WatchedFilesHandler),
+    Route("api/v1/package/", api_packages.PackageSearchHandler),
+    Route("api/v1/package/{package}/", api_packages.PackageBuildsHandler),
     Route("api/v1/kernels/", api_kernels.KernelsHandler),
 )
 """The API: what is served, and what openapi.json and the page /docs/api/ say of it."""

@@ -22,6 +22,7 @@ from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, PhaseEvent, ProgressEvent
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.builders import Builders
+from conda_store_hub.queue.searcher import ProcessSearcher
 from conda_store_hub.queue.solver import ProcessSolver
 from conda_store_hub.services import work
 from conda_store_hub.services.changes import Changes
@@ -55,6 +56,18 @@ sys.stdin.read()
 package = '{"manager": "conda", "name": "python", "version": "3.11.7"}'
 lock = '{"type": "lock", "path": "/nowhere", "packages": [' + package + ']}'
 os.write(int(sys.argv[sys.argv.index("--events-fd") + 1]), f'{lock}\\n{{"type": "result"}}\\n'.encode())
+"""
+
+
+# A process that finds nothing, whatever it is asked.
+_FOUND = """
+import json, os, sys
+descriptor = int(sys.argv[sys.argv.index("--events-fd") + 1])
+for line in iter(sys.stdin.readline, ""):
+    question = json.loads(line)
+    if "ask" in question:
+        found = {"kind": question["ask"]["kind"], "found": [], "count": 0}
+        os.write(descriptor, json.dumps({"id": question["id"], "found": found}).encode() + b"\\n")
 """
 
 
@@ -111,6 +124,11 @@ class RunningService:
     def solve_at_once(self) -> None:
         """Have dry runs come to one package, without the engine and a channel."""
         self.solver._builders = Builders(self.services.data, (sys.executable, "-S", "-c", _SOLVED))
+
+    def search_at_once(self) -> None:
+        """Have searches find nothing, without the engine and a channel."""
+        assert isinstance(self.services.searcher, ProcessSearcher)
+        self.services.searcher._command = (sys.executable, "-S", "-c", _FOUND)
 
     # What a runner would do
 
@@ -224,6 +242,7 @@ async def _start(
         data=data,
         rules=rules,
         solver=ProcessSolver(db=db, store=store, data=data, builders=Builders(data), slots=2),
+        searcher=ProcessSearcher(data),
         auth=HubAuthenticator(environment, pepper=b"pepper", **authenticator),
         readiness=Readiness(ready=ready),
     )
@@ -240,6 +259,7 @@ async def _stop(running: RunningService, server: HTTPServer) -> None:
     server.stop()
     await server.close_all_connections()
     await running.solver.stop()
+    await running.services.searcher.stop()
     await running.solver._builders.stop()
     await running.services.auth.close()
     await running.hub.stop()

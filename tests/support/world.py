@@ -181,6 +181,7 @@ def make_world(data: DataDirectory) -> Generator[World]:
     config = Config({"AuthenticationBackend": {"predefined_tokens": _PREDEFINED}})
     with run_service(data, cache_max_age=3600, parent=LoggingConfigurable(config=config)) as service:
         service.solve_at_once()
+        service.search_at_once()
         service.hub.tokens |= {
             f"{who.name}-token": user(who.name, *_groups(who.name), admin=who.name == "root") for who in PEOPLE
         }

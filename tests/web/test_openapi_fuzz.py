@@ -47,6 +47,7 @@ def show_no_insides(_: schemathesis.CheckContext, response: schemathesis.Respons
 def solve_at_once(service: RunningService) -> None:
     """Have no solve take long: real ones are in test_solves.py."""
     service.solve_at_once()
+    service.search_at_once()
 
 
 @pytest.fixture
@@ -62,7 +63,14 @@ def known(service: RunningService) -> dict[str, object]:
         member = alice.put("api/v1/namespace/alice/member/", json={"subject": "authenticated", "role": "viewer"})
         alone = alice.put("api/v1/environment/alice/ml/member/", json={"subject": "authenticated", "role": "viewer"})
     numbers = {"token_id": token["id"], "member_id": member.json()["data"]["id"], "alone": alone.json()["data"]["id"]}
-    return {"build_id": build, "namespace": "alice", "name": "ml", "specification": make.text("new"), **numbers}
+    return {
+        "build_id": build,
+        "namespace": "alice",
+        "name": "ml",
+        "package": "python",
+        "specification": make.text("new"),
+        **numbers,
+    }
 
 
 # The parameter makes their ids differ: without one, pytest 9.2 gives the tests of all operations the same.

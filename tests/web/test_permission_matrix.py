@@ -39,6 +39,7 @@ PARTS: dict[str, Callable[[Place], object]] = {
     "build_id": lambda place: place.build_id,
     "other_id": lambda place: place.old_id,
     "member_id": lambda place: place.member_id,
+    "package": lambda place: "python",
 }
 #: Where a route needs another value, so that what it does can be done.
 PARTS_OF: dict[str, dict[str, Callable[[Place], object]]] = {

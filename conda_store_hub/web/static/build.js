@@ -62,7 +62,27 @@ function follow() {
   });
 }
 
+// Asks the channels, which may take long: the page does not wait for it.
+async function warnOfDeparted() {
+  const warning = document.getElementById("departed");
+  if (!warning.dataset.url) {
+    return;
+  }
+  const headers = { "X-XSRFToken": document.body.dataset.xsrf };
+  const answer = await fetch(warning.dataset.url, { headers, redirect: "manual" }).catch(() => null);
+  if (!answer?.ok) {
+    return;
+  }
+  const { gone, changed } = (await answer.json()).data;
+  const names = [...gone, ...changed].map(({ name, version, build }) => `${name} ${version} ${build}`);
+  if (names.length > 0) {
+    document.getElementById("departed-names").textContent = names.join(", ");
+    warning.hidden = false;
+  }
+}
+
 scrollToEnd();
+warnOfDeparted();
 if (!("complete" in log.dataset)) {
   follow();
 }

@@ -1,0 +1,91 @@
+"""`python -m conda_store_hub.builder.search`: a process that reads channels, asked and answering in JSON lines.
+
+It holds what it read in memory; whoever started it ends it to have that memory back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from conda_store_hub.builder.leash import end_with_parent
+
+if TYPE_CHECKING:
+    from conda_store_hub.builder.finder import Finder
+
+_M_ARENA_MAX = -8  # mallopt(3)
+_LONGEST_LINE = 1 << 24
+
+
+def main() -> None:
+    """Answer the questions on standard input until it ends; answers go to `--events-fd`, the log to standard output."""
+    parser = argparse.ArgumentParser(prog="python -m conda_store_hub.builder.search", description=main.__doc__)
+    parser.add_argument("--events-fd", type=int, default=1, help="where answers go, as JSON lines [%(default)s]")
+    parser.add_argument("--parent", type=int, metavar="PID", help="end at once if another process is the parent")
+    arguments = parser.parse_args()
+    end_with_parent(arguments.parent)
+    _keep_memory_together()
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(arguments.events_fd))
+    sys.stdout.flush()
+    # The engine's threads may crash an interpreter that winds down, after all was done.
+    os._exit(0)
+
+
+def _keep_memory_together() -> None:
+    """Have the engine's many threads share what they reserve: an index is read by all of them."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
+async def _serve(descriptor: int) -> None:
+    # Only now: one whose parent is killed early has to notice before it has loaded the engine.
+    from conda_store_hub.builder.finder import Finder
+    from conda_store_hub.core.search import SearcherSetup
+
+    lines = _read_lines(await _open_input())
+    finder = Finder(SearcherSetup.model_validate_json(await anext(lines)))
+    answering: set[asyncio.Task[None]] = set()
+    async for line in lines:
+        task = asyncio.create_task(_answer(finder, line, descriptor))
+        answering.add(task)
+        task.add_done_callback(answering.discard)
+    await asyncio.gather(*answering)
+
+
+async def _answer(finder: Finder, line: bytes, descriptor: int) -> None:
+    from conda_store_hub.core.search import Failed, Question, Reply
+
+    question = Question.model_validate_json(line)
+    try:
+        found = await finder.answer(question.ask)
+    except Exception as exc:  # noqa: BLE001 - the edge of the process: whoever asked waits for an answer
+        found = Failed(detail=f"{type(exc).__name__}: {exc}")
+    _write(descriptor, Reply(id=question.id, found=found).model_dump_json().encode() + b"\n")
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    view = memoryview(line)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+async def _open_input() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(limit=_LONGEST_LINE)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+async def _read_lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while line := await reader.readline():
+        yield line
+
+
+if __name__ == "__main__":
+    main()
