@@ -37,7 +37,6 @@ class CondaPackage:
     """One package that conda-meta tells of."""
 
     package: Package
-    depends: tuple[str, ...]
     file_name: str
     files: tuple[LinkedFile, ...]
     site_packages: str | None
@@ -107,8 +106,8 @@ def _read(record: dict[str, Any]) -> CondaPackage:
             size=record.get("size") or 0,
             installed_size=_measure_linked(files),
             license=record.get("license") or "",
+            depends=tuple(record.get("depends") or ()),
         ),
-        depends=tuple(record.get("depends") or ()),
         file_name=record["fn"],
         files=files,
         site_packages=record.get("python_site_packages_path"),

@@ -57,6 +57,8 @@ class Plan:
     virtual_packages: tuple[Entry, ...]
     locked: tuple[LockedPackage, ...]
     platform: str
+    platforms: tuple[str, ...]
+    """Further ones, for lock files."""
 
     def lock_key(self) -> str:
         """Return a digest of all that a solve depends on, but for what is in the channels."""
@@ -148,6 +150,7 @@ def make_plan(found: Source, rules: BuildRules) -> Plan:
         virtual_packages=specification.virtual_packages,
         locked=found.locked,
         platform=rules.platform,
+        platforms=tuple(dict.fromkeys(each for each in specification.platforms if each != rules.platform)),
     )
 
 
