@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from conda_store_hub.core.protocol import ArtifactType, Phase, PhaseEvent, ProgressEvent
+from conda_store_hub.core.protocol import MADE_OF_PREFIXES, ArtifactType, Phase, PhaseEvent, ProgressEvent
 from tests.builder.conftest import Built
 from tests.support.builder import Workshop, run_builder
 
