@@ -15,7 +15,7 @@ from traitlets.utils.importstring import import_item
 from conda_store_hub.core.errors import ConfigurationError, InvalidRequestError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.policy import PYPI, Layer, PolicyValues, Scope, merge, read_values
-from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.protocol import MADE_OF_PREFIXES, ArtifactType
 from conda_store_hub.services.rules import BuildRules, Hook
 
 #: Which trait gives which key of a policy.
@@ -130,7 +130,8 @@ class CondaStore(LoggingConfigurable):
     build_artifacts = List(
         Unicode(),
         default_value=["LOCKFILE", "YAML", "CONDA_PACK"],
-        help="What a build yields beside its prefix and its log, once the prefix is usable.",
+        help="""What a build yields beside its prefix and its log, once the prefix is usable; the rest is made when
+        somebody asks for it.""",
     ).tag(config=True)
 
     build_artifacts_kept_on_deletion = List(
@@ -158,7 +159,7 @@ class CondaStore(LoggingConfigurable):
 
     @validate("build_artifacts")
     def _check_artifacts(self, proposal: dict[str, list[str]]) -> list[str]:
-        known = [str(item) for item in (ArtifactType.LOCKFILE, ArtifactType.YAML, ArtifactType.CONDA_PACK)]
+        known = [str(item) for item in MADE_OF_PREFIXES]
         for name in proposal["value"]:
             if name not in known:
                 raise TraitError(f"build_artifacts: “{name}” is none of {', '.join(known)}.")

@@ -1,4 +1,4 @@
-"""What a build yields besides the environment: pinned YAML, lockfile, archive. Each may fail alone."""
+"""What a build yields besides the environment: pinned YAML, lock files, archive. Each may fail alone."""
 
 from __future__ import annotations
 
@@ -6,24 +6,33 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from conda_store_hub.builder import child, disk
 from conda_store_hub.builder.distributions import Distributions
+from conda_store_hub.builder.elsewhere import Elsewhere
 from conda_store_hub.builder.events import EventWriter, say
 from conda_store_hub.builder.files import Written, finish_file, write_file
-from conda_store_hub.builder.lockfile import LockfileRequest, format_pinned, lock_conda, lock_pip
-from conda_store_hub.builder.prefix import CondaPackage, find_site_packages, read_conda_packages
+from conda_store_hub.builder.lockfile import LockedPlatform, LockfileRequest, format_explicit, format_pinned
+from conda_store_hub.builder.pixi import format_pixi_lock
+from conda_store_hub.builder.prefix import find_site_packages, read_conda_packages
 from conda_store_hub.builder.words import format_seconds, format_size
 from conda_store_hub.core.errors import ArtifactError, BuildDiskFullError, CondaStoreHubError
-from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildRequest, Phase
+from conda_store_hub.core.policy import PYPI
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildRequest, Package, Phase
 
 _PHASES = {
     ArtifactType.YAML: Phase.YAML,
+    ArtifactType.EXPLICIT: Phase.EXPLICIT,
     ArtifactType.LOCKFILE: Phase.LOCKFILE,
+    ArtifactType.PIXI_LOCK: Phase.PIXI_LOCK,
     ArtifactType.CONDA_PACK: Phase.ARCHIVE,
 }
+_OF_MANY_PLATFORMS = (ArtifactType.LOCKFILE, ArtifactType.PIXI_LOCK)
 
 
 class ArtifactWriter:
@@ -38,16 +47,17 @@ class ArtifactWriter:
     def write(self) -> None:
         """Write what was asked for; each artifact ends in an event, with an error or without."""
         asked = self._request.artifacts
-        archive: threading.Thread | None = None
-        if ArtifactType.YAML in asked:
-            self._write(ArtifactType.YAML, self._write_yaml)
+        at_once = {ArtifactType.YAML: self._write_yaml, ArtifactType.EXPLICIT: self._write_explicit}
+        later = {ArtifactType.LOCKFILE: self._write_lockfile, ArtifactType.PIXI_LOCK: self._write_pixi_lock}
+        for kind in (kind for kind in at_once if kind in asked):
+            self._write(kind, at_once[kind])
+        # Lock files stay here: a child process ends with the thread that started it.
+        archive = threading.Thread(target=self._write, args=(ArtifactType.CONDA_PACK, self._write_archive))
         if ArtifactType.CONDA_PACK in asked:
-            # The lockfile stays here: its process ends with the thread that started it.
-            archive = threading.Thread(target=self._write, args=(ArtifactType.CONDA_PACK, self._write_archive))
             archive.start()
-        if ArtifactType.LOCKFILE in asked:
-            self._write(ArtifactType.LOCKFILE, self._write_lockfile)
-        if archive is not None:
+        for kind in (kind for kind in later if kind in asked):
+            self._write(kind, later[kind])
+        if ArtifactType.CONDA_PACK in asked:
             archive.join()
 
     def _write(self, kind: ArtifactType, write: Callable[[], Written]) -> None:
@@ -59,17 +69,58 @@ class ArtifactWriter:
         except Exception as exc:  # noqa: BLE001 - an edge: one artifact's failure does not stop the others
             event = ArtifactEvent(artifact=kind, error=_explain(kind, exc))
         else:
-            event = ArtifactEvent(artifact=kind, path=str(written.path), sha256=written.sha256, size=written.size)
+            event = ArtifactEvent(
+                artifact=kind,
+                path=str(written.path),
+                sha256=written.sha256,
+                size=written.size,
+                note=self._note() if kind in _OF_MANY_PLATFORMS else "",
+            )
             took = format_seconds(time.monotonic() - started)
             say(f"Wrote {written.path.name}: {format_size(written.size)} in {took}")
         self._events.write(event)
         self._events.finish(_PHASES[kind], seconds=time.monotonic() - started)
 
+    @cached_property
+    def _distributions(self) -> Distributions | None:
+        folder = find_site_packages(read_conda_packages(self._prefix))
+        return Distributions(self._prefix, folder) if folder else None
+
+    @cached_property
+    def _here(self) -> LockedPlatform:
+        """The packages of this platform, conda's and pip's."""
+        conda = tuple(each.package for each in read_conda_packages(self._prefix))
+        pip = self._distributions.read_pip_packages() if self._distributions else ()
+        return LockedPlatform(platform=self._request.platform, packages=(*conda, *pip))
+
+    def _list(self, manager: str) -> list[Package]:
+        return [each for each in self._here.packages if each.manager == manager]
+
+    @cached_property
+    def _elsewhere(self) -> Elsewhere:
+        """Further platforms, solved for once for all lock files."""
+        pip = {canonicalize_name(each.name) for each in self._list("pip")}
+        versions = self._distributions.versions if self._distributions else {}
+        found = Elsewhere(self._request, versions.keys() - pip)
+        found.lock()
+        return found
+
+    def _platforms(self) -> tuple[LockedPlatform, ...]:
+        return (self._here, *self._elsewhere.locked)
+
+    def _note(self) -> str:
+        return " ".join(self._elsewhere.notes)
+
     def _write_yaml(self) -> Written:
-        conda = read_conda_packages(self._prefix)
-        pip = self._read_distributions(conda)
-        text = format_pinned(self._request, [each.package for each in conda], pip.read_pip_packages() if pip else ())
+        text = format_pinned(self._request, self._list("conda"), self._list("pip"))
         return write_file(self._work / "environment.yaml", text)
+
+    def _write_explicit(self) -> Written:
+        return write_file(self._work / "explicit.txt", format_explicit(self._here))
+
+    def _write_pixi_lock(self) -> Written:
+        text = format_pixi_lock(self._request.channels, self._request.pip_index or PYPI, self._platforms())
+        return write_file(self._work / "pixi.lock", text)
 
     def _write_archive(self) -> Written:
         from conda_store_hub.builder.pack import write_archive
@@ -77,7 +128,12 @@ class ArtifactWriter:
         return write_archive(self._prefix, self._work / "environment.tar.gz")
 
     def _write_lockfile(self) -> Written:
-        request = self._make_lockfile_request()
+        request = LockfileRequest(
+            path=str(self._work / "conda-lock.yml"),
+            channels=self._request.channels,
+            sha256=self._request.sha256,
+            platforms=self._platforms(),
+        )
         name = "lockfile-request.json"
         (self._work / name).write_text(request.model_dump_json(), encoding="utf-8")
         safe_path = ["-P"] if sys.flags.safe_path else []
@@ -91,23 +147,6 @@ class ArtifactWriter:
                 else ArtifactError("The lockfile cannot be written.", detail=said)
             )
         return finish_file(Path(request.path))
-
-    def _make_lockfile_request(self) -> LockfileRequest:
-        conda = read_conda_packages(self._prefix)
-        distributions = self._read_distributions(conda)
-        pip = distributions.read_pip_packages() if distributions else ()
-        names = {each.package.name for each in conda} | {each.name for each in pip}
-        return LockfileRequest(
-            path=str(self._work / "conda-lock.yml"),
-            channels=self._request.channels,
-            platform=self._request.platform,
-            sha256=self._request.sha256,
-            packages=(*lock_conda(conda), *(lock_pip(pip, distributions, names) if distributions else ())),
-        )
-
-    def _read_distributions(self, conda: Sequence[CondaPackage]) -> Distributions | None:
-        folder = find_site_packages(conda)
-        return Distributions(self._prefix, folder) if folder else None
 
 
 def _explain(kind: ArtifactType, exc: Exception) -> str:

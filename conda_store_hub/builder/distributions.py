@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
-import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from os.path import normpath, relpath
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from conda_store_hub.builder.piplock import read_wheels
 from conda_store_hub.core.protocol import Package
 
 PIP_LOCK = "conda-meta/pylock.toml"
@@ -46,36 +45,28 @@ class Distributions:
         ]
         return tuple(relpath(path, self._prefix) for path in paths if path.startswith(f"{self._prefix}/"))
 
-    def list_needs(self, name: str, among: Collection[str]) -> Iterator[tuple[str, str]]:
-        """Yield the requirements that the environment meets: name and versions, `*` for any."""
+    def read_pip_packages(self) -> tuple[Package, ...]:
+        """Return the packages of the pip part by name."""
+        lock = self._prefix / PIP_LOCK
+        if not lock.is_file():
+            return ()
+        return tuple(self._complete(each) for each in read_wheels(lock.read_text(encoding="utf-8")))
+
+    def _complete(self, package: Package) -> Package:
+        """Add what a distribution tells of itself."""
+        told = {"license": self._find_license(package.name), "depends": tuple(self._list_needs(package.name))}
+        return package.model_copy(update=told)
+
+    def _list_needs(self, name: str) -> Iterator[str]:
+        """Yield the requirements that the environment meets: those of another system name what is not here."""
         found = self._by_name.get(canonicalize_name(name))
         for text in (found.requires or ()) if found else ():
             try:
                 need = Requirement(text)
             except InvalidRequirement:
                 continue
-            if canonicalize_name(need.name) in among:
-                yield canonicalize_name(need.name), str(need.specifier) or "*"
-
-    def read_pip_packages(self) -> tuple[Package, ...]:
-        """Return the packages of the pip part by name."""
-        lock = self._prefix / PIP_LOCK
-        if not lock.is_file():
-            return ()
-        locked = tomllib.loads(lock.read_text(encoding="utf-8"))["packages"]
-        return tuple(sorted((self._describe(each) for each in locked), key=lambda package: package.name))
-
-    def _describe(self, locked: Mapping[str, Any]) -> Package:
-        wheel = locked["wheels"][0]
-        return Package(
-            manager="pip",
-            name=locked["name"],
-            version=locked["version"],
-            url=wheel["url"],
-            sha256=wheel["hashes"].get("sha256", ""),
-            size=wheel.get("size", 0),
-            license=self._find_license(locked["name"]),
-        )
+            if canonicalize_name(need.name) in self._by_name:
+                yield f"{canonicalize_name(need.name)}{need.specifier}"
 
     def _find_license(self, name: str) -> str:
         found = self._by_name.get(canonicalize_name(name))

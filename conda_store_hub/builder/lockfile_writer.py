@@ -16,7 +16,7 @@ from conda_lock.lockfile.v1.models import HashModel, LockMeta
 from conda_lock.lockfile.v2prelim.models import LockedDependency, Lockfile
 from conda_lock.models.channel import Channel
 
-from conda_store_hub.builder.lockfile import LockfileEntry, LockfileRequest
+from conda_store_hub.builder.lockfile import LockfileRequest, list_needs
 from conda_store_hub.core.protocol import Package
 
 _CHUNK = 1 << 20
@@ -26,11 +26,11 @@ _TIMEOUT = 60  # seconds
 def write_lockfile(request: LockfileRequest) -> None:
     """Write the lockfile of version 1."""
     lockfile = Lockfile(
-        package=[_lock(each, request.platform) for each in request.packages],
+        package=[_lock(each, locked.platform) for locked in request.platforms for each in locked.packages],
         metadata=LockMeta(
-            content_hash={request.platform: request.sha256},
+            content_hash={locked.platform: request.sha256 for locked in request.platforms},
             channels=[Channel(url=channel, used_env_vars=()) for channel in request.channels],
-            platforms=[request.platform],
+            platforms=[locked.platform for locked in request.platforms],
             sources=["environment.yaml"],
             time_metadata=None,
             custom_metadata=None,
@@ -39,15 +39,14 @@ def write_lockfile(request: LockfileRequest) -> None:
     write_conda_lock_file(lockfile, Path(request.path), metadata_choices=None, include_help_text=False)
 
 
-def _lock(locked: LockfileEntry, platform: str) -> LockedDependency:
-    package = locked.package
+def _lock(package: Package, platform: str) -> LockedDependency:
     # Without a category a package would vanish when it is written.
     return LockedDependency(
         name=package.name,
         version=package.version,
         manager=package.manager,
         platform=platform,
-        dependencies=dict(locked.needs),
+        dependencies=dict(list_needs(package)),
         url=package.url,
         hash=_hash(package),
         build=package.build or None,

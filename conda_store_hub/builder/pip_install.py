@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import uv
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from conda_store_hub.builder import child, disk
+from conda_store_hub.builder import disk
 from conda_store_hub.builder.distributions import PIP_LOCK, Distributions
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.piplock import (
@@ -29,29 +25,13 @@ from conda_store_hub.builder.piplock import (
 )
 from conda_store_hub.builder.prefix import CondaPackage, require_site_packages
 from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.builder.uvtool import UvError, UvTool
 from conda_store_hub.core.errors import BuildDiskFullError, BuildError, PackageCorruptError, PipConflictError, PipError
 from conda_store_hub.core.matchspec import parse_pip_line
 from conda_store_hub.core.policy import PYPI
 from conda_store_hub.core.protocol import BuildRequest, Package
 
-# What uv may learn from the service's environment: how to reach the network, and nothing of its settings.
-_PASSED = (
-    "PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-    "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-)  # fmt: skip
-
-# Everybody can read the process list. uv asks a Python what it is by the path it was given; this script becomes the
-# prefix's Python without its path in an argument. Through a link, Python would take the link for its own place.
-_PYTHON = """\
-#!/bin/sh
-PATH={folder}
-export PATH
-exec python "$@"
-"""
-
 _HASH_MISMATCH = re.compile(r"Hash mismatch for `([^`]+)`")
-_UNTOLD = ("Using Python", "warning: The `--pylock`")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +49,7 @@ class PipInstaller:
     def __init__(self, request: BuildRequest, conda: Sequence[CondaPackage]) -> None:
         self._request = request
         self._prefix = Path(request.directories.prefix)
-        self._work = Path(request.directories.work) / "pip"
+        self._uv = UvTool(request, Path(request.directories.work) / "pip")
         self._conda = conda
         self._site_packages = require_site_packages(conda)
         self._provided = Distributions(self._prefix, self._site_packages).versions
@@ -79,8 +59,7 @@ class PipInstaller:
 
         Raises PipConflictError, PipError, PackageCorruptError, BuildDiskFullError, InvalidRequestError.
         """
-        self._work.mkdir(parents=True, exist_ok=True)
-        self._write_python()
+        self._uv.set_up()
         lock = self._lock(self._resolve()) if lock is None else self._require_allowed(lock)
         pins = {pin.name: pin.version for pin in read_pins(lock)}
         self._require_none_provided(pins)
@@ -100,8 +79,8 @@ class PipInstaller:
         """Return the name and version of each package to add."""
         requirements = [str(parse_pip_line(entry)) for entry in self._request.pip]
         constraints = [f"{name}=={version}" for name, version in self._provided.items() if _is_version(version)]
-        wanted = self._write("requirements.txt", requirements)
-        limits = self._write("constraints.txt", constraints)
+        wanted = self._uv.write("requirements.txt", requirements)
+        limits = self._uv.write("constraints.txt", constraints)
         try:
             changes = self._dry_run("-r", wanted, "-c", limits)
         except PipError as exc:
@@ -119,7 +98,7 @@ class PipInstaller:
 
     def _dry_run(self, *arguments: str) -> list[dict[str, Any]]:
         command = ("pip", "install", "--dry-run", "--output-format", "json")
-        return json.loads(self._run(*command, *self._selection(), *arguments, aloud=False))["changes"]
+        return json.loads(self._run(*command, *self._uv.selection(), *arguments, aloud=False))["changes"]
 
     def _find_conflict(self, wanted: str) -> PipConflictError | None:
         """Resolve as if conda's packages could be replaced, to learn which of them stand in the way."""
@@ -157,56 +136,25 @@ class PipInstaller:
         """Return the lock with the address and hash of each package."""
         if not pins:
             return format_pip_lock([])
-        exact = self._write("pins.txt", [f"{name}=={version}" for name, version in pins.items()])
+        exact = self._uv.write("pins.txt", [f"{name}=={version}" for name, version in pins.items()])
         self._run(
             "pip", "compile", exact, "--no-deps", "--format", "pylock.toml", "--no-header", "-q",
-            "-o", FILE_NAME, *self._selection(),
+            "-o", FILE_NAME, *self._uv.selection(),
         )  # fmt: skip
-        return name_index((self._work / FILE_NAME).read_text(encoding="utf-8"), self._request.pip_index or PYPI)
+        return name_index(self._uv.read(FILE_NAME), self._request.pip_index or PYPI)
 
     def _install(self, lock: str) -> None:
-        (self._work / FILE_NAME).write_text(lock, encoding="utf-8")
+        self._uv.write(FILE_NAME, [lock])
         self._run(
             "pip", "install", "--no-deps", "--require-hashes", "--link-mode", "copy",
-            "-r", FILE_NAME, *self._selection(),
+            "-r", FILE_NAME, *self._uv.selection(),
         )  # fmt: skip
 
-    def _selection(self) -> list[str]:
-        index = ["--default-index", self._request.pip_index] if self._request.pip_index else []
-        return ["--python", "./python", "--only-binary", ":all:", *index]
-
-    def _write_python(self) -> None:
-        script = self._work / "python"
-        script.write_text(_PYTHON.format(folder=shlex.quote(str(self._prefix / "bin"))), encoding="utf-8")
-        script.chmod(0o700)
-
     def _run(self, *arguments: str, aloud: bool = True) -> str:
-        command = [uv.find_uv_bin(), *arguments, "--no-config", "--no-progress", "--no-python-downloads"]
-        lines: list[str] = []
-
-        def take(line: str) -> None:
-            # The prefix's path is nobody's business, and pylock.toml is ours to find experimental.
-            if not line.startswith(_UNTOLD):
-                lines.append(strip_credentials(line))
-                if aloud:
-                    say(f"  {lines[-1]}")
-
-        with tempfile.TemporaryFile("w+", dir=self._work) as output:
-            code = child.follow(child.start(command, env=self._environment(), cwd=self._work, stdout=output), take)
-            if code != 0:
-                raise self._explain("\n".join(lines))
-            output.seek(0)
-            return output.read()
-
-    def _environment(self) -> dict[str, str]:
-        passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        return passed | {
-            "HOME": str(self._work),
-            "TMPDIR": str(self._work),
-            "LANG": "C.UTF-8",
-            "UV_CACHE_DIR": self._request.directories.pip_cache,
-            "UV_NO_CONFIG": "1",
-        }
+        try:
+            return self._uv.run(*arguments, aloud=aloud)
+        except UvError as exc:
+            raise self._explain(str(exc)) from exc
 
     def _explain(self, noise: str) -> BuildError:
         """Return the error in uv's own words."""
@@ -237,10 +185,6 @@ class PipInstaller:
                     raise PipConflictError(
                         f"The pip part replaces a file of conda's package {each.package.name}: {file.path}."
                     )
-
-    def _write(self, name: str, lines: Sequence[str]) -> str:
-        (self._work / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        return name
 
 
 def _is_version(text: str) -> bool:

@@ -15,7 +15,7 @@ from conda_store_hub.core.errors import InvalidRequestError, PipError
 from conda_store_hub.core.indexes import is_in_places
 from conda_store_hub.core.lockfiles import LockedPackage
 from conda_store_hub.core.packages import is_forbidden_pin
-from conda_store_hub.core.protocol import BuildRequest
+from conda_store_hub.core.protocol import BuildRequest, Package
 
 FILE_NAME = "pylock.toml"
 _HEAD = 'lock-version = "1.0"\ncreated-by = "conda-store-hub"\n'
@@ -70,6 +70,24 @@ def format_pip_lock(packages: Sequence[LockedPackage]) -> str:
 def name_index(text: str, index: str) -> str:
     """Return a lock that says of each package which index was asked for it; uv leaves that out."""
     return text.replace("[[packages]]\n", f"[[packages]]\nindex = {_quote(index)}\n")
+
+
+def read_wheels(text: str) -> tuple[Package, ...]:
+    """Return the packages of a lock that `read_pins` lets pass, by name, each with the first of its wheels."""
+    found = tomllib.loads(text)["packages"]
+    return tuple(sorted((_read_wheel(package) for package in found), key=lambda package: package.name))
+
+
+def _read_wheel(package: dict[str, Any]) -> Package:
+    wheel = package["wheels"][0]
+    return Package(
+        manager="pip",
+        name=package["name"],
+        version=package["version"],
+        url=wheel["url"],
+        sha256=wheel["hashes"].get("sha256", ""),
+        size=wheel.get("size", 0),
+    )
 
 
 def read_pins(text: str) -> tuple[Pin, ...]:

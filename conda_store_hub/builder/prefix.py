@@ -37,7 +37,6 @@ class CondaPackage:
     """One package that conda-meta tells of."""
 
     package: Package
-    depends: tuple[str, ...]
     file_name: str
     files: tuple[LinkedFile, ...]
     site_packages: str | None
@@ -109,7 +108,6 @@ def _read(record: dict[str, Any]) -> CondaPackage:
             license=record.get("license") or "",
             depends=tuple(record.get("depends") or ()),
         ),
-        depends=tuple(record.get("depends") or ()),
         file_name=record["fn"],
         files=files,
         site_packages=record.get("python_site_packages_path"),

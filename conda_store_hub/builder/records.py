@@ -77,4 +77,5 @@ def _describe(record: RepoDataRecord) -> Package:
         md5=record.md5.hex() if record.md5 else "",
         size=record.size or 0,
         license=record.license or "",
+        depends=tuple(record.depends),
     )

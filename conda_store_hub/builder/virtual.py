@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rattler import BuildString, GenericVirtualPackage, PackageName, Version, VirtualPackage
+from rattler import BuildString, GenericVirtualPackage, PackageName, Subdir, Version, VirtualPackage
 
 from conda_store_hub.core.matchspec import parse_virtual_package
 from conda_store_hub.core.spec import Entry
 
 # What runs on every machine of a platform: the processor of the one that solves may be newer than that of
 # the one that computes.
-_BASELINE = {"linux-64": "x86_64", "linux-aarch64": "aarch64", "linux-ppc64le": "ppc64le", "osx-64": "x86_64"}
+_BASELINE = {
+    "linux-64": "x86_64",
+    "linux-aarch64": "aarch64",
+    "linux-ppc64le": "ppc64le",
+    "osx-64": "x86_64",
+    "osx-arm64": "m1",
+    "win-64": "x86_64",
+}
+
+
+# What a machine of another system offers at least: macOS since 2020, and glibc of the oldest Linux that is maintained.
+_ELSEWHERE = {
+    "linux": {"__unix": "0", "__linux": "4.18", "__glibc": "2.28"},
+    "osx": {"__unix": "0", "__osx": "11.0"},
+    "win": {"__win": "10"},
+}
 
 
 def list_virtual_packages(platform: str, overrides: Sequence[Entry] = ()) -> list[GenericVirtualPackage]:
-    """Return what this machine offers, with the plainest processor of its kind, and `overrides` in its place."""
-    found = {package.name.normalized: package for package in map(_detected, VirtualPackage.detect())}
+    """Return what machines of a platform offer, with the plainest processor of its kind, and `overrides` in its place.
+
+    Of this machine's platform, that is what this machine offers.
+    """
+    found = {package.name.normalized: package for package in _offered(platform)}
     found.pop("__archspec", None)
     if platform in _BASELINE:
         found["__archspec"] = _make("__archspec", Version("1"), _BASELINE[platform])
@@ -24,6 +42,13 @@ def list_virtual_packages(platform: str, overrides: Sequence[Entry] = ()) -> lis
         package = _make(*parse_virtual_package(entry))
         found[package.name.normalized] = package
     return list(found.values())
+
+
+def _offered(platform: str) -> list[GenericVirtualPackage]:
+    if platform == str(Subdir.current()):
+        return [_detected(package) for package in VirtualPackage.detect()]
+    system = platform.partition("-")[0]
+    return [_make(name, Version(version), "0") for name, version in _ELSEWHERE.get(system, {}).items()]
 
 
 def _detected(package: VirtualPackage) -> GenericVirtualPackage:

@@ -88,7 +88,16 @@ Packages = Annotated[tuple[Annotated[str, AfterValidator(check_package)], ...], 
 Dependencies = Annotated[tuple[Annotated[str, AfterValidator(check_listed_package)], ...], _Entries]
 Seconds = Annotated[StrictInt, Field(ge=1, le=_MOST_SECONDS)]
 Bytes = Annotated[StrictInt, Field(ge=1, le=_MOST_BYTES)]
-Artifacts = tuple[Literal[ArtifactType.LOCKFILE, ArtifactType.YAML, ArtifactType.CONDA_PACK], ...]
+Artifacts = tuple[
+    Literal[
+        ArtifactType.LOCKFILE,
+        ArtifactType.YAML,
+        ArtifactType.EXPLICIT,
+        ArtifactType.PIXI_LOCK,
+        ArtifactType.CONDA_PACK,
+    ],
+    ...,
+]
 
 
 def _pairs(value: object) -> object:
@@ -168,7 +177,9 @@ class PolicyValues(BaseModel):
     keep_days: Annotated[
         Annotated[StrictInt, Field(ge=1, le=36_500)] | None, Key(Merge.CAPPED, "a whole number of days from 1 to 36500")
     ] = Field(None, description="For how many days builds are kept.")
-    artifacts: Annotated[Artifacts, Key(Merge.NEAREST, "a list of LOCKFILE, YAML and CONDA_PACK")] = Field(
+    artifacts: Annotated[
+        Artifacts, Key(Merge.NEAREST, "a list of LOCKFILE, YAML, EXPLICIT, PIXI_LOCK and CONDA_PACK")
+    ] = Field(
         (ArtifactType.LOCKFILE, ArtifactType.YAML, ArtifactType.CONDA_PACK),
         description="What a build yields beside its prefix and its log.",
     )

@@ -57,6 +57,16 @@ class ArtifactType(StrEnum):
     PIP_LOCK = "PIP_LOCK"
 
 
+MADE_OF_PREFIXES = (
+    ArtifactType.LOCKFILE,
+    ArtifactType.YAML,
+    ArtifactType.EXPLICIT,
+    ArtifactType.PIXI_LOCK,
+    ArtifactType.CONDA_PACK,
+)
+"""What a builder writes of a finished prefix, with the build or later."""
+
+
 class ArtifactState(StrEnum):
     """The state of one artifact: an environment is usable before its artifacts are there."""
 

@@ -25,7 +25,11 @@ MAX_ITEMS = 10_000  # of events while parsing; an environment of 2,000 packages 
 _KEYS = ("name", "description", "channels", "dependencies", "variables", "platforms", "virtual_packages", "prefix")
 _BOM = "\ufeff"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLATFORM = re.compile(r"[a-z]+-[a-z0-9_]+")
+_SYSTEMS = {  # conda's platforms are pairs of these
+    "emscripten": "wasm32", "freebsd": "64", "linux": "32 64 aarch64 armv6l armv7l ppc64 ppc64le riscv32 riscv64 s390x",
+    "osx": "64 arm64", "wasi": "wasm32", "win": "32 64 arm64", "zos": "z",
+}  # fmt: skip
+_PLATFORMS = frozenset(f"{system}-{kind}" for system, kinds in _SYSTEMS.items() for kind in kinds.split())
 
 
 class Entry(BaseModel):
@@ -189,9 +193,9 @@ class _Reader:
     def _platforms(self) -> tuple[str, ...]:
         entries = tuple(_entries(self._values.get("platforms"), "platforms"))
         for entry in entries:
-            if not _PLATFORM.fullmatch(entry.text):
+            if entry.text not in _PLATFORMS:
                 raise InvalidSpecificationError(
-                    f"{quote(entry.text)} is not a platform; write one such as linux-64.",
+                    f"{quote(entry.text)} is not a platform; write one that conda knows, such as linux-64.",
                     line=entry.line,
                     column=entry.column,
                 )

@@ -115,6 +115,7 @@ class ArtifactRow(NamedTuple):
     size: int | None
     sha256: str | None
     error: str | None
+    note: str | None
 
 
 _PLACES = {phase: place for place, phase in enumerate(Phase)}
@@ -126,7 +127,7 @@ _PHASES = (
 _ARTIFACTS = (
     select(
         *(Artifact.id, Artifact.build_id, Artifact.artifact_type, Artifact.state),
-        *(Artifact.size, Artifact.sha256, Artifact.error),
+        *(Artifact.size, Artifact.sha256, Artifact.error, Artifact.note),
     )
     .where(Artifact.build_id == bindparam("build_id"))
     .order_by(Artifact.id)

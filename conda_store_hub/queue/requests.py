@@ -29,6 +29,7 @@ def make_build_request(claim: Claim, plan: Plan, rules: BuildRules, *, data: Dat
             "solve_only": False,
             "prefix_ready": claim.prefix_ready,
             "sha256": claim.sha256,
+            "platforms": plan.platforms,
             "limits": limits,
         }
     )

@@ -59,6 +59,8 @@ class Plan:
     locked: tuple[LockedPackage, ...]
     platform: str
     wanted: Wanted
+    platforms: tuple[str, ...]
+    """Further ones, for lock files."""
 
     def lock_key(self) -> str:
         """Return a digest of all that a solve depends on, but for what is in the channels."""
@@ -151,6 +153,7 @@ def make_plan(found: Source, rules: BuildRules) -> Plan:
         locked=found.locked,
         platform=rules.platform,
         wanted=_read_wanted(found, versions, included, pip),
+        platforms=tuple(dict.fromkeys(each for each in specification.platforms if each != rules.platform)),
     )
 
 

@@ -209,6 +209,7 @@ def artifact(row: ArtifactRow) -> schemas.Artifact:
         size=row.size,
         sha256=row.sha256,
         error=row.error,
+        note=row.note,
     )
 
 

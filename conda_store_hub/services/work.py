@@ -304,6 +304,7 @@ def record_artifact(
         row.state = ArtifactState.FAILED if event.error else ArtifactState.READY
     row.key = key
     row.error = event.error or None
+    row.note = event.note or None
     row.sha256 = event.sha256 or None
     row.size = event.size if not event.error else None
     announce(session, build_topic(build_id))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conda_store_hub.core.protocol import ArtifactType, BuildRequest
+from conda_store_hub.core.protocol import MADE_OF_PREFIXES, BuildRequest
 from conda_store_hub.demo.channel import PREFIX_PLACEHOLDER, index, make_package, serve_channel
 from tests.support.builder import Outcome, Workshop, make_wheel, run_builder, serve_index
 from tests.support.channel import sample_channel_dir, tiny_channel
@@ -88,7 +88,7 @@ def built(workshop: Workshop) -> Built:
         "ipykernel",
         pip=["tiny-pip"],
         variables=(("GREETING", "good day"), ("NUMBER", "1")),
-        artifacts=(ArtifactType.YAML, ArtifactType.LOCKFILE, ArtifactType.CONDA_PACK),
+        artifacts=MADE_OF_PREFIXES,
     )
     outcome = run_builder(request)
     assert outcome.succeeded, outcome.log

@@ -20,7 +20,9 @@ from tests.support.builder import Workshop, read_lockfile, run_builder
 
 FILES = {
     ArtifactType.YAML: "environment.yaml",
+    ArtifactType.EXPLICIT: "explicit.txt",
     ArtifactType.LOCKFILE: "conda-lock.yml",
+    ArtifactType.PIXI_LOCK: "pixi.lock",
     ArtifactType.CONDA_PACK: "environment.tar.gz",
 }
 
@@ -53,7 +55,7 @@ def test_the_yaml_pins_everything_and_names_no_prefix(built: Built) -> None:
     text = Path(built.outcome.artifacts[ArtifactType.YAML].path).read_text()
     pinned = spec.parse(text)
     assert pinned.name == "an-environment"
-    assert tuple(channel.text for channel in pinned.channels) == built.request.channels
+    assert tuple(channel.text for channel in pinned.channels) == (*built.request.channels, "nodefaults")
     packages = built.outcome.usable.packages
     assert [entry.text for entry in pinned.dependencies] == [
         f"{package.name}={package.version}={package.build}" for package in packages if package.manager == "conda"
@@ -162,7 +164,7 @@ def test_a_ready_prefix_yields_the_same_artifacts(built: Built, workshop: Worksh
     outcome = run_builder(request)
     assert outcome.succeeded, outcome.log
     assert {event.type for event in outcome.events} == {"phase", "artifact", "result"}
-    for kind in (ArtifactType.YAML, ArtifactType.LOCKFILE):
+    for kind in FILES.keys() - {ArtifactType.CONDA_PACK}:
         assert outcome.artifacts[kind].sha256 == built.outcome.artifacts[kind].sha256
     assert outcome.artifacts[ArtifactType.CONDA_PACK].error == ""
     assert built.prefix.stat().st_mtime_ns == before

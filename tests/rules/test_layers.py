@@ -85,7 +85,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "HTTPError": ("web/*",),
     "environment": (
         *("app.py", "web/auth.py", "hubconfig.py", "client/*", "lab/*", "demo/*"),
-        *("queue/process.py", "builder/pip_install.py"),  # each lists what little a child gets of it
+        *("queue/process.py", "builder/uvtool.py"),  # each lists what little a child gets of it
         "builder/program.py",  # its home is known only once it is asked for a build
     ),
     "data path": ("core/names.py", "storage/base.py"),

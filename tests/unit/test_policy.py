@@ -36,7 +36,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "forbidden_packages": lists(NAMES),
     "pip_allowed": st.booleans(),
     "pip_indexes": lists(st.sampled_from([policy.PYPI, "https://i.example", "https://j.example"]), 1),
-    "artifacts": lists(st.sampled_from(["LOCKFILE", "YAML", "CONDA_PACK"])),
+    "artifacts": lists(st.sampled_from(["LOCKFILE", "YAML", "EXPLICIT", "PIXI_LOCK", "CONDA_PACK"])),
     **dict.fromkeys(
         [key for key, known in policy.KEYS.items() if known.merge in (policy.Merge.LEAST, policy.Merge.CAPPED)], NUMBERS
     ),
@@ -174,7 +174,7 @@ def test_what_no_one_allows_together_is_nothing_and_not_everything() -> None:
         ({"pip_indexes": ["pypi"]}, "is not an http(s) address"),
         ({"channel_aliases": {"a": "file:///x"}}, "is not an http(s) address"),
         ({"channel_aliases": ["a"]}, "`channel_aliases` takes an object"),
-        ({"artifacts": ["LOGS"]}, "LOCKFILE, YAML and CONDA_PACK"),
+        ({"artifacts": ["LOGS"]}, "LOCKFILE, YAML, EXPLICIT, PIXI_LOCK and CONDA_PACK"),
         ({"pip_allowed": 1}, "`true` or `false`"),
         ({"keep_days": [[[[{}]]]]}, "a whole number of days"),
     ],

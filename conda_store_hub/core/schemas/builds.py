@@ -34,6 +34,8 @@ class Artifact(Wire):
     size: int | None = None
     sha256: str | None = None
     error: str | None = None
+    note: str | None = None
+    """What it lacks of what was asked for."""
 
 
 class PhaseTime(Wire):
