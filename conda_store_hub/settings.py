@@ -130,8 +130,7 @@ class CondaStore(LoggingConfigurable):
     build_artifacts = List(
         Unicode(),
         default_value=["LOCKFILE", "YAML", "CONDA_PACK"],
-        help="""What a build yields beside its prefix and its log, once the prefix is usable; the rest is made when
-        somebody asks for it.""",
+        help="What a build yields beside its prefix and its log, once the prefix is usable.",
     ).tag(config=True)
 
     build_artifacts_kept_on_deletion = List(
