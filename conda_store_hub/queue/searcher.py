@@ -139,8 +139,10 @@ class ProcessSearcher:
         draining = asyncio.create_task(self._drain(running.process))
         try:
             async for line in running.process.lines():
-                with contextlib.suppress(ValidationError):
+                try:
                     self._hand_out(running, line)
+                except ValidationError as exc:  # who asked is told when their patience ends
+                    self._log.error("a search answered what cannot be read: %s", exc)
         finally:
             draining.cancel()
             self._end(running)
