@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import CondaStoreHubError
-from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, Phase
+from conda_store_hub.core.protocol import ArtifactType, Phase
 from conda_store_hub.services.users import Place
+from conda_store_hub.web.offers import KINDS, Offer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,40 +69,6 @@ class HomeContext(Context):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Download:
-    """An artifact as a page offers it; `url` is empty while it cannot be had, and `note` says why."""
-
-    label: str
-    url: str
-    size: int
-    note: str
-
-
-_LABELS = {
-    ArtifactType.YAML: ("Pinned YAML", "yaml"),
-    ArtifactType.LOCKFILE: ("Lockfile", "lockfile"),
-    ArtifactType.CONDA_PACK: ("Archive", "archive"),
-}
-
-
-def list_downloads(build: schemas.Build, prefix: str) -> tuple[Download, ...]:
-    """Return what can be downloaded of a build, in the order in which people look for it."""
-    if build.status is not BuildStatus.COMPLETED:
-        return ()
-    rows = {item.artifact_type: item for item in build.build_artifacts}
-    return tuple(_download(rows[kind], *_LABELS[kind], build, prefix) for kind in _LABELS if kind in rows)
-
-
-def _download(artifact: schemas.Artifact, label: str, path: str, build: schemas.Build, prefix: str) -> Download:
-    if artifact.state is ArtifactState.READY:
-        url = f"{prefix}api/v1/build/{build.id}/{path}/"
-        return Download(label=label, url=url, size=artifact.size or 0, note="")
-    if artifact.state is ArtifactState.FAILED:
-        return Download(label=label, url="", size=0, note=artifact.error or "It could not be made.")
-    return Download(label=label, url="", size=0, note="not there yet")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class EnvironmentContext(Context):
     """One environment: its active build and all others."""
 
@@ -109,7 +76,9 @@ class EnvironmentContext(Context):
     environment: schemas.Environment
     builds: tuple[schemas.BuildSummary, ...]
     pager: Pager
-    downloads: tuple[Download, ...]
+    offers: tuple[Offer, ...]
+    lasting_lockfile: str
+    """The address of the active build's lockfile, whichever that is."""
     may_update: bool
     busy: bool
 
@@ -133,9 +102,14 @@ class BuildContext(Context):
     build: schemas.Build
     log: LogView
     packages: tuple[schemas.Package, ...]
-    downloads: tuple[Download, ...]
+    offers: tuple[Offer, ...]
     may_update: bool
     may_cancel: bool
+
+    @property
+    def archive_size(self) -> int | None:
+        """The bytes of the archive, None while there is none."""
+        return next((item.size for item in self.offers if item.kind is KINDS[ArtifactType.CONDA_PACK]), None)
 
     @property
     def phases(self) -> list[schemas.PhaseTime]:

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core import schemas
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.protocol import ArtifactType, BuildStatus
 from conda_store_hub.services import builds, environments, rights
 from conda_store_hub.web import arguments, contexts
 from conda_store_hub.web.base import BaseHandler
+from conda_store_hub.web.offers import KINDS, list_offers
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.query import PagedQuery, Size, Text
 
@@ -76,6 +77,11 @@ def _read_environment(
     )
 
 
+def _lasting_lockfile(prefix: str, environment: schemas.Environment) -> str:
+    where = f"{environment.namespace.name}/{environment.name}"
+    return f"{prefix}api/v1/environment/{where}/{KINDS[ArtifactType.LOCKFILE].lasting}"
+
+
 class HistoryQuery(PagedQuery):
     """Which of an environment's builds are shown."""
 
@@ -99,7 +105,8 @@ class EnvironmentHandler(PageHandler):
                 environment=view.environment,
                 builds=tuple(view.builds),
                 pager=contexts.Pager(page=query.page, size=query.size, count=view.count),
-                downloads=contexts.list_downloads(active, self.prefix) if active else (),
+                offers=list_offers(active, self.prefix) if active else (),
+                lasting_lockfile=_lasting_lockfile(self.prefix, view.environment),
                 may_update=view.may_update,
                 busy=view.environment.latest_status in _BUSY,
             )
@@ -171,7 +178,7 @@ class BuildHandler(PageHandler):
                 build=view.build,
                 log=view.log,
                 packages=tuple(view.packages),
-                downloads=contexts.list_downloads(view.build, self.prefix),
+                offers=list_offers(view.build, self.prefix),
                 may_update=view.may_update,
                 may_cancel=view.may_cancel and busy,
             )

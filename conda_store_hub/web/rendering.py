@@ -38,6 +38,8 @@ _PHASES = {
     Phase.ACTIVATE: "Make it usable",
     Phase.YAML: "Write the pinned YAML",
     Phase.LOCKFILE: "Write the lockfile",
+    Phase.EXPLICIT: "Write the explicit list",
+    Phase.PIXI_LOCK: "Write pixi.lock",
     Phase.ARCHIVE: "Pack the archive",
 }
 _UNIT = 1000

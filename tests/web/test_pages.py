@@ -54,6 +54,10 @@ class Page(HTMLParser):
         return True
 
     @property
+    def ids(self) -> set[str]:
+        return {attrs["id"] for _, attrs in self.tags if attrs.get("id")}  # type: ignore[misc]
+
+    @property
     def links(self) -> list[str]:
         return [attrs["href"] or "" for tag, attrs in self.tags if tag == "a"]
 
@@ -128,10 +132,13 @@ def test_every_link_of_ours_leads_somewhere(service: RunningService) -> None:
         ours = {link for link in found if not link.startswith((hub, "#"))}
         assert len(ours) > 15
         for link in sorted(ours):
-            answer = client.get(httpx.URL(service.url).join(link))
+            # What is made when it is first asked for would be.
+            answer = client.request("HEAD" if "/api/" in link else "GET", httpx.URL(service.url).join(link))
             assert answer.status_code in (200, 404, 409), link
             # Shortcuts of the home page are for what may not be there.
-            assert answer.status_code == 200 or "/api/v1/build/" in link, link
+            assert answer.status_code == 200 or "/api/v1/" in link, link
+            _, _, part = link.partition("#")
+            assert not part or part in Page(answer).ids, link
 
 
 def test_every_file_of_a_page_is_there_and_kept(service: RunningService) -> None:
@@ -242,11 +249,37 @@ def test_a_build_shows_all_there_is(service: RunningService) -> None:
     page = get(service, f"build/{build}/")
     for part in ("completed", "active", "Choosing packages ☃", "1 min 05 s", "numpy", "2.1", "Pinned YAML", "1.2 kB"):
         assert part in page.text, part
-    assert "Archive: not there yet" in page.text
+    assert "It is being made." in page.text
     assert f"{PREFIX}api/v1/build/{build}/yaml/" in page.links
+    assert f"{PREFIX}api/v1/build/{build}/archive/" not in page.links
+    assert f"{PREFIX}docs/artifacts/#archive" in page.links
     assert page.find("pre", id="log")["data-offset"] == str(len("Choosing packages ☃\n".encode()))
     assert "data-complete" not in page.find("pre", id="log")
     assert page.find("time")["datetime"].endswith("+00:00")  # type: ignore[union-attr]
+
+
+def test_a_build_offers_what_can_still_be_made_and_says_what_could_not(service: RunningService) -> None:
+    build = service.submit()
+    service.claim(build)
+    service.use(build)
+    service.store(build, ArtifactType.YAML, b"x")
+    service.finish(build, SolveError("There is no room."))
+    page = get(service, f"build/{build}/")
+    assert f"{PREFIX}api/v1/build/{build}/explicit/" in page.links
+    assert page.text.count("It is made when somebody first asks for it.") == 2
+    assert page.text.count("There is no room.") == 2
+
+
+def test_the_archives_size_stands_beside_the_disks(service: RunningService) -> None:
+    build = service.completed()
+    assert "the archive has" not in get(service, f"build/{build}/").text
+    service.store(build, ArtifactType.CONDA_PACK, b"x" * 4321)
+    assert "the archive has 4.3 kB" in get(service, f"build/{build}/").text
+
+
+def test_an_environment_tells_the_address_of_its_lockfile_that_stays(service: RunningService) -> None:
+    service.completed()
+    assert f"{PREFIX}api/v1/environment/alice/ml/conda-lock.yml" in get(service, "environment/alice/ml/").links
 
 
 def test_a_failed_build_says_why_on_top(service: RunningService) -> None:
@@ -443,6 +476,7 @@ def test_the_guide_is_there_and_its_links_lead_on(service: RunningService) -> No
     assert not [link for link in first.links if ".md" in link]
     with service.client() as client:
         assert "Write an environment" in client.get("docs/environments").text
+        assert "tokens" in Page(client.get("docs/sharing/")).ids
 
 
 @pytest.mark.parametrize(
