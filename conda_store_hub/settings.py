@@ -13,8 +13,9 @@ from traitlets.config import LoggingConfigurable
 from traitlets.utils.importstring import import_item
 
 from conda_store_hub.core.errors import ConfigurationError, InvalidRequestError
+from conda_store_hub.core.layers import Layer, merge
 from conda_store_hub.core.names import DataDirectory
-from conda_store_hub.core.policy import PYPI, Layer, PolicyValues, Scope, merge, read_values
+from conda_store_hub.core.policy import PYPI, PolicyValues, Scope, read_values
 from conda_store_hub.core.protocol import MADE_OF_PREFIXES, ArtifactType
 from conda_store_hub.services.rules import BuildRules, Hook
 

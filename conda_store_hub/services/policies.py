@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import QuotaExceededError
+from conda_store_hub.core.layers import Effective, Layer, require_tighter
 from conda_store_hub.core.names import shorten
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.policy import Change, Effective, Layer, Scope
+from conda_store_hub.core.policy import Change, Scope
 from conda_store_hub.db import policies as rows
 from conda_store_hub.db.tables import Build, Environment, Namespace, Policy
 from conda_store_hub.services import audit, rights
@@ -122,7 +123,7 @@ def change(
     """Set values in a place and take others back; raise when one is looser than what counts around it."""
     found = _require(session, identity, place, Permission.SETTING_UPDATE)
     around = tuple(layer for layer in list_layers(session, *found.ids) if layer.scope is not found.scope)
-    policy.require_tighter(rules.policy.at(around), wanted, found.scope)
+    require_tighter(rules.policy.at(around), wanted, found.scope)
     given = wanted.values.model_dump(mode="json", include=wanted.values.model_fields_set)
     for key in wanted.keys:
         if key in wanted.unset:

@@ -15,7 +15,8 @@ from itertools import groupby
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.policy import Effective, PolicyValues
+from conda_store_hub.core.layers import Effective
+from conda_store_hub.core.policy import PolicyValues
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import policies as rows
 from conda_store_hub.db import queries, retention

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from conda_store_hub.core.errors import PolicyRefusedError
-from conda_store_hub.core.policy import Effective, Layer, PolicyValues
+from conda_store_hub.core.layers import Effective, Layer
+from conda_store_hub.core.policy import PolicyValues
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.core.spec import Specification
 

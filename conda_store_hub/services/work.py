@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.errors import BuildInterruptedError, BuildLostError, CondaStoreHubError, NotFoundError
+from conda_store_hub.core.layers import Layer
 from conda_store_hub.core.names import new_prefix_name
-from conda_store_hub.core.policy import Layer
 from conda_store_hub.core.protocol import (
     TRANSITIONS,
     ArtifactEvent,

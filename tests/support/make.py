@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conda_store_hub.core import policy, schemas
+from conda_store_hub.core.layers import Layer, merge
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel, Package, UsableEvent
 from conda_store_hub.db.session import Database
@@ -19,8 +20,8 @@ def rules(alias: str = "https://channels.example", **changes: object) -> BuildRu
     """Return rules for builds on linux-64; `changes` are keys of a policy, `hook` or `refusal`."""
     own = {key: changes.pop(key) for key in ("refusal", "hook") if key in changes}
     values = policy.read_values({"default_channels": ["main"], "solve_seconds": 60, **changes})
-    layer = policy.Layer(scope=policy.Scope.CONFIGURATION, values=values)
-    effective = policy.merge((layer,), channel_alias=alias)
+    layer = Layer(scope=policy.Scope.CONFIGURATION, values=values)
+    effective = merge((layer,), channel_alias=alias)
     return BuildRules(policy=effective, platform="linux-64", **own)  # type: ignore[arg-type]
 
 

@@ -10,7 +10,8 @@ from rattler import Version, VersionSpec
 from conda_store_hub.core import matchspec, packages, policy
 from conda_store_hub.core.errors import InvalidRequestError, PolicyRefusedError
 from conda_store_hub.core.exclusions import make_constraint
-from conda_store_hub.core.policy import Effective, Layer, PolicyValues, Scope
+from conda_store_hub.core.layers import Effective, Layer, merge, require_tighter
+from conda_store_hub.core.policy import PolicyValues, Scope
 from conda_store_hub.core.spec import Entry
 
 ALIAS = "https://channels.example"
@@ -49,7 +50,7 @@ def layer(scope: Scope, **given: Any) -> Layer:
 
 
 def start(**given: Any) -> Effective:
-    return policy.merge((layer(Scope.CONFIGURATION, **given),), channel_alias=ALIAS)
+    return merge((layer(Scope.CONFIGURATION, **given),), channel_alias=ALIAS)
 
 
 def inner(given: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def test_what_may_be_set_counts(file: dict[str, Any], service: dict[str, Any], o
     around = start(**file).at((layer(Scope.SERVICE, **service),))
     wanted = policy.read_change(inner(own))
     try:
-        policy.require_tighter(around, wanted, Scope.NAMESPACE)
+        require_tighter(around, wanted, Scope.NAMESPACE)
     except PolicyRefusedError:
         return
     here = around.at((*around.layers[1:], Layer(scope=Scope.NAMESPACE, values=wanted.values)))
