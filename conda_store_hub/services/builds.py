@@ -1,4 +1,4 @@
-"""Builds as people see them: submit, describe, list, read the log, cancel."""
+"""Builds as people see them: submit, describe, list, cancel."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.core.reasons import Needing
 from conda_store_hub.db import claims, lists, queries, records, tables
 from conda_store_hub.db.session import announce
-from conda_store_hub.services import audit, contents, policies, rights, specifications, tokens, views
+from conda_store_hub.services import audit, contents, policies, rights, specifications, views
 from conda_store_hub.services.changes import QUEUE, build_topic
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import PreparedSpecification
-
-LOG_SLICE_CHUNKS = 64
 
 
 def prepare(request: schemas.SubmitSpecification, rules: BuildRules) -> PreparedSpecification:
@@ -329,70 +327,6 @@ def list_packages(
         return [views.package(row) for row in rows], count
     needing = contents.find_needing(session, build_id)
     return [views.package(row, needing.get(reasons.make_key(row.manager, row.name), Needing())) for row in rows], count
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LogSlice:
-    """A piece of a log from a byte offset, and where the build is."""
-
-    data: bytes
-    next_offset: int
-    size: int
-    """Bytes that the log has now."""
-    whole: bool
-    """Whether it will have no more."""
-    status: BuildStatus
-    status_info: str | None
-    progress: schemas.LogProgress | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing will follow this slice."""
-        return self.whole and self.next_offset >= self.size
-
-
-def read_log(session: Session, identity: Identity, build_id: int, offset: int) -> LogSlice:
-    """Return the log from byte `offset` on, at most 64 chunks; ask again from `next_offset` for more.
-
-    An offset inside a character moves to its beginning, one past the end to the end.
-    """
-    require_readable(session, identity, build_id)
-    return peek_log(session, build_id, offset)
-
-
-def follow_log(session: Session, identity: Identity, build_id: int, offset: int) -> LogSlice:
-    """Do what `read_log` does, for somebody who stays: what they came with may have ended since."""
-    tokens.require_live(session, identity)
-    return read_log(session, identity, build_id, offset)
-
-
-def peek_log(session: Session, build_id: int, offset: int) -> LogSlice:
-    """Do what `read_log` does, for a reader whose right was checked when they began."""
-    state = records.log_state(session, build_id)
-    if state is None:
-        raise NotFoundError(f"There is no build {build_id}, or you may not see it.")
-    status, info, size, whole, progress = state
-    start = min(max(offset, 0), size)
-    chunks = records.log_chunks(session, build_id, start, LOG_SLICE_CHUNKS) if start < size else ()
-    first = chunks[0].start if chunks else start
-    text = b"".join(chunk.data for chunk in chunks)
-    begin = _start_of_character(text, start - first)
-    return LogSlice(
-        data=text[begin:],
-        next_offset=first + len(text),
-        size=size,
-        whole=whole,
-        status=status,
-        status_info=info,
-        progress=schemas.LogProgress.model_validate(progress) if progress else None,
-    )
-
-
-def _start_of_character(text: bytes, at: int) -> int:
-    """Return the index of the UTF-8 character that holds byte `at`: continuation bytes are 10xxxxxx (RFC 3629)."""
-    while 0 < at < len(text) and text[at] & 0xC0 == 0x80:
-        at -= 1
-    return at
 
 
 def cancel(session: Session, identity: Identity, build_id: int) -> None:

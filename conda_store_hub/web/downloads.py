@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tornado.iostream import StreamClosedError
 
 from conda_store_hub.core.errors import CondaStoreHubError, RangeNotSatisfiableError
-from conda_store_hub.services import builds
+from conda_store_hub.services import logs
 from conda_store_hub.services.artifacts import Location
 from conda_store_hub.web.base import BaseHandler
 
@@ -100,7 +100,7 @@ async def _stream(handler: BaseHandler, key: str, part: ByteRange) -> None:
 async def send_log(handler: BaseHandler, build_id: int, offset: int) -> None:
     """Send the log from byte `offset` to where it ends now; X-Log-Offset is where to ask on."""
     db = handler.services.db
-    part = await db.read(builds.read_log, handler.identity, build_id, offset)
+    part = await db.read(logs.read, handler.identity, build_id, offset)
     end = max(part.size, part.next_offset)
     handler.set_header("Content-Type", "text/plain; charset=utf-8")
     handler.set_header("X-Log-Offset", str(end))
@@ -112,6 +112,6 @@ async def send_log(handler: BaseHandler, build_id: int, offset: int) -> None:
         handler.write(part.data)
         while part.next_offset < end and part.data:
             await handler.flush()
-            part = await db.read(builds.peek_log, build_id, part.next_offset)
+            part = await db.read(logs.peek, build_id, part.next_offset)
             handler.write(part.data[: len(part.data) - max(0, part.next_offset - end)])
         await handler.flush()

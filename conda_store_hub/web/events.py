@@ -13,9 +13,9 @@ from tornado.iostream import StreamClosedError
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError
-from conda_store_hub.services import builds, changes
-from conda_store_hub.services.builds import LogSlice
+from conda_store_hub.services import changes, logs
 from conda_store_hub.services.changes import build_topic
+from conda_store_hub.services.logs import LogSlice
 from conda_store_hub.services.tokens import rights_topics
 from conda_store_hub.web.base import BaseHandler
 
@@ -79,7 +79,7 @@ class LiveLog:
         # Watched before it is read, so that nothing is missed between the two.
         topics = (build_topic(self._build_id), *rights_topics(self._handler.identity))
         with services.changes.watch(*topics) as self._news:
-            part = await services.db.read(builds.read_log, self._handler.identity, self._build_id, offset)
+            part = await services.db.read(logs.read, self._handler.identity, self._build_id, offset)
             self._begin()
             with contextlib.suppress(StreamClosedError):
                 await self._follow(part)
@@ -133,7 +133,7 @@ class LiveLog:
         try:
             await self._handler.stay()
             return await self._handler.services.db.read(
-                builds.follow_log, self._handler.identity, self._build_id, offset
+                logs.follow, self._handler.identity, self._build_id, offset
             )
         except CondaStoreHubError as exc:
             self._handler.log.warning("a live log broke off: %s", exc.detail or exc.message)

@@ -11,7 +11,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactType, BuildStatus
-from conda_store_hub.services import builds, environments, rights
+from conda_store_hub.services import builds, environments, logs, rights
 from conda_store_hub.web import arguments, contexts
 from conda_store_hub.web.base import BaseHandler
 from conda_store_hub.web.offers import KINDS, list_offers
@@ -144,12 +144,12 @@ def _read_build(session: Session, identity: Identity, build_id: int, data: DataD
 
 def _read_end_of_log(session: Session, build_id: int) -> contexts.LogView:
     """Return the end of the log: from the first whole line in it, when it does not begin at the beginning."""
-    size = builds.peek_log(session, build_id, 1 << 62).size
-    part = builds.peek_log(session, build_id, max(0, size - _LOG_BYTES))
+    size = logs.peek(session, build_id, 1 << 62).size
+    part = logs.peek(session, build_id, max(0, size - _LOG_BYTES))
     start = part.next_offset - len(part.data)
     pieces = [part.data]
     while part.data and part.next_offset < size:
-        part = builds.peek_log(session, build_id, part.next_offset)
+        part = logs.peek(session, build_id, part.next_offset)
         pieces.append(part.data)
     data = b"".join(pieces)
     skipped = data.find(b"\n") + 1 if start else 0

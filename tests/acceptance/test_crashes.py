@@ -16,7 +16,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus, Phase
 from conda_store_hub.db.session import Database
 from conda_store_hub.demo.channel import serve_channel
-from conda_store_hub.services import builds, users
+from conda_store_hub.services import builds, logs, users
 from conda_store_hub.storage import prefixes
 from tests.support import make
 from tests.support.channel import sample_channel_dir
@@ -61,10 +61,10 @@ class Bench:
         return any(item.phase is phase for item in build.phases) or self.has_ended(build_id)
 
     def has_ended(self, build_id: int) -> bool:
-        return self.db.read_sync(builds.peek_log, build_id, 1 << 40).complete
+        return self.db.read_sync(logs.peek, build_id, 1 << 40).complete
 
     def log(self, build_id: int) -> str:
-        return self.db.read_sync(builds.peek_log, build_id, 0).data.decode()
+        return self.db.read_sync(logs.peek, build_id, 0).data.decode()
 
 
 @pytest.fixture(scope="module")

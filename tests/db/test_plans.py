@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import claims, retention
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import builds, environments, leases, storage, work
+from conda_store_hub.services import builds, environments, leases, logs, storage, work
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 from tests.support.plans import explain
@@ -41,7 +41,7 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
     ),
     "builds that contain": lambda session: builds.list_builds(session, ALICE, page=1, size=9, packages=["ipykernel"]),
     "packages of a build": lambda session: builds.list_packages(session, ALICE, 1, page=1, size=9, why=True),
-    "log": lambda session: builds.read_log(session, ALICE, 1, 0),
+    "log": lambda session: logs.read(session, ALICE, 1, 0),
 }
 
 

@@ -17,7 +17,7 @@ from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import records
 from conda_store_hub.db.session import HEAD, Database, announce
 from conda_store_hub.db.tables import Base, Environment
-from conda_store_hub.services import builds, work
+from conda_store_hub.services import builds, logs, work
 from conda_store_hub.services.changes import Changes, wait
 from tests.support import make
 
@@ -96,7 +96,7 @@ def test_a_failed_write_announces_nothing_and_leaves_nothing(data: DataDirectory
     with pytest.raises(RuntimeError, match="no"):
         db.write_sync(fail)
     assert heard == []
-    status = db.read_sync(builds.peek_log, build_id, 0).status
+    status = db.read_sync(logs.peek, build_id, 0).status
     assert status is BuildStatus.QUEUED
     db.close()
 

@@ -26,7 +26,7 @@ from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
-from conda_store_hub.services import builds, environments, policies, work
+from conda_store_hub.services import builds, environments, logs, policies, work
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.metrics import Metrics
 from conda_store_hub.services.policies import Place
@@ -65,8 +65,8 @@ class Bench:
         await self.until(lambda: self.log_of(build_id).whole)
         return self.build(build_id)
 
-    def log_of(self, build_id: int) -> builds.LogSlice:
-        return self.db.read_sync(builds.read_log, ALICE, build_id, 0)
+    def log_of(self, build_id: int) -> logs.LogSlice:
+        return self.db.read_sync(logs.read, ALICE, build_id, 0)
 
     def artifact(self, build: schemas.Build, kind: ArtifactType) -> schemas.Artifact:
         return next(item for item in build.build_artifacts if item.artifact_type is kind)
@@ -241,7 +241,7 @@ def test_a_long_log_is_whole_and_no_character_is_split(data: DataDirectory) -> N
             await at.ended(build_id)
             text, offset = b"", 0
             while True:
-                piece = at.db.read_sync(builds.read_log, ALICE, build_id, offset)
+                piece = at.db.read_sync(logs.read, ALICE, build_id, offset)
                 piece.data.decode()
                 text, offset = text + piece.data, piece.next_offset
                 if piece.complete:

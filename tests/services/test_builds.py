@@ -17,7 +17,7 @@ from conda_store_hub.core.indexes import PYPI_FILES
 from conda_store_hub.core.names import BuildKey, DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import artifacts, builds, environments, specifications, users, work
+from conda_store_hub.services import artifacts, builds, environments, logs, specifications, users, work
 from tests.support import make
 from tests.support.make import ALICE
 
@@ -255,7 +255,7 @@ def test_a_log_is_read_from_any_byte_without_loss(db: Database, pieces: list[str
     for piece in pieces:
         db.write_sync(_append, build_id, piece.encode())
     whole = "".join(pieces).encode()
-    read = db.read_sync(builds.read_log, ALICE, build_id, offset)
+    read = db.read_sync(logs.read, ALICE, build_id, offset)
     start = min(max(offset, 0), len(whole))
     assert whole[:start] + read.data == whole or whole.startswith(read.data, read.next_offset - len(read.data))
     assert read.next_offset == len(whole)

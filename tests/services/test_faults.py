@@ -25,7 +25,18 @@ from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildStat
 from conda_store_hub.db import records
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Artifact, Build, Environment, Lease
-from conda_store_hub.services import builds, environments, leases, rebuilds, removals, retention, storage, users, work
+from conda_store_hub.services import (
+    builds,
+    environments,
+    leases,
+    logs,
+    rebuilds,
+    removals,
+    retention,
+    storage,
+    users,
+    work,
+)
 from tests.support import make
 from tests.support.make import ALICE, CAROL
 
@@ -121,7 +132,7 @@ def names(db: Database) -> list[str]:
 
 
 def status(db: Database, build_id: int) -> BuildStatus:
-    return db.read_sync(builds.peek_log, build_id, 0).status
+    return db.read_sync(logs.peek, build_id, 0).status
 
 
 # Two at once
@@ -279,7 +290,7 @@ def test_a_build_that_is_deleted_while_its_artifacts_are_made_leaves_nothing(db:
     db.write_sync(delete_build(old))
     db.write_sync(work.record_artifact, ticket, make.artifact_event(ArtifactType.CONDA_PACK), "late")
     assert not db.write_sync(work.tick, ticket, log=b"late", phases=(), progress=None), "its builder is ended"
-    assert db.read_sync(builds.peek_log, old, 0).size == 0
+    assert db.read_sync(logs.peek, old, 0).size == 0
     assert db.write_sync(work.finish, ticket, None, cancelled=True)
     assert status(db, old) is BuildStatus.COMPLETED
     assert free(db) == ["late"]

@@ -31,7 +31,7 @@ from conda_store_hub.core.permissions import (
 from conda_store_hub.db import queries, visibility
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Environment, Grant, HubUser, Namespace
-from conda_store_hub.services import builds, environments, kernels, removals, rights, users
+from conda_store_hub.services import builds, environments, kernels, logs, removals, rights, users
 from conda_store_hub.services.changes import kernels_topic
 from tests.support import make
 from tests.support.make import ADMIN, ALICE, BOB, CAROL
@@ -233,7 +233,7 @@ def test_another_users_namespace_is_not_found(db: Database, data: DataDirectory)
     with pytest.raises(NotFoundError):
         db.read_sync(builds.get_build, BOB, build_id, data=data)
     with pytest.raises(NotFoundError):
-        db.read_sync(builds.read_log, BOB, build_id, 0)
+        db.read_sync(logs.read, BOB, build_id, 0)
     with pytest.raises(NotFoundError):
         make.submit(db, BOB, namespace="alice")
     assert db.read_sync(environments.list_environments, BOB, page=1, size=10) == ([], 0)
