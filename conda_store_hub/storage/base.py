@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 CHUNK = 1 << 20
+_PIECE = 2 << 20  # of a local file: half of it costs a third more of the processor
 _LISTED = 200
 
 
@@ -79,7 +80,7 @@ class ArtifactStore(Protocol):
         ...
 
     def read(self, key: str, start: int, end: int) -> AsyncGenerator[bytes]:
-        """Yield the bytes from `start` up to, not including, `end`, in pieces of about 1 MB; to be closed."""
+        """Yield the bytes from `start` up to, not including, `end`, in pieces of 1 or 2 MB; to be closed."""
         ...
 
     def list_stored(self, shard: str) -> AsyncIterator[list[Stored]]:
@@ -162,20 +163,26 @@ class LocalArtifactStore(ObjectArtifactStore):
                 raise DamagedError
 
     async def read(self, key: str, start: int, end: int) -> AsyncGenerator[bytes]:
-        """Read in threads, straight from the file: a third of what it costs through obstore."""
+        """Read in threads straight from the file, one piece ahead of who takes them."""
         if start >= end:
             return
+        loop = asyncio.get_running_loop()
         with _translated():
-            file = await asyncio.to_thread((self._root / key).open, "rb", 0)
+            file = await loop.run_in_executor(None, (self._root / key).open, "rb", 0)
+
+            def read_on(at: int) -> asyncio.Future[bytes]:
+                return loop.run_in_executor(None, os.pread, file.fileno(), min(_PIECE, end - at), at)
+
+            coming = read_on(start)
             try:
-                while start < end:
-                    piece = await asyncio.to_thread(os.pread, file.fileno(), min(CHUNK, end - start), start)
-                    if not piece:
-                        raise DamagedError
+                while piece := await coming:
                     start += len(piece)
+                    coming = read_on(start)
                     yield piece
+                if start < end:
+                    raise DamagedError
             finally:
-                file.close()
+                coming.add_done_callback(lambda _: file.close())
 
 
 def _sync(directory: Path) -> None:

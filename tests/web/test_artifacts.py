@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,8 @@ def in_thread(ask: Callable[[], httpx.Response]) -> tuple[threading.Thread, list
 def test_a_file_that_is_not_there_is_made_while_who_asks_waits(
     service: RunningService, build: int, kind: ArtifactType, of_build: bool
 ) -> None:
-    address = (
-        f"api/v1/build/{build}/{FILES[kind].path}/" if of_build else f"api/v1/environment/alice/ml/{FILES[kind].name}"
-    )
+    file = FILES[kind]
+    address = f"api/v1/build/{build}/{file.path}/" if of_build else f"api/v1/environment/alice/ml/{file.name}"
     with service.client("alice") as alice:
         thread, answers = in_thread(lambda: alice.get(address))
         make_artifact(service, build, kind, b"made")
@@ -83,9 +83,9 @@ def test_a_file_that_is_not_there_is_made_while_who_asks_waits(
         assert alice.get(address, params=AT_ONCE).content == b"made", "it was not kept"
 
 
-def test_an_executor_is_woken_and_the_file_made_once_for_all_who_ask(service: RunningService, build: int) -> None:
+def test_a_file_is_made_once_for_all_who_ask(service: RunningService, build: int) -> None:
     with service.client("alice") as alice, service.client("root") as root:
-        waiting = [in_thread(lambda: who.get(f"api/v1/build/{build}/explicit/")) for who in (alice, root) * 3]
+        waiting = [in_thread(partial(who.get, f"api/v1/build/{build}/explicit/")) for who in (alice, root) * 3]
         make_artifact(service, build, ArtifactType.EXPLICIT, b"made")
         for thread, _ in waiting:
             thread.join()
