@@ -211,7 +211,7 @@ class ActiveLockfileHandler(ActiveFileHandler):
 
     @_yields(kind)
     async def get(self, namespace: str, name: str) -> None:
-        """Send the lockfile of the active build, as `conda-lock install` takes it from this address."""
+        """Send the lockfile of the active build (conda-lock, version 1)."""
         await self.send_active(namespace, name)
 
 

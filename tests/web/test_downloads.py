@@ -156,7 +156,7 @@ def test_a_storage_that_fails_at_once_is_an_error(service: RunningService, archi
 
 
 def test_a_storage_that_fails_midway_breaks_the_connection_off(service: RunningService, archive: str) -> None:
-    with_store(service, 2_000_000)
+    with_store(service, 2_500_000)
     with service.client("alice") as alice, pytest.raises(httpx.RemoteProtocolError):
         alice.get(archive)
     with service.client("alice") as alice:
