@@ -21,6 +21,7 @@ from tests.support.process import ServiceProcess
 
 USER = "alice"
 _TOKEN = "token-of-alice"
+HEADERS = {"Authorization": f"token {_TOKEN}"}
 _LONGEST_ANSWER = 1 << 20
 
 

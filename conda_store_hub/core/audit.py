@@ -24,6 +24,7 @@ class AuditAction(StrEnum):
     BUILD_CANCEL = "build.cancel"
     BUILD_PIN = "build.pin"
     BUILD_DELETE = "build.delete"
+    ARTIFACT_DAMAGED = "artifact.damaged"
     STORAGE_FREE = "storage.free"
     CACHE_TRIM = "cache.trim"
     GRANT_SET = "grant.set"

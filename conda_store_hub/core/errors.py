@@ -188,6 +188,12 @@ class UnavailableError(CondaStoreHubError):
     exit_code = 7
 
 
+class BeingMadeError(UnavailableError):
+    """This is being made; ask again in a moment."""
+
+    code = "being-made"
+
+
 class HubUnavailableError(UnavailableError):
     """The Hub does not answer, so nobody can be recognised; try again in a moment."""
 
@@ -199,6 +205,12 @@ class StorageError(CondaStoreHubError):
 
     code = "storage"
     status = 500
+
+
+class DamagedError(StorageError):
+    """The bytes in storage are not those that were stored."""
+
+    code = "damaged"
 
 
 class StorageFullError(StorageError):

@@ -148,11 +148,11 @@ def _deleted() -> Select[int]:
     return select(Build.id).where(Build.deleted_at.is_not(None), Build.prefix_name.is_not(None))
 
 
-def release_artifacts(session: Session, worker: str) -> None:
-    """Let go of usable builds whose artifacts a `worker` was making before it began anew."""
+def usable_of_worker(session: Session, worker: str) -> Sequence[Build]:
+    """Return usable builds whose artifacts a worker was making, or which were deleted while it did."""
     which = or_(Build.id.in_(_pending()), Build.id.in_(_deleted()))
     usable = Build.status == BuildStatus.COMPLETED
-    session.execute(update(Build).where(Build.worker == worker, usable, which).values(worker=None))
+    return session.scalars(select(Build).where(Build.worker == worker, usable, which)).all()
 
 
 def known_prefixes(session: Session, names: Iterable[str]) -> set[str]:

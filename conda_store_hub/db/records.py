@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    and_,
     bindparam,
     delete,
     func,
@@ -157,6 +158,22 @@ def pending_artifacts(session: Session, build_id: int) -> Sequence[Artifact]:
     return session.scalars(
         select(Artifact).where(Artifact.build_id == build_id, Artifact.state == ArtifactState.PENDING)
     ).all()
+
+
+def hand_out_artifacts(session: Session, build_id: int) -> Sequence[ArtifactType]:
+    """Note that a builder is given what a build has yet to yield, and return that."""
+    return session.scalars(
+        update(Artifact)
+        .where(Artifact.build_id == build_id, Artifact.state == ArtifactState.PENDING)
+        .values(attempt=Artifact.attempt + 1)
+        .returning(Artifact.artifact_type)
+    ).all()
+
+
+def forget_attempts(session: Session, build_id: int) -> None:
+    """Take back that builders were given what a build has yet to yield."""
+    pending = and_(Artifact.build_id == build_id, Artifact.state == ArtifactState.PENDING)
+    session.execute(update(Artifact).where(pending).values(attempt=0))
 
 
 def add_packages(

@@ -355,7 +355,10 @@ class LogChunk(Base):
 
 
 class Artifact(Base):
-    """What a build yields. `key` names bytes that are there when `state` is READY; `note` says what they lack."""
+    """What a build yields. `key` names bytes that are there when `state` is READY; `note` says what they lack.
+
+    `attempt` counts how often a builder was given it to make; 0 is one that none knows of yet.
+    """
 
     __tablename__ = "artifact"
 
@@ -368,6 +371,7 @@ class Artifact(Base):
     size: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str | None] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (
         Index("uq_artifact_type", "build_id", "artifact_type", unique=True),

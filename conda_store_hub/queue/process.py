@@ -58,9 +58,13 @@ class _Pipe:
         """Make one; return it and the descriptor to write to."""
         read_end, write_end = os.pipe()
         reader = asyncio.StreamReader(limit=limit)
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", 0)
-        )
+        try:  # what is cancelled here closes its own end
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", 0)
+            )
+        except BaseException:
+            os.close(write_end)
+            raise
         return cls(reader, transport), write_end
 
     def has_more(self) -> bool:
@@ -87,7 +91,12 @@ class BuilderProcess:
     async def start(cls, home: Path, command: Sequence[str] = BUILDER) -> BuilderProcess:
         """Start a builder with `home` as its directory and home; it loads what it needs, and waits for its request."""
         events, events_end = await _Pipe.open(_LONGEST_EVENT)
-        log, log_end = await _Pipe.open(_LOG_PIECE)
+        try:
+            log, log_end = await _Pipe.open(_LOG_PIECE)
+        except BaseException:
+            events.close()
+            os.close(events_end)
+            raise
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,

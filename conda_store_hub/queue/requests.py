@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import logging
 from pathlib import Path
 
-from conda_store_hub.core.errors import BuildError, NotFoundError
+from conda_store_hub.core.errors import BuildError, DamagedError, NotFoundError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import BuildLimits, BuildRequest, Directories, LockReuse
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import Plan
 from conda_store_hub.services.work import Claim, StoredLock
-from conda_store_hub.storage.base import ArtifactStore
+from conda_store_hub.storage.base import ArtifactStore, digest_of
+
+_LOG = logging.getLogger("conda_store_hub.requests")
 
 
 def make_build_request(claim: Claim, plan: Plan, rules: BuildRules, *, data: DataDirectory, home: Path) -> BuildRequest:
@@ -66,28 +71,32 @@ def make_solve_request(plan: Plan, rules: BuildRules, *, data: DataDirectory, ho
 
 
 async def add_exact_lock(request: BuildRequest, lock: StoredLock, *, store: ArtifactStore, home: Path) -> BuildRequest:
-    """Have a builder install what a lock says, exactly; raise BuildError when that is gone."""
+    """Have a builder install what a lock says, exactly; raise BuildError when that is gone, or is another one now."""
     try:
         records, pip_lock = await _fetch(lock, store, home)
-    except NotFoundError as exc:
-        raise BuildError("The lock that this build was to be made from is gone; build the specification anew.") from exc
+    except (NotFoundError, DamagedError) as exc:
+        what = "is gone" if isinstance(exc, NotFoundError) else "was changed on disk"
+        raise BuildError(f"The lock that this build was to be made from {what}; build the specification anew.") from exc
     return request.model_copy(update={"records": records, "pip_lock": pip_lock})
 
 
 async def add_reusable_lock(
     request: BuildRequest, lock: StoredLock, *, store: ArtifactStore, home: Path
 ) -> BuildRequest:
-    """Let a builder take a lock if no channel changed since; one that is gone by now is none."""
+    """Let a builder take a lock if no channel changed since; one that is gone or damaged by now is none."""
     try:
         records, pip_lock = await _fetch(lock, store, home)
     except NotFoundError:
+        return request
+    except DamagedError:
+        _LOG.warning("the lock of build %s was changed on disk: nothing is built from it", lock.build_id)
         return request
     reuse = LockReuse(records=records, channel_state=lock.channel_state, pip_lock=pip_lock)
     return request.model_copy(update={"reuse": reuse})
 
 
 async def _fetch(lock: StoredLock, store: ArtifactStore, home: Path) -> tuple[str, str | None]:
-    """Bring a lock to where a builder may read it; raise NotFoundError when it is not in storage."""
+    """Bring a lock to where a builder may read it; raise NotFoundError or DamagedError when it is not in storage."""
     records = await _copy(store, lock.records, home / "lock.json")
     return records, None if lock.pip_lock is None else await _copy(store, lock.pip_lock, home / "pip-lock.toml")
 
@@ -95,8 +104,12 @@ async def _fetch(lock: StoredLock, store: ArtifactStore, home: Path) -> tuple[st
 async def _copy(store: ArtifactStore, key: str, path: Path) -> str:
     if not key:
         raise NotFoundError
-    size = await store.head(key)
-    with path.open("wb") as file:
-        async for piece in store.read(key, 0, size):
-            file.write(piece)
+    size, digest = await store.head(key), hashlib.sha256()
+    async with contextlib.aclosing(store.read(key, 0, size)) as pieces:
+        with path.open("wb") as file:
+            async for piece in pieces:
+                digest.update(piece)
+                file.write(piece)
+    if digest.hexdigest() != digest_of(key):
+        raise DamagedError
     return str(path)

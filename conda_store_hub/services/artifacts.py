@@ -1,28 +1,33 @@
-"""Artifacts: where the bytes of one are, for those who may have them."""
+"""Artifacts: where the bytes of one are, for those who may have them, and having one made that is not there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
+from conda_store_hub.core.artifacts import FILES
+from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, GoneError, NotFoundError
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
-from conda_store_hub.db import records
-from conda_store_hub.services import builds
+from conda_store_hub.core.protocol import MADE_OF_PREFIXES, ArtifactState, ArtifactType, BuildStatus
+from conda_store_hub.db import queries, records
+from conda_store_hub.db.session import announce
+from conda_store_hub.db.tables import Artifact, Build
+from conda_store_hub.services import audit, builds, rights
+from conda_store_hub.services.changes import QUEUE, artifacts_topic, build_topic
+from conda_store_hub.services.rules import BuildRules
 
-_NAMES = {
-    ArtifactType.YAML: ("environment.yaml", "application/yaml"),
-    ArtifactType.LOCKFILE: ("conda-lock.yml", "application/yaml"),
-    ArtifactType.CONDA_PACK: ("{name}-{id}.tar.gz", "application/gzip"),
-}
+_DO_AGAIN = "build it exactly once more, from its lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Location:
     """Bytes in storage: `size` in bytes, `sha256` in hex, and how a browser should name and take them."""
 
+    build_id: int
+    kind: ArtifactType
     key: str
     size: int
     sha256: str
@@ -30,29 +35,123 @@ class Location:
     media_type: str
 
 
-def locate(session: Session, identity: Identity, build_id: int, artifact_type: ArtifactType) -> Location:
-    """Return where an artifact is; raise ConflictError while it is made, NotFoundError when there is none."""
+class Missing(StrEnum):
+    """Why there is no location of what can be made: nobody asked for it yet, or it is being made."""
+
+    UNASKED = "unasked"
+    PENDING = "pending"
+
+
+def find_active_build(session: Session, identity: Identity, namespace: str, name: str) -> int:
+    """Return the active build of an environment; raise NotFoundError when it has none."""
+    row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_READ)
+    if row.current_build_id is None:
+        raise NotFoundError(f"“{namespace}/{name}” has no active build yet.")
+    return row.current_build_id
+
+
+def find(session: Session, identity: Identity, build_id: int, kind: ArtifactType) -> Location | Missing:
+    """Return where an artifact is, or why it can only be there later; raise in words when it cannot be had.
+
+    What was kept is there, whether or not what it was made from is.
+    """
     build = builds.require(session, identity, build_id, Permission.ENVIRONMENT_READ)
-    row = records.find_artifact(session, build_id, artifact_type)
-    if row is None or artifact_type not in _NAMES:
-        raise NotFoundError(f"Build {build_id} has no {artifact_type}.")
-    if row.state is ArtifactState.DELETED:
-        raise GoneError(f"The {artifact_type} of build {build_id} was deleted with it.")
+    row = records.find_artifact(session, build_id, kind)
+    if row is not None and row.state is ArtifactState.READY:
+        return _locate(row, build)
+    _require_makeable(build, kind)
+    if row is None:
+        return Missing.UNASKED
     if row.state is ArtifactState.FAILED:
-        raise NotFoundError(f"The {artifact_type} of build {build_id} could not be made: {row.error}")
-    if row.state is ArtifactState.PENDING or row.size is None or row.sha256 is None:
-        raise _not_yet(build_id, artifact_type, build.status)
-    name, media_type = _NAMES[artifact_type]
+        raise NotFoundError(
+            f"The {kind} of build {build_id} could not be made: {row.error} Who may change the environment can have it"
+            f' tried again: POST {{"artifact_type": "{kind}"}} to api/v1/build/{build_id}/artifact/.'
+        )
+    return Missing.PENDING
+
+
+def _locate(row: Artifact, build: Build) -> Location:
+    file = FILES.get(row.artifact_type)
+    if file is None or row.size is None or row.sha256 is None:
+        raise NotFoundError(f"Build {build.id} has no {row.artifact_type}.")
+    is_archive = row.artifact_type is ArtifactType.CONDA_PACK
     return Location(
+        build_id=build.id,
+        kind=row.artifact_type,
         key=row.key,
         size=row.size,
         sha256=row.sha256,
-        filename=name.format(name=build.environment.name, id=build_id),
-        media_type=media_type,
+        filename=f"{build.environment.name}-{build.id}.tar.gz" if is_archive else file.name,
+        media_type=file.media_type,
     )
 
 
-def _not_yet(build_id: int, artifact_type: ArtifactType, status: BuildStatus) -> ConflictError | NotFoundError:
-    if status in (BuildStatus.FAILED, BuildStatus.CANCELED):
-        return NotFoundError(f"Build {build_id} is {status} and has no {artifact_type}.")
-    return ConflictError(f"The {artifact_type} of build {build_id} is being made; try again in a moment.")
+def _require_makeable(build: Build, kind: ArtifactType) -> None:
+    """Raise unless an artifact can be made of what a build left on disk."""
+    if kind not in MADE_OF_PREFIXES or build.status in (BuildStatus.FAILED, BuildStatus.CANCELED):
+        raise NotFoundError(f"Build {build.id} is {build.status} and has no {kind}.")
+    if build.status is not BuildStatus.COMPLETED:
+        raise ConflictError(f"Build {build.id} is {build.status}: its {kind} can be had once it is usable.")
+    if builds.has_files(build):
+        return
+    if build.deleted_at is not None:
+        raise GoneError(f"The {kind} of build {build.id} was deleted with it: {_DO_AGAIN}.")
+    raise GoneError(f"The files of build {build.id} were freed, and its {kind} was not kept: {_DO_AGAIN}.")
+
+
+def request(session: Session, identity: Identity, build_id: int, kind: ArtifactType, rules: BuildRules) -> None:
+    """Have an artifact made that is not there; once, however many ask. One that failed stays as it is.
+
+    Whoever may read an environment may ask for what it yields; each is made once. Raises PolicyRefusedError where this
+    service builds nothing.
+    """
+    build = builds.require(session, identity, build_id, Permission.ENVIRONMENT_READ)
+    row = _hold(session, build, kind)
+    if row is None:
+        _order(session, build, kind, row, rules)
+
+
+def request_again(session: Session, identity: Identity, build_id: int, kind: ArtifactType, rules: BuildRules) -> None:
+    """Do the same on purpose, also for one that failed: that may cost much and fail again, so it takes more rights."""
+    build = builds.require(session, identity, build_id, Permission.ENVIRONMENT_UPDATE)
+    _require_makeable(build, kind)
+    row = _hold(session, build, kind)
+    if row is None or row.state is ArtifactState.FAILED:
+        _order(session, build, kind, row, rules)
+
+
+def _hold(session: Session, build: Build, kind: ArtifactType) -> Artifact | None:
+    """Find an artifact of a build that nobody else changes until the transaction ends."""
+    queries.hold_build(session, build)
+    return records.find_artifact(session, build.id, kind)
+
+
+def _order(session: Session, build: Build, kind: ArtifactType, row: Artifact | None, rules: BuildRules) -> None:
+    _require_makeable(build, kind)
+    rules.require_builds()
+    if row is None:
+        row = Artifact(build_id=build.id, artifact_type=kind)
+        session.add(row)
+    row.state, row.attempt = ArtifactState.PENDING, 0
+    row.key, row.sha256, row.size, row.error, row.note = "", None, None, None, None
+    for topic in (QUEUE, build_topic(build.id), artifacts_topic(build.id)):
+        announce(session, topic)
+
+
+def replace_damaged(session: Session, location: Location, words: str, rules: BuildRules) -> None:
+    """Have an artifact made again whose bytes are not those that were stored; `words` say what they are.
+
+    Raises GoneError when there is nothing to make it from. Then its row stays as it is: what is not there now, because
+    a disk is missing, can be back later.
+    """
+    build = queries.find_build(session, location.build_id)
+    row = None if build is None else _hold(session, build, location.kind)
+    if build is None or row is None or row.state is not ArtifactState.READY or row.key != location.key:
+        return  # somebody else was here
+    try:
+        _order(session, build, location.kind, row, rules)
+    except (ConflictError, NotFoundError, GoneError) as exc:
+        raise GoneError(
+            f"The {location.kind} of build {build.id} {words}, and what it was made from is gone: {_DO_AGAIN}."
+        ) from exc
+    audit.record_build(session, audit.ITSELF, AuditAction.ARTIFACT_DAMAGED, build, f"{location.kind}: {words}")

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import reasons, schemas
+from conda_store_hub.core.artifacts import FILES
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, EditConflictError, NotAuthenticatedError, NotFoundError
 from conda_store_hub.core.names import BuildKey, DataDirectory, shorten
@@ -260,14 +261,22 @@ def get_build(session: Session, identity: Identity, build_id: int, *, data: Data
 
 def show(session: Session, row: tables.Build, environment: tables.Environment, *, data: DataDirectory) -> schemas.Build:
     """Show a build in full, to somebody who may read its environment."""
+    yields = records.list_artifacts(session, row.id)
+    known = {item.artifact_type for item in yields}
     return views.build(
         row,
         environment,
-        artifacts=records.list_artifacts(session, row.id),
+        artifacts=yields,
+        further=[kind for kind in FILES if kind not in known] if has_files(row) else [],
         phases=records.list_phases(session, row.id),
         prefix=str(data.prefix(row.prefix_name)) if row.prefix_name else None,
         position=claims.queue_position(session, row.id) if row.status is BuildStatus.QUEUED else None,
     )
+
+
+def has_files(row: tables.Build) -> bool:
+    """Tell whether a build has a whole environment on disk, of which artifacts can be made."""
+    return row.status is BuildStatus.COMPLETED and row.deleted_at is None and row.prefix_name is not None
 
 
 def list_builds(

@@ -17,6 +17,11 @@ def build_topic(build_id: int) -> str:
     return f"build:{build_id}"
 
 
+def artifacts_topic(build_id: int) -> str:
+    """Return the topic of what a build yields: whether there is more of it, or less."""
+    return f"artifacts:{build_id}"
+
+
 def kernels_topic(namespace_id: int) -> str:
     """Return the topic of a namespace's kernels."""
     return f"kernels:{namespace_id}"

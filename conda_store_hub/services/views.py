@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from conda_store_hub.core import schemas, source
+from conda_store_hub.core.artifacts import FILES, artifact_address
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import SubjectKind
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.protocol import ArtifactType, BuildStatus
 from conda_store_hub.core.reasons import Needing
 from conda_store_hub.db.lists import BuildRow, EnvironmentRow, PackageRow
 from conda_store_hub.db.records import ArtifactRow, PhaseRow
@@ -180,6 +181,7 @@ def build(
     owner: Environment,
     *,
     artifacts: Iterable[ArtifactRow],
+    further: Iterable[ArtifactType],
     phases: Iterable[PhaseRow],
     prefix: str | None,
     position: int | None,
@@ -193,6 +195,9 @@ def build(
         position=position,
         specification=specification(row.specification, owner.name),
         build_artifacts=[artifact(item) for item in artifacts],
+        further_artifacts=[
+            schemas.FurtherArtifact(artifact_type=kind, address=artifact_address(row.id, kind)) for kind in further
+        ],
         phases=[schemas.PhaseTime(phase=item.phase, seconds=item.seconds) for item in phases],
         prefix=prefix if row.status is BuildStatus.COMPLETED and row.deleted_at is None else None,
     )
@@ -210,6 +215,7 @@ def artifact(row: ArtifactRow) -> schemas.Artifact:
         sha256=row.sha256,
         error=row.error,
         note=row.note,
+        address=artifact_address(row.build_id, row.artifact_type) if row.artifact_type in FILES else None,
     )
 
 

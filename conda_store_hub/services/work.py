@@ -31,10 +31,13 @@ from conda_store_hub.db import claims, lifecycle, queries, records
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build, Environment
 from conda_store_hub.services import environments, policies
-from conda_store_hub.services.changes import QUEUE, build_topic
+from conda_store_hub.services.changes import QUEUE, artifacts_topic, build_topic
 from conda_store_hub.services.rules import BuildRules
 
 MOST_ATTEMPTS = 2
+_ENDED = "It was not made: somebody ended the work on it."
+_NEVER_TOLD = "It was not made: the builder ended without it, and did not say why."
+_INTERRUPTED = "It was not made: the service stopped in the middle more often than it is tried again."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,7 +131,7 @@ class Link:
 
 
 def claim(session: Session, worker: str) -> Claim | None:
-    """Take the next build to do: a queued one, else one whose artifacts were left unfinished."""
+    """Take the next build to do: a queued one, else one whose artifacts somebody waits for or left unfinished."""
     now = datetime.now(UTC)
     build_id = claims.claim(session, worker, new_prefix_name(), now)
     ready = build_id is None
@@ -141,13 +144,14 @@ def claim(session: Session, worker: str) -> Claim | None:
 
 
 def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
+    row.log_complete = False
     return Claim(
         ticket=Ticket(build_id=row.id, turn=row.turn),
         name=row.environment.name,
         text=row.specification.text,
         sha256=row.specification.sha256,
         prefix_name=row.prefix_name or "",
-        artifacts=tuple(item.artifact_type for item in records.pending_artifacts(session, row.id)),
+        artifacts=tuple(records.hand_out_artifacts(session, row.id)),
         prefix_ready=prefix_ready,
         attempt=row.attempt,
         lock=None if row.lock_build_id is None else _find_lock(session, row.lock_build_id),
@@ -308,6 +312,7 @@ def record_artifact(
     row.sha256 = event.sha256 or None
     row.size = event.size if not event.error else None
     announce(session, build_topic(build_id))
+    announce(session, artifacts_topic(build_id))
 
 
 def _record_solve(row: Build, solve: Solve) -> None:
@@ -326,15 +331,23 @@ def finish(session: Session, ticket: Ticket, error: CondaStoreHubError | None, *
 def _finish(session: Session, row: Build, error: CondaStoreHubError | None, *, cancelled: bool = False) -> None:
     if row.status is BuildStatus.BUILDING:
         _end(row, error, cancelled=cancelled)
+    said = _ENDED if cancelled or row.deleted_at is not None else error.message if error else _NEVER_TOLD
     for artifact in records.pending_artifacts(session, row.id):
-        artifact.state = ArtifactState.FAILED
-        artifact.error = error.message if error else "It was not made: somebody ended the build before."
+        # One that was asked for while the builder worked is not known to it: the next one makes it.
+        if artifact.attempt or row.status is not BuildStatus.COMPLETED:
+            _give_up(artifact, said)
     row.log_complete = True
+    row.cancel_requested = row.deleted_at is not None
     row.progress = None
     row.worker = None
     row.turn += 1
     announce(session, build_topic(row.id))
+    announce(session, artifacts_topic(row.id))
     announce(session, QUEUE)
+
+
+def _give_up(artifact: Artifact, words: str) -> None:
+    artifact.state, artifact.error = ArtifactState.FAILED, words
 
 
 def _end(row: Build, error: CondaStoreHubError | None, *, cancelled: bool) -> None:
@@ -351,7 +364,8 @@ def take_over(session: Session, worker: str) -> None:
     """Queue again what a worker had when it began anew: a process that starts has no builders."""
     for row in claims.builds_of_worker(session, worker):
         _requeue(session, row)
-    claims.release_artifacts(session, worker)
+    for row in claims.usable_of_worker(session, worker):
+        _release(session, row)
 
 
 def requeue_silent(session: Session, own: str, heard: frozenset[Beat]) -> frozenset[Beat]:
@@ -366,9 +380,21 @@ def requeue_silent(session: Session, own: str, heard: frozenset[Beat]) -> frozen
         if rows[beat].status is BuildStatus.BUILDING:
             _requeue(session, rows[beat])
         else:
-            rows[beat].worker = None
-            announce(session, QUEUE)
+            _release(session, rows[beat])
     return frozenset(rows)
+
+
+def _release(session: Session, row: Build) -> None:
+    """Have another worker make what one was making of a usable build, unless that was tried often enough."""
+    pending = records.pending_artifacts(session, row.id)
+    for artifact in pending:
+        if artifact.attempt >= MOST_ATTEMPTS:
+            _give_up(artifact, _INTERRUPTED)
+    if all(artifact.state is not ArtifactState.PENDING for artifact in pending):
+        row.log_complete = True
+    row.worker = None
+    announce(session, artifacts_topic(row.id))
+    announce(session, QUEUE)
 
 
 def _requeue(session: Session, row: Build) -> None:
@@ -385,6 +411,7 @@ def _queue_again(session: Session, row: Build, words: bytes) -> None:
     row.prefix_name = None
     row.worker = None
     row.turn += 1
+    records.forget_attempts(session, row.id)
     records.append_log(session, row.id, words)
     announce(session, build_topic(row.id))
     announce(session, QUEUE)
@@ -396,6 +423,8 @@ def give_back(session: Session, ticket: Ticket) -> None:
     if row.status is BuildStatus.BUILDING:
         row.attempt -= 1
         _queue_again(session, row, b"\nThe service stops; the build begins anew when it is back.\n\n")
+    else:
+        records.forget_attempts(session, row.id)
     row.worker = None
 
 

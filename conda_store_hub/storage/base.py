@@ -6,9 +6,10 @@ types and names live in the database.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,19 +19,26 @@ from typing import TYPE_CHECKING, Protocol
 import obstore
 from obstore.store import LocalStore
 
-from conda_store_hub.core.errors import NotFoundError, StorageError, StorageFullError
+from conda_store_hub.core.errors import DamagedError, NotFoundError, StorageError, StorageFullError
+from conda_store_hub.storage.checks import Checks
 from conda_store_hub.storage.locks import ProcessLock
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 CHUNK = 1 << 20
+_PIECE = 2 << 20  # of a local file: half of it costs a third more of the processor
 _LISTED = 200
 
 
 def artifact_key(sha256: str) -> str:
     """Return where the bytes with that digest are kept; equal bytes are kept once."""
     return f"sha256/{sha256[:2]}/{sha256}"
+
+
+def digest_of(key: str) -> str:
+    """Return the digest of the bytes that a key promises."""
+    return key.rpartition("/")[2]
 
 
 def list_shards() -> Iterator[str]:
@@ -64,8 +72,15 @@ class ArtifactStore(Protocol):
         """Return the size in bytes; raise NotFoundError when there is nothing."""
         ...
 
-    def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Yield the bytes from `start` up to, not including, `end`, in pieces of about 1 MB."""
+    async def check(self, key: str, size: int) -> None:
+        """Raise NotFoundError when there is nothing, and DamagedError when it is not what was stored, of that size.
+
+        Cheap when it was done before. Not every store can tell more than the size.
+        """
+        ...
+
+    def read(self, key: str, start: int, end: int) -> AsyncGenerator[bytes]:
+        """Yield the bytes from `start` up to, not including, `end`, in pieces of 1 or 2 MB; to be closed."""
         ...
 
     def list_stored(self, shard: str) -> AsyncIterator[list[Stored]]:
@@ -95,7 +110,12 @@ class ObjectArtifactStore:
         with _translated():
             return (await obstore.head_async(self._store, key))["size"]
 
-    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+    async def check(self, key: str, size: int) -> None:
+        """Compare the size; the bytes are the store's to keep, which has digests and copies of its own."""
+        if await self.head(key) != size:
+            raise DamagedError
+
+    async def read(self, key: str, start: int, end: int) -> AsyncGenerator[bytes]:
         """Stream one range."""
         if start >= end:
             return
@@ -126,6 +146,7 @@ class LocalArtifactStore(ObjectArtifactStore):
         root.mkdir(parents=True, exist_ok=True)
         super().__init__(LocalStore(root), ProcessLock(root / ".changing"))
         self._root = root
+        self._checks = Checks()
 
     def adopt(self, path: Path, key: str) -> None:
         """Rename into place."""
@@ -134,6 +155,34 @@ class LocalArtifactStore(ObjectArtifactStore):
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
             _sync(target.parent)
+
+    async def check(self, key: str, size: int) -> None:
+        """Compare every byte with the digest in the key, when that was not done since the file was touched."""
+        with _translated():
+            if not await self._checks.is_whole(self._root / key, digest_of(key)):
+                raise DamagedError
+
+    async def read(self, key: str, start: int, end: int) -> AsyncGenerator[bytes]:
+        """Read in threads straight from the file, one piece ahead of who takes them."""
+        if start >= end:
+            return
+        loop = asyncio.get_running_loop()
+        with _translated():
+            file = await loop.run_in_executor(None, (self._root / key).open, "rb", 0)
+
+            def read_on(at: int) -> asyncio.Future[bytes]:
+                return loop.run_in_executor(None, os.pread, file.fileno(), min(_PIECE, end - at), at)
+
+            coming = read_on(start)
+            try:
+                while piece := await coming:
+                    start += len(piece)
+                    coming = read_on(start)
+                    yield piece
+                if start < end:
+                    raise DamagedError
+            finally:
+                coming.add_done_callback(lambda _: file.close())
 
 
 def _sync(directory: Path) -> None:

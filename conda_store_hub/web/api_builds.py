@@ -1,25 +1,20 @@
-"""API: builds, what they hold, and what they yield."""
+"""API: builds, what they hold, and their logs."""
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
-from tornado.iostream import StreamClosedError
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
     ConflictError,
-    GoneError,
     InUseError,
     PolicyRefusedError,
     QuotaExceededError,
-    RangeNotSatisfiableError,
 )
 from conda_store_hub.core.permissions import Permission
-from conda_store_hub.core.protocol import ArtifactType
-from conda_store_hub.services import artifacts, builds, rebuilds, removals
+from conda_store_hub.services import builds, rebuilds, removals
 from conda_store_hub.web import arguments, downloads, events
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
@@ -180,57 +175,3 @@ class LogHandler(ApiHandler):
         """Stop reading the log for somebody who has left."""
         if self.live is not None:
             self.live.leave()
-
-
-class ArtifactHandler(ApiHandler):
-    """The bytes of an artifact from storage."""
-
-    location: artifacts.Location | None = None
-
-    async def send_artifact(self, build_id: str, kind: ArtifactType) -> None:
-        """Send the artifact, or the range of it that is asked for."""
-        self.location = await self.services.db.read(artifacts.locate, self.identity, arguments.read_id(build_id), kind)
-        with contextlib.suppress(StreamClosedError):
-            await downloads.send_artifact(self, self.location)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Tell how much there is to who asked for what is behind it (RFC 9110, 15.5.17)."""
-        if status_code == RangeNotSatisfiableError.status and self.location is not None:
-            self.set_header("Content-Range", f"bytes */{self.location.size}")
-        super().write_error(status_code, **kwargs)
-
-
-def _yields(media: str) -> Operation:
-    return Operation(
-        needs=Permission.ENVIRONMENT_READ,
-        media=(media,),
-        statuses=(200, 206, 304),
-        errors=(ConflictError, GoneError, RangeNotSatisfiableError),
-    )
-
-
-class YamlHandler(ArtifactHandler):
-    """`GET /api/v1/build/ID/yaml/`."""
-
-    @_yields("application/yaml")
-    async def get(self, build_id: str) -> None:
-        """Send the pinned YAML of a build."""
-        await self.send_artifact(build_id, ArtifactType.YAML)
-
-
-class LockfileHandler(ArtifactHandler):
-    """`GET /api/v1/build/ID/lockfile/`, and at conda-store's addresses of it."""
-
-    @_yields("application/yaml")
-    async def get(self, build_id: str) -> None:
-        """Send the lockfile of a build (conda-lock, version 1)."""
-        await self.send_artifact(build_id, ArtifactType.LOCKFILE)
-
-
-class ArchiveHandler(ArtifactHandler):
-    """`GET /api/v1/build/ID/archive/`."""
-
-    @_yields("application/gzip")
-    async def get(self, build_id: str) -> None:
-        """Send the archive of a build (conda-pack)."""
-        await self.send_artifact(build_id, ArtifactType.CONDA_PACK)

@@ -13,6 +13,7 @@ from tornado.web import RequestHandler
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
+    BeingMadeError,
     CondaStoreHubError,
     InvalidRequestError,
     MethodNotAllowedError,
@@ -173,7 +174,7 @@ class BaseHandler(RequestHandler):
         error = as_error(500, value)
         if type(error) is CondaStoreHubError and typ is not None and value is not None:
             self.log.error("%s failed", self.request.path, exc_info=(typ, value, tb))
-        elif error.status >= SERVER_FAULT:
+        elif error.status >= SERVER_FAULT and not isinstance(error, BeingMadeError):
             self.log.warning("%s: %s", self.request.path, error.detail or error.message)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:

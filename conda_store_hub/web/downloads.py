@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ async def send_artifact(handler: BaseHandler, location: Location) -> None:
     """Send an artifact, or a range of it; raises StreamClosedError when the client has left."""
     etag = f'"{location.sha256}"'
     handler.set_header("ETag", etag)
+    handler.set_header("Repr-Digest", _make_digest(location.sha256))
     handler.set_header("Cache-Control", "private, no-cache")
     handler.set_header("Accept-Ranges", "bytes")
     if matches(handler.request.headers.get("If-None-Match", ""), etag):
@@ -69,6 +71,11 @@ async def send_artifact(handler: BaseHandler, location: Location) -> None:
         await handler.finish()
         return
     await _stream(handler, location.key, part)
+
+
+def _make_digest(sha256: str) -> str:
+    """Return the header's value for all of the bytes, whichever part is sent (RFC 9530, 3)."""
+    return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
 
 
 def _choose(handler: BaseHandler, size: int, etag: str) -> ByteRange:
@@ -86,10 +93,11 @@ async def _stream(handler: BaseHandler, key: str, part: ByteRange) -> None:
     """Send pieces, each when the one before is on its way; a storage that fails midway breaks the connection off."""
     sent = 0
     try:
-        async for piece in handler.services.store.read(key, part.start, part.end):
-            handler.write(piece)
-            await handler.flush()
-            sent += len(piece)
+        async with contextlib.aclosing(handler.services.store.read(key, part.start, part.end)) as pieces:
+            async for piece in pieces:
+                handler.write(piece)
+                await handler.flush()
+                sent += len(piece)
     except CondaStoreHubError as exc:
         if not sent:
             raise

@@ -20,7 +20,7 @@ from traitlets.config import Config, LoggingConfigurable
 
 from conda_store_hub.core.names import DataDirectory, NamespaceKind, list_namespace_names
 from conda_store_hub.core.permissions import ANONYMOUS, Claim, Identity, Role, group_subject, user_subject
-from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.protocol import MADE_OF_PREFIXES
 from conda_store_hub.db.tables import Environment, Grant, HubUser, Namespace
 from conda_store_hub.services import tokens
 from tests.support.fake_hub import user
@@ -33,7 +33,6 @@ OPEN = PLACES[:-1]
 #: Each place has both environments; who has a role on one alone has it on the first.
 ENVIRONMENTS = ("ml", "other")
 VIEWER, DEVELOPER, ADMIN = Role
-ARTIFACTS = (ArtifactType.YAML, ArtifactType.LOCKFILE, ArtifactType.CONDA_PACK)
 
 _PREDEFINED = {
     "predefined-viewer": {"role_bindings": {f"{place}/*": ["viewer"] for place in PLACES}},
@@ -221,7 +220,7 @@ def _fill(service: RunningService) -> dict[str, Place]:
     built = {(place, name): service.completed(name, user="root", namespace=place) for place, name in wanted}
     for build_id in built.values():
         service.log(build_id, "solving\n")
-        for kind in ARTIFACTS:
+        for kind in MADE_OF_PREFIXES:
             service.store(build_id, kind, b"name: ml\n")
     queued = {place: service.submit("ml", user="root", namespace=place) for place in PLACES}
     numbers = service.db.write_sync(_grant)

@@ -11,7 +11,7 @@ from requests import Response
 from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi import checks as of_openapi
 
-from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.protocol import MADE_OF_PREFIXES
 from conda_store_hub.web.openapi import describe
 from conda_store_hub.web.routes import ROUTES
 from tests.support import make
@@ -55,7 +55,7 @@ def known(service: RunningService) -> dict[str, object]:
     """What would be found or taken, by the names of the parts of paths and of fields in bodies."""
     build = service.completed("ml")
     service.log(build, "solving\n")
-    for kind in (ArtifactType.YAML, ArtifactType.LOCKFILE, ArtifactType.CONDA_PACK):
+    for kind in MADE_OF_PREFIXES:
         service.store(build, kind, b"name: ml\n")
     service.submit("other")
     with service.client("alice") as alice:

@@ -57,6 +57,7 @@ BODIES: dict[type[Any], Any] = {
     schemas.ChangeNamespace: {"metadata": {}},
     schemas.CloneEnvironment: {"namespace": "nowhere", "name": "clone"},
     schemas.EndLease: {"holder": "kernel"},
+    schemas.MakeArtifact: {"artifact_type": "YAML"},
     schemas.NewName: {"name": "renamed"},
     schemas.PinBuild: {},
     schemas.Rebuild: {},

@@ -36,6 +36,15 @@ class Artifact(Wire):
     error: str | None = None
     note: str | None = None
     """What it lacks of what was asked for."""
+    address: str | None = None
+    """Where it is served, below the service's address; null for what is not."""
+
+
+class FurtherArtifact(Wire):
+    """What a build does not have, and could: it is made when somebody first asks for it at its address."""
+
+    artifact_type: ArtifactType
+    address: str
 
 
 class PhaseTime(Wire):
@@ -93,6 +102,8 @@ class Build(BuildSummary):
     """On the wire, those that are there: conda-store's clients take an artifact that is listed for one they can get."""
     unfinished_artifacts: list[Artifact] = Field(default_factory=list[Artifact])
     """On the wire, those that are pending or could not be made."""
+    further_artifacts: list[FurtherArtifact] = Field(default_factory=list[FurtherArtifact])
+    """Those that can be asked for beyond these."""
     phases: list[PhaseTime]
     prefix: str | None = None
     """Path of the prefix, told only to whom may read the environment."""
@@ -143,6 +154,13 @@ class Rebuild(Wire):
     """From the lock of that build; else with a new solve of its specification."""
     activate: bool = True
     """Whether the build becomes active by itself."""
+
+
+class MakeArtifact(Wire):
+    """`POST /api/v1/build/{id}/artifact/`."""
+
+    artifact_type: ArtifactType
+    """One of those that are made of an environment's files; not its log, and not the lock that it was built from."""
 
 
 class PinBuild(Wire):
