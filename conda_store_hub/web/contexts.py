@@ -10,7 +10,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import CondaStoreHubError
 from conda_store_hub.core.protocol import ArtifactType, Phase
 from conda_store_hub.services.users import Place
-from conda_store_hub.web.offers import KINDS, Offer
+from conda_store_hub.web.offers import Offer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +109,7 @@ class BuildContext(Context):
     @property
     def archive_size(self) -> int | None:
         """The bytes of the archive, None while there is none."""
-        return next((item.size for item in self.offers if item.kind is KINDS[ArtifactType.CONDA_PACK]), None)
+        return next((item.size for item in self.offers if item.artifact_type is ArtifactType.CONDA_PACK), None)
 
     @property
     def phases(self) -> list[schemas.PhaseTime]:

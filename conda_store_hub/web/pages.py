@@ -8,13 +8,15 @@ from itertools import groupby
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
-from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.artifacts import FILES
+from conda_store_hub.core.errors import InvalidRequestError
+from conda_store_hub.core.names import DataDirectory, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactType, BuildStatus
-from conda_store_hub.services import builds, environments, logs, rights
+from conda_store_hub.services import artifacts, builds, environments, logs, rights
 from conda_store_hub.web import arguments, contexts
 from conda_store_hub.web.base import BaseHandler
-from conda_store_hub.web.offers import KINDS, list_offers
+from conda_store_hub.web.offers import list_offers
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.query import PagedQuery, Size, Text
 
@@ -79,7 +81,7 @@ def _read_environment(
 
 def _lasting_lockfile(prefix: str, environment: schemas.Environment) -> str:
     where = f"{environment.namespace.name}/{environment.name}"
-    return f"{prefix}api/v1/environment/{where}/{KINDS[ArtifactType.LOCKFILE].lasting}"
+    return f"{prefix}api/v1/environment/{where}/{FILES[ArtifactType.LOCKFILE].name}"
 
 
 class HistoryQuery(PagedQuery):
@@ -162,6 +164,13 @@ def _read_end_of_log(session: Session, build_id: int) -> contexts.LogView:
     )
 
 
+def _read_kind(text: str) -> ArtifactType:
+    try:
+        return ArtifactType(text)
+    except ValueError as exc:
+        raise InvalidRequestError(f"“{shorten(text)}” is no kind of file that builds have.") from exc
+
+
 class BuildHandler(PageHandler):
     """`/build/ID/`."""
 
@@ -185,9 +194,15 @@ class BuildHandler(PageHandler):
         )
 
     async def post(self, build_id: str) -> None:
-        """Cancel the build."""
+        """Cancel the build, or have a file of it made that could not be made before."""
         number = arguments.read_id(build_id)
-        await self.services.db.write(builds.cancel, self.identity, number)
+        kind = self.get_body_argument("artifact_type", "")
+        if kind:
+            await self.services.db.write(
+                artifacts.request_again, self.identity, number, _read_kind(kind), self.services.rules
+            )
+        else:
+            await self.services.db.write(builds.cancel, self.identity, number)
         self.redirect(f"{self.prefix}build/{number}/", status=303)
 
 

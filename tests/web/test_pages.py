@@ -250,8 +250,8 @@ def test_a_build_shows_all_there_is(service: RunningService) -> None:
     for part in ("completed", "active", "Choosing packages ☃", "1 min 05 s", "numpy", "2.1", "Pinned YAML", "1.2 kB"):
         assert part in page.text, part
     assert "It is being made." in page.text
-    assert f"{PREFIX}api/v1/build/{build}/yaml/" in page.links
-    assert f"{PREFIX}api/v1/build/{build}/archive/" not in page.links
+    assert f"{PREFIX}api/v1/build/{build}/environment.yaml" in page.links
+    assert f"{PREFIX}api/v1/build/{build}/environment.tar.gz" not in page.links
     assert f"{PREFIX}docs/artifacts/#archive" in page.links
     assert page.find("pre", id="log")["data-offset"] == str(len("Choosing packages ☃\n".encode()))
     assert "data-complete" not in page.find("pre", id="log")
@@ -265,9 +265,26 @@ def test_a_build_offers_what_can_still_be_made_and_says_what_could_not(service: 
     service.store(build, ArtifactType.YAML, b"x")
     service.finish(build, SolveError("There is no room."))
     page = get(service, f"build/{build}/")
-    assert f"{PREFIX}api/v1/build/{build}/explicit/" in page.links
+    assert f"{PREFIX}api/v1/build/{build}/explicit.txt" in page.links
     assert page.text.count("It is made when somebody first asks for it.") == 2
     assert page.text.count("There is no room.") == 2
+    assert page.text.count("Try again") == 2
+
+
+def test_a_file_that_could_not_be_made_is_tried_again_by_its_form(service: RunningService) -> None:
+    build = service.submit()
+    service.claim(build)
+    service.use(build)
+    service.finish(build, SolveError("There is no room."))
+    with service.browser("alice") as alice:
+        page = Page(alice.get(f"build/{build}/", headers=NAVIGATE))
+        form = {"_xsrf": page.find("input", name="_xsrf")["value"], "artifact_type": "CONDA_PACK"}
+        answer = Page(alice.post(f"build/{build}/", data=form, headers=NAVIGATE))
+        assert answer.text.count("It is being made.") == 1
+        assert answer.text.count("There is no room.") == 2
+        for kind in ("EVIL<b>", "LOGS"):
+            refused = alice.post(f"build/{build}/", data=form | {"artifact_type": kind}, headers=NAVIGATE)
+            assert refused.status_code in (400, 404), refused.text
 
 
 def test_the_archives_size_stands_beside_the_disks(service: RunningService) -> None:
