@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.demo.channel import serve_channel
 from tests.support import make
-from tests.support.channel import tiny_channel
+from tests.support.channel import sample_channel_dir, tiny_channel
 from tests.support.service import RunningService, run_service, service
 
 __all__ = ["service"]
@@ -51,7 +52,7 @@ class ReleasedClient:
     def __init__(self, programs: Path, service: RunningService, directory: Path) -> None:
         self._programs = programs
         self._directory = directory
-        self._environment = {
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
             "COLUMNS": "200",
@@ -64,7 +65,7 @@ class ReleasedClient:
         return subprocess.Popen(
             [self._programs / program, *arguments],
             cwd=self._directory,
-            env=self._environment,
+            env=self.environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -95,7 +96,7 @@ def test_info(released: ReleasedClient) -> None:
 
 
 def test_info_of_nobody(service: RunningService, released: ReleasedClient) -> None:
-    released._environment["CONDA_STORE_AUTH"] = "none"
+    released.environment["CONDA_STORE_AUTH"] = "none"
     assert "Authenticated False" in released.run("info")
 
 
@@ -190,6 +191,32 @@ def test_download(
     assert (tmp_path / "mine").read_bytes() == content
 
 
+COMPUTES = """
+import sys, numpy
+print(sys.prefix, numpy.arange(4).sum())
+"""
+
+
+def test_it_downloads_and_runs_what_was_built(client: Path, data: DataDirectory, tmp_path: Path) -> None:
+    """All that it knows of a real build. Its archive is made for who runs it first: it is not made with the build."""
+    with serve_channel(sample_channel_dir()) as channel:
+        rules = make.rules(channel_aliases={"main": channel}, allowed_channels=["main"], artifacts=[ArtifactType.YAML])
+        with run_service(data, rules=rules) as service, service.building():
+            build_id = make.submit(service.db, yaml=make.text("ml", "python", "numpy"), under=rules)
+            released = ReleasedClient(client, service, tmp_path)
+            released.environment["TMPDIR"] = str(tmp_path)
+            released.run("wait", str(build_id), "--interval", "1")
+            for uri in ("alice/ml", str(build_id)):
+                for artifact, says in (("yaml", "- numpy="), ("lockfile", "package:"), ("archive", "")):
+                    released.run("download", uri, "--artifact", artifact, "--output-filename", "file")
+                    assert says.encode() in (tmp_path / "file").read_bytes()
+            with tarfile.open(tmp_path / "file") as archive:
+                assert "bin/conda-unpack" in archive.getnames()
+            for options in ([], [], ["--no-cache"]):  # unpacked, unpacked before, and unpacked anew
+                prefix, total = released.run("run", *options, "alice/ml", "--", "python", "-c", COMPUTES).split()
+                assert (Path(prefix).is_relative_to(tmp_path), total) == (True, "6")
+
+
 def test_download_the_log(service: RunningService, released: ReleasedClient, tmp_path: Path) -> None:
     build_id = service.submit()
     service.claim(build_id)
@@ -206,7 +233,7 @@ def test_what_is_not_there_is_said(released: ReleasedClient) -> None:
 def make_token(released: ReleasedClient, *arguments: str) -> str:
     """Make a token, and go on with it."""
     token = released.run("token", *arguments)
-    released._environment["CONDA_STORE_TOKEN"] = token
+    released.environment["CONDA_STORE_TOKEN"] = token
     return token
 
 
@@ -246,7 +273,7 @@ def test_a_token_makes_no_tokens(released: ReleasedClient) -> None:
 
 
 def test_info_of_an_administrator(released: ReleasedClient) -> None:
-    released._environment["CONDA_STORE_TOKEN"] = "root-token"
+    released.environment["CONDA_STORE_TOKEN"] = "root-token"
     printed = released.run("info")
     assert "namespace::create" in printed
     assert "Default namespace is root" in printed
@@ -254,7 +281,7 @@ def test_info_of_an_administrator(released: ReleasedClient) -> None:
 
 def test_its_login_with_a_password_is_refused_since_there_is_none(released: ReleasedClient) -> None:
     """It sends name and password to a form at `login/`, and wants a cookie; as HTTP's Basic a token is a password."""
-    released._environment |= {
+    released.environment |= {
         "CONDA_STORE_AUTH": "basic",
         "CONDA_STORE_USERNAME": "anybody",
         "CONDA_STORE_PASSWORD": "alice-token",

@@ -15,6 +15,7 @@ from conda_store_hub.queue.process import BUILDER
 from conda_store_hub.services import builds, comparisons, environments, rebuilds, users
 from conda_store_hub.services import hook as hooks
 from conda_store_hub.services.rules import BuildRules, Hook, Proposal
+from conda_store_hub.storage.base import artifact_key
 from tests.queue.test_runner import Bench, bench, run
 from tests.support import make
 from tests.support.channel import tiny_channel
@@ -75,6 +76,30 @@ def test_while_no_channel_changes_the_lock_is_reused_and_a_lockfile_makes_the_sa
             assert (changed.added, changed.removed, changed.changed, changed.unchanged) == ([], [], [], 2)
         anew = bench.db.write_sync(rebuilds.rebuild, ALICE, again.id, at, exact=False, activate=True)
         assert "Solved: " in log(bench, await bench.ended(anew))
+
+    run_real(data, at, scenario)
+
+
+def test_a_lock_that_was_changed_on_disk_is_built_from_by_nobody(
+    data: DataDirectory, channel: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    at = rules(channel)
+
+    async def scenario(bench: Bench) -> None:
+        first = await build(bench, at, make.text("one", "app"))
+        lock = bench.artifact(first, ArtifactType.RECORDS)
+        path = data.objects / artifact_key(str(lock.sha256))
+        path.chmod(0o600)
+        path.write_text(path.read_text().replace("app", "pap", 1))
+        again = await build(bench, at, make.text("two", "app"))
+        assert (again.lock_build_id, "Solved: " in log(bench, again)) == (None, True)
+        assert f"the lock of build {first.id} was changed on disk" in caplog.text
+        # What was solved again is the same, and put the bytes right; so they are changed once more.
+        path.write_text(path.read_text() + " ")
+        exactly = bench.db.write_sync(rebuilds.rebuild, ALICE, first.id, at, exact=True, activate=True)
+        refused = await bench.ended(exactly)
+        assert refused.status is BuildStatus.FAILED
+        assert "was changed on disk; build the specification anew" in str(refused.status_info)
 
     run_real(data, at, scenario)
 

@@ -307,9 +307,7 @@ def test_what_is_still_made_of_a_usable_build_can_be_cancelled_and_it_stays_usab
     assert db.write_sync(work.finish, ticket, None, cancelled=True), "its prefix is needed"
     shown = db.read_sync(builds.get_build, ALICE, build_id, data=data)
     assert (shown.status, shown.active) == (BuildStatus.COMPLETED, True)
-    assert {artifact.error for artifact in shown.build_artifacts} == {
-        "It was not made: somebody ended the build before."
-    }
+    assert {artifact.error for artifact in shown.build_artifacts} == {"It was not made: somebody ended the work on it."}
     with pytest.raises(ConflictError, match="nothing to cancel"):
         db.write_sync(builds.cancel, ALICE, build_id)
 

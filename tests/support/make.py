@@ -31,11 +31,19 @@ def text(name: str = "ml", *dependencies: str) -> str:
     return f"name: {name}\nchannels:\n  - main\ndependencies:\n{lines}"
 
 
-def submit(db: Database, identity: Identity = ALICE, *, yaml: str | None = None, namespace: str | None = None) -> int:
+def submit(
+    db: Database,
+    identity: Identity = ALICE,
+    *,
+    yaml: str | None = None,
+    namespace: str | None = None,
+    under: BuildRules | None = None,
+) -> int:
     """Submit a specification as `identity` and return the build's id."""
+    under = under or rules()
     db.write_sync(users.ensure_namespaces, identity)
-    prepared = builds.prepare(schemas.SubmitSpecification(specification=yaml or text()), rules())
-    return db.write_sync(builds.submit, identity, namespace, prepared, rules())
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=yaml or text()), under)
+    return db.write_sync(builds.submit, identity, namespace, prepared, under)
 
 
 def usable(*packages: str, kernels: tuple[str, ...] = ("python3",)) -> UsableEvent:

@@ -153,6 +153,27 @@ class Script:
         self.tell("artifact", artifact="CONDA_PACK", error="It would not pack.")
         self.tell("result")
 
+    def dies_later(self) -> None:
+        """Be good, and die when asked for more."""
+        if self.request["prefix_ready"]:
+            os._exit(3)
+        self.good()
+
+    def forgets(self) -> None:
+        """Be good, and say nothing of what is asked for later."""
+        if self.request["prefix_ready"]:
+            self.tell("result")
+        else:
+            self.good()
+
+    def writes_in_two_parts(self) -> None:
+        """Be good, and write what is asked for later in two parts."""
+        if self.request["prefix_ready"]:
+            (self.work / "environment.tar.gz").write_text("the first half")
+            (self.work.parent / "half").touch()
+            self.wait_for_go()
+        self.good()
+
     def talks_nonsense(self) -> None:
         self.events.write("not json\n" + '{"type": "unknown"}\n')
         self.good()

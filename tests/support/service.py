@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import sys
 import threading
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -22,6 +23,10 @@ from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, PhaseEvent, ProgressEvent
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.builders import Builders
+from conda_store_hub.queue.executor import LocalExecutor
+from conda_store_hub.queue.links import Links
+from conda_store_hub.queue.process import BUILDER
+from conda_store_hub.queue.runner import Runner
 from conda_store_hub.queue.searcher import ProcessSearcher
 from conda_store_hub.queue.solver import ProcessSolver
 from conda_store_hub.services import work
@@ -129,6 +134,32 @@ class RunningService:
         """Have searches find nothing, without the engine and a channel."""
         assert isinstance(self.services.searcher, ProcessSearcher)
         self.services.searcher._command = (sys.executable, "-S", "-c", _FOUND)
+
+    @contextmanager
+    def building(self, command: Sequence[str] = BUILDER) -> Generator[None]:
+        """Have queued builds built as the service does it, by the real builder or by another program."""
+        builders = Builders(self.services.data, command)
+        executor = self.call(self._start_executor(builders))
+        try:
+            yield
+        finally:
+            self.call(executor.stop())
+            self.call(builders.stop())
+
+    async def _start_executor(self, builders: Builders) -> LocalExecutor:
+        services, log = self.services, logging.getLogger("test")
+        executor = LocalExecutor(concurrency=1, allow_root=True)
+        runner = Runner(
+            db=services.db,
+            store=services.store,
+            data=services.data,
+            links=Links(db=services.db, data=services.data, log=log),
+            rules=services.rules,
+            log=log,
+            builders=builders,
+        )
+        executor.start(db=services.db, changes=services.changes, runner=runner)
+        return executor
 
     # What a runner would do
 

@@ -20,6 +20,7 @@ from conda_store_hub.db import records
 from conda_store_hub.services import audit, removals, storage, work
 from conda_store_hub.storage import checks
 from conda_store_hub.storage.base import artifact_key
+from tests.queue.test_runner import SCRIPT
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 from tests.support.process import until
@@ -362,3 +363,17 @@ def test_bytes_are_read_once_for_all_who_ask_and_again_when_the_file_was_touched
         path_of(service, b"packed").touch()
         assert alice.get(address).content == b"packed"
         assert len(read) == 2
+
+
+def test_a_file_is_not_readable_before_it_is_whole(service: RunningService) -> None:
+    with service.building(SCRIPT), service.client("alice") as alice:
+        build_id = service.submit("writes-in-two-parts")
+        until(lambda: all(state is ArtifactState.READY for state in states(service, build_id).values()))
+        address, work_folder = f"api/v1/build/{build_id}/explicit/", service.services.data.work
+        assert alice.get(address, params=AT_ONCE).status_code == 503
+        until((work_folder / "half").exists)
+        assert alice.get(address, params=AT_ONCE).status_code == 503
+        assert alice.head(address).status_code == 503
+        (work_folder / "go").touch()
+        answer = alice.get(address)
+    assert (answer.status_code, answer.text) == (200, "EXPLICIT of writes-in-two-parts")
