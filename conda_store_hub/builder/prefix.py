@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from pydantic import ValidationError
 
 from conda_store_hub.builder.events import say
-from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.builder.records import RecordDetails, strip_credentials
 from conda_store_hub.core.errors import InstallError, PipError
 from conda_store_hub.core.protocol import MAX_KERNEL_SPEC, Kernel, Package
 
@@ -37,17 +37,16 @@ class CondaPackage:
     """One package that conda-meta tells of."""
 
     package: Package
+    details: RecordDetails
     file_name: str
     files: tuple[LinkedFile, ...]
-    site_packages: str | None
-    """Of a Python that says where it keeps packages."""
 
 
 def read_conda_packages(prefix: Path) -> tuple[CondaPackage, ...]:
     """Return conda's packages by name; raise InstallError when a record cannot be read."""
     try:
         found = [_read(json.loads(path.read_bytes())) for path in (prefix / "conda-meta").glob("*.json")]
-    except (OSError, ValueError, LookupError) as exc:
+    except (OSError, ValueError, LookupError) as exc:  # a ValidationError is a ValueError
         raise InstallError("The environment's own records cannot be read.", detail=str(exc)) from exc
     return tuple(sorted(found, key=lambda each: each.package.name))
 
@@ -62,7 +61,7 @@ def find_site_packages(packages: Sequence[CondaPackage]) -> str | None:
     for each in packages:
         if each.package.name == "python":
             minor = ".".join(each.package.version.split(".")[:2])
-            return each.site_packages or f"lib/python{minor}/site-packages"
+            return each.details.python_site_packages_path or f"lib/python{minor}/site-packages"
     return None
 
 
@@ -108,9 +107,9 @@ def _read(record: dict[str, Any]) -> CondaPackage:
             license=record.get("license") or "",
             depends=tuple(record.get("depends") or ()),
         ),
+        details=RecordDetails.model_validate(record),
         file_name=record["fn"],
         files=files,
-        site_packages=record.get("python_site_packages_path"),
     )
 
 
