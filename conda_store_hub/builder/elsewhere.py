@@ -55,7 +55,7 @@ class Elsewhere:
                 _tell(found)
 
     def _leave_out(self, platform: str, error: CondaStoreHubError) -> None:
-        self.notes.append(f"{platform} is not in it. {_shorten(error.public_message)}")
+        self.notes.append(f"{platform} is not in it. {_shorten(error.message)}")
         say(f"Warning: nothing is locked for {platform}. {error.public_message}")
         for line in (error.detail or "").splitlines():
             say(f"  {line}")
@@ -117,7 +117,7 @@ def _explain(said: str) -> CondaStoreHubError:
         return PipError("The pip part has no solution there.", detail=said)
     name = f"{match[1]} {match[2]}"
     if match[3] == "usable wheels":
-        return PipError(f"{name} of the pip part is there as source only: it has no wheel to lock.", detail=said)
+        return PipError(f"{name} of the pip part is there only as source for it.", detail=said)
     return PipError(f"{name} of the pip part has no wheel for it.", detail=said)
 
 

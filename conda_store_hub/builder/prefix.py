@@ -26,10 +26,19 @@ class LinkedFile(NamedTuple):
     kind: str
     """`hardlink`, `softlink`, `directory`, or how an entry point was made."""
     size: int | None
-    has_prefix: bool
-    """The prefix was written into it: its content belongs to this prefix alone."""
+    placeholder: str
+    """What the prefix was written in the place of; empty if it was not."""
+    is_binary: bool
+    """How that was done: in binary files, what is shorter is filled up with zeros."""
+    sha256: str
+    """Of the package's file, before the prefix was written into it."""
     ousted_from: str | None
     """Where it would be if another package had no file of that path: that one won, this one was put aside."""
+
+    @property
+    def has_prefix(self) -> bool:
+        """Whether the prefix was written into it: then its content belongs to this prefix alone."""
+        return bool(self.placeholder)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +134,9 @@ def _list_files(record: dict[str, Any]) -> Iterator[LinkedFile]:
             path=path["_path"],
             kind=path["path_type"],
             size=path.get("size_in_bytes"),
-            has_prefix="prefix_placeholder" in path,
+            placeholder=path.get("prefix_placeholder") or "",
+            is_binary=path.get("file_mode") == "binary",
+            sha256=path.get("sha256") or "",
             ousted_from=path.get("original_path"),
         )
 
