@@ -10,16 +10,17 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from conda_store_hub.builder import child, disk
+from conda_store_hub.builder.digests import Md5Finder
 from conda_store_hub.builder.distributions import Distributions
 from conda_store_hub.builder.elsewhere import Elsewhere
 from conda_store_hub.builder.events import EventWriter, say
+from conda_store_hub.builder.explicit import format_explicit
 from conda_store_hub.builder.files import Written, finish_file, write_file
-from conda_store_hub.builder.lockfile import LockedPlatform, LockfileRequest, format_explicit, format_pinned
+from conda_store_hub.builder.lockfile import LockedPlatform, LockfileRequest, format_pinned
 from conda_store_hub.builder.pixi import format_pixi_lock
-from conda_store_hub.builder.prefix import find_site_packages, read_conda_packages
+from conda_store_hub.builder.prefix import CondaPackage, find_site_packages, read_conda_packages
+from conda_store_hub.builder.provided import find_provided
 from conda_store_hub.builder.words import format_seconds, format_size
 from conda_store_hub.core.errors import ArtifactError, BuildDiskFullError, CondaStoreHubError
 from conda_store_hub.core.policy import PYPI
@@ -32,7 +33,8 @@ _PHASES = {
     ArtifactType.PIXI_LOCK: Phase.PIXI_LOCK,
     ArtifactType.CONDA_PACK: Phase.ARCHIVE,
 }
-_OF_MANY_PLATFORMS = (ArtifactType.LOCKFILE, ArtifactType.PIXI_LOCK)
+_Told = tuple[Written, *tuple[str, ...]]
+"""A file, and what it lacks of what was asked for, in sentences."""
 
 
 class ArtifactWriter:
@@ -60,12 +62,12 @@ class ArtifactWriter:
         if ArtifactType.CONDA_PACK in asked:
             archive.join()
 
-    def _write(self, kind: ArtifactType, write: Callable[[], Written]) -> None:
+    def _write(self, kind: ArtifactType, write: Callable[[], _Told]) -> None:
         """Do one artifact's work between its events; what goes wrong becomes the artifact's error."""
         started = time.monotonic()
         self._events.start(_PHASES[kind])
         try:
-            written = write()
+            written, *notes = write()
         except Exception as exc:  # noqa: BLE001 - an edge: one artifact's failure does not stop the others
             event = ArtifactEvent(artifact=kind, error=_explain(kind, exc))
         else:
@@ -74,7 +76,7 @@ class ArtifactWriter:
                 path=str(written.path),
                 sha256=written.sha256,
                 size=written.size,
-                note=self._note() if kind in _OF_MANY_PLATFORMS else "",
+                note=" ".join(notes),
             )
             took = format_seconds(time.monotonic() - started)
             say(f"Wrote {written.path.name}: {format_size(written.size)} in {took}")
@@ -82,16 +84,23 @@ class ArtifactWriter:
         self._events.finish(_PHASES[kind], seconds=time.monotonic() - started)
 
     @cached_property
+    def _conda(self) -> tuple[CondaPackage, ...]:
+        return read_conda_packages(self._prefix)
+
+    @cached_property
     def _distributions(self) -> Distributions | None:
-        folder = find_site_packages(read_conda_packages(self._prefix))
+        folder = find_site_packages(self._conda)
         return Distributions(self._prefix, folder) if folder else None
 
     @cached_property
     def _here(self) -> LockedPlatform:
         """The packages of this platform, conda's and pip's."""
-        conda = tuple(each.package for each in read_conda_packages(self._prefix))
         pip = self._distributions.read_pip_packages() if self._distributions else ()
-        return LockedPlatform(platform=self._request.platform, packages=(*conda, *pip))
+        return LockedPlatform(
+            platform=self._request.platform,
+            packages=(*(each.package for each in self._conda), *pip),
+            details={each.package.url: each.details for each in self._conda},
+        )
 
     def _list(self, manager: str) -> list[Package]:
         return [each for each in self._here.packages if each.manager == manager]
@@ -99,54 +108,59 @@ class ArtifactWriter:
     @cached_property
     def _elsewhere(self) -> Elsewhere:
         """Further platforms, solved for once for all lock files."""
-        pip = {canonicalize_name(each.name) for each in self._list("pip")}
-        versions = self._distributions.versions if self._distributions else {}
-        found = Elsewhere(self._request, versions.keys() - pip)
+        found = Elsewhere(self._request, find_provided(self._conda, self._distributions))
         found.lock()
         return found
 
-    def _platforms(self) -> tuple[LockedPlatform, ...]:
-        return (self._here, *self._elsewhere.locked)
-
-    def _note(self) -> str:
-        return " ".join(self._elsewhere.notes)
-
-    def _write_yaml(self) -> Written:
+    def _write_yaml(self) -> _Told:
         text = format_pinned(self._request, self._list("conda"), self._list("pip"))
-        return write_file(self._work / "environment.yaml", text)
+        return (write_file(self._work / "environment.yaml", text),)
 
-    def _write_explicit(self) -> Written:
-        return write_file(self._work / "explicit.txt", format_explicit(self._here))
+    def _write_explicit(self) -> _Told:
+        return (write_file(self._work / "explicit.txt", format_explicit(self._here)),)
 
-    def _write_pixi_lock(self) -> Written:
-        text = format_pixi_lock(self._request.channels, self._request.pip_index or PYPI, self._platforms())
-        return write_file(self._work / "pixi.lock", text)
+    def _write_pixi_lock(self) -> _Told:
+        platforms = (self._here, *self._elsewhere.locked)
+        text = format_pixi_lock(self._request.channels, self._request.pip_index or PYPI, platforms)
+        return write_file(self._work / "pixi.lock", text), *self._elsewhere.notes
 
-    def _write_archive(self) -> Written:
+    def _write_archive(self) -> _Told:
         from conda_store_hub.builder.pack import write_archive
 
-        return write_archive(self._prefix, self._work / "environment.tar.gz")
+        return (write_archive(self._prefix, self._work / "environment.tar.gz"),)
 
-    def _write_lockfile(self) -> Written:
+    def _write_lockfile(self) -> _Told:
+        finder = Md5Finder()
+        platforms, notes = [finder.complete(self._here)], list(self._elsewhere.notes)
+        for locked in self._elsewhere.locked:
+            try:
+                platforms.append(finder.complete(locked))
+            except ArtifactError as exc:
+                notes.append(f"{locked.platform} is not in it. {exc.public_message}")
         request = LockfileRequest(
             path=str(self._work / "conda-lock.yml"),
             channels=self._request.channels,
             sha256=self._request.sha256,
-            platforms=self._platforms(),
+            platforms=tuple(platforms),
         )
+        self._run_writer(request)
+        return finish_file(Path(request.path)), *notes
+
+    def _run_writer(self, request: LockfileRequest) -> None:
+        """Have conda-lock write its file; raise ArtifactError, or BuildDiskFullError."""
         name = "lockfile-request.json"
         (self._work / name).write_text(request.model_dump_json(), encoding="utf-8")
         safe_path = ["-P"] if sys.flags.safe_path else []
         command = [sys.executable, *safe_path, "-m", "conda_store_hub.builder.lockfile_writer", name]
         noise: list[str] = []
         if child.follow(child.start(command, cwd=self._work), noise.append) != 0:
+            Path(request.path).unlink(missing_ok=True)
             said = "\n".join(noise)
             raise (
                 BuildDiskFullError(detail=said)
                 if disk.tells_full(said)
                 else ArtifactError("The lockfile cannot be written.", detail=said)
             )
-        return finish_file(Path(request.path))
 
 
 def _explain(kind: ArtifactType, exc: Exception) -> str:

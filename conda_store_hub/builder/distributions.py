@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Collection, Iterator
 from os.path import normpath, relpath
 from pathlib import Path
@@ -16,6 +17,7 @@ from conda_store_hub.core.protocol import Package
 PIP_LOCK = "conda-meta/pylock.toml"
 """Where a prefix keeps the addresses and hashes of its pip part (PEP 751)."""
 
+_EXTRA = re.compile(r"\bextra\s*==")
 _MAX_LICENSE = 100  # characters; some put the whole text there
 
 
@@ -51,6 +53,15 @@ class Distributions:
         if not lock.is_file():
             return ()
         return tuple(self._complete(each) for each in read_wheels(lock.read_text(encoding="utf-8")))
+
+    def list_extras(self, name: str) -> tuple[str, ...]:
+        """Return the lines of a distribution's metadata that tell its extras, and what these need."""
+        found = self._by_name.get(canonicalize_name(name))
+        if found is None:
+            return ()
+        extras = [f"Provides-Extra: {extra}" for extra in found.metadata.get_all("Provides-Extra") or ()]
+        needs = [f"Requires-Dist: {need}" for need in found.requires or () if _EXTRA.search(need)]
+        return (*extras, *needs)
 
     def _complete(self, package: Package) -> Package:
         """Add what a distribution tells of itself."""

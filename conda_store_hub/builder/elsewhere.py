@@ -3,101 +3,131 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+import re
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
+from conda_store_hub.builder import disk
 from conda_store_hub.builder.cache_folder import hold_caches
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.lockfile import LockedPlatform
-from conda_store_hub.builder.piplock import FILE_NAME, find_breach, find_forbidden, name_index, read_pins, read_wheels
-from conda_store_hub.builder.records import describe_records, strip_credentials
+from conda_store_hub.builder.piplock import FILE_NAME, find_breach, find_pip_lock, pin_wheels, read_pins, read_wheels
+from conda_store_hub.builder.provided import Provided, make_stubs
+from conda_store_hub.builder.records import describe_details, describe_records, strip_credentials
 from conda_store_hub.builder.solve import Solver
 from conda_store_hub.builder.stubs import write_stubs
+from conda_store_hub.builder.targets import find_target
 from conda_store_hub.builder.uvtool import UvError, UvTool
 from conda_store_hub.builder.words import count
-from conda_store_hub.core.errors import CondaStoreHubError, PipError
+from conda_store_hub.core.errors import BuildDiskFullError, CondaStoreHubError, InvalidRequestError, PipError
 from conda_store_hub.core.matchspec import parse_pip_line
 from conda_store_hub.core.policy import PYPI
 from conda_store_hub.core.protocol import BuildRequest, Package
 
-# What uv calls the platforms for which there are wheels.
-_UV_PLATFORMS = {
-    "linux-64": "x86_64-manylinux_2_28",
-    "linux-aarch64": "aarch64-manylinux_2_28",
-    "osx-64": "x86_64-apple-darwin",
-    "osx-arm64": "aarch64-apple-darwin",
-    "win-64": "x86_64-pc-windows-msvc",
-    "win-arm64": "aarch64-pc-windows-msvc",
-}
 _MOST_WORDS = 300
+_NO_WHEELS = re.compile(r"([\w.-]+)==(\S+)\s+has\s+no\s+(usable wheels|wheels with a matching)")
 
 
 class Elsewhere:
     """Locks for the further platforms of one request. A platform is locked whole, or left out and said to be."""
 
-    def __init__(self, request: BuildRequest, provided: Collection[str]) -> None:
-        """Take also the names, normalised, of the Python distributions that conda's packages bring here."""
+    def __init__(self, request: BuildRequest, provided: Provided) -> None:
+        """Take also the Python distributions that conda's packages bring here."""
         self._request = request
         self._provided = provided
         self.locked: list[LockedPlatform] = []
         self.notes: list[str] = []
 
     def lock(self) -> None:
-        """Fill `locked` and `notes`."""
+        """Fill `locked` and `notes`; raise BuildDiskFullError when there is no room to work in."""
         for platform in self._request.platforms:
             try:
-                packages = self._lock(platform)
-            except CondaStoreHubError as exc:
-                self.notes.append(f"{platform} is not in it. {_shorten(exc.public_message)}")
-                say(f"Warning: nothing is locked for {platform}. {exc.public_message}")
-                for line in (exc.detail or "").splitlines():
-                    say(f"  {line}")
+                found = self._lock(platform)
+            except Exception as exc:  # noqa: BLE001 - an edge: the other platforms are locked all the same
+                self._leave_out(platform, _translate(exc))
+            except BaseException as exc:  # what the engine panics with is no Exception
+                if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+                    raise
+                self._leave_out(platform, _translate(exc))
             else:
-                self.locked.append(LockedPlatform(platform=platform, packages=packages))
-                say(f"Locked for {platform}: {count(len(packages), 'package')}")
+                self.locked.append(found)
+                _tell(found)
 
-    def _lock(self, platform: str) -> tuple[Package, ...]:
+    def _leave_out(self, platform: str, error: CondaStoreHubError) -> None:
+        self.notes.append(f"{platform} is not in it. {_shorten(error.message)}")
+        say(f"Warning: nothing is locked for {platform}. {error.public_message}")
+        for line in (error.detail or "").splitlines():
+            say(f"  {line}")
+
+    def _lock(self, platform: str) -> LockedPlatform:
         request = self._request.model_copy(
             update={"platform": platform, "records": None, "reuse": None, "pip_lock": None}
         )
+        if request.locked and not request.list_locked():
+            raise InvalidRequestError("The lock file has no packages for it.")
         with hold_caches(Path(request.directories.packages)):
             solution = asyncio.run(Solver(request).solve())
         conda = describe_records(solution.records)
-        return (*conda, *self._lock_pip(request, conda)) if request.pip else conda
+        pip = self._lock_pip(request, conda) if request.has_pip_part else ()
+        return LockedPlatform(platform=platform, packages=(*conda, *pip), details=describe_details(solution.records))
 
     def _lock_pip(self, request: BuildRequest, conda: Sequence[Package]) -> tuple[Package, ...]:
         """Return the wheels for a platform, where what conda provides counts as installed there as it does here."""
-        there: dict[str, str] = {canonicalize_name(each.name): each.version for each in conda}
-        provided = {name: there[name] for name in self._provided if name in there}
-        text = self._compile(request, there["python"], provided)
-        pins = {pin.name: pin.version for pin in read_pins(text)}
-        if found := find_forbidden(pins, request):
-            raise PipError(f"{found.words}.")
+        text = find_pip_lock(request, reused=False) or self._compile(request, conda)
         if breach := find_breach(read_pins(text), request):
             raise breach
         return read_wheels(strip_credentials(text))
 
-    def _compile(self, request: BuildRequest, python: str, provided: dict[str, str]) -> str:
-        if request.platform not in _UV_PLATFORMS:
-            raise PipError(f"The installer of the pip part knows no wheels for {request.platform}.")
-        uv = UvTool(request, Path(request.directories.work) / f"pip-{request.platform}")
+    def _compile(self, request: BuildRequest, conda: Sequence[Package]) -> str:
+        target = find_target(request.platform, request.virtual_packages)
+        python = next(each.version for each in conda if each.name == "python")
+        uv = UvTool(request, Path(request.directories.work) / f"pip-{request.platform}", target.environment)
         uv.set_up()
         wanted = uv.write("requirements.txt", [str(parse_pip_line(entry)) for entry in request.pip])
-        stubs = write_stubs(uv.work / "provided", provided)
+        stubs = write_stubs(uv.work / "provided", make_stubs(self._provided, conda))
         limits = uv.write("constraints.txt", [f"{name}=={version}" for name, version in stubs.items()])
         kept_out = [option for name in stubs for option in ("--no-emit-package", name)]
         try:
             uv.run(
                 "pip", "compile", wanted, "-c", limits, "--find-links", "provided", *kept_out,
                 "--format", "pylock.toml", "--no-header", "-q",
-                "--python-platform", _UV_PLATFORMS[request.platform], "--python-version", python,
+                "--python-platform", target.name, "--python-version", python,
                 "-o", FILE_NAME, *uv.selection(), aloud=False,
             )  # fmt: skip
         except UvError as exc:
-            raise PipError("The pip part has no solution there, or no wheels.", detail=str(exc)) from exc
-        return name_index(uv.read(FILE_NAME), request.pip_index or PYPI)
+            raise _explain(str(exc)) from exc
+        return pin_wheels(uv.read(FILE_NAME), request.pip_index or PYPI)
+
+
+def _tell(found: LockedPlatform) -> None:
+    pip = [each for each in found.packages if each.manager == "pip"]
+    conda = count(len(found.packages) - len(pip), "package")
+    say(f"Locked for {found.platform}: {conda} of conda" + (f", and of pip {len(pip)}:" if pip else ""))
+    for each in pip:
+        say(f"  {each.name}=={each.version} from {each.url}")
+
+
+def _explain(said: str) -> CondaStoreHubError:
+    """Return the error for what uv said: of what there is no wheel, if that is the reason."""
+    if disk.tells_full(said):
+        return BuildDiskFullError(detail=said)
+    match = _NO_WHEELS.search(said)
+    if match is None:
+        return PipError("The pip part has no solution there.", detail=said)
+    name = f"{match[1]} {match[2]}"
+    if match[3] == "usable wheels":
+        return PipError(f"{name} of the pip part is there only as source for it.", detail=said)
+    return PipError(f"{name} of the pip part has no wheel for it.", detail=said)
+
+
+def _translate(exc: BaseException) -> CondaStoreHubError:
+    """Return the error that a platform is left out for; raise BuildDiskFullError, for no other would do better."""
+    if isinstance(exc, BuildDiskFullError) or disk.is_full(exc):
+        raise BuildDiskFullError from exc
+    if isinstance(exc, CondaStoreHubError):
+        return exc
+    return InvalidRequestError("Its packages could not be found.", detail="".join(traceback.format_exception(exc)))
 
 
 def _shorten(words: str) -> str:

@@ -18,13 +18,14 @@ class Written:
 
 
 class HashingFile:
-    """A file being written, as far as compressors need one."""
+    """A file being written, as far as compressors need one; closed before it is finished, it is gone."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("wb", buffering=0)
         self._digest = hashlib.sha256()
         self._size = 0
+        self._is_whole = False
 
     def write(self, data: bytes) -> int:
         """Write all of it, and hash it."""
@@ -42,11 +43,14 @@ class HashingFile:
         """Bring it to the disk and close it; return what it is."""
         os.fsync(self._file.fileno())
         self._file.close()
+        self._is_whole = True
         return Written(path=self._path, sha256=self._digest.hexdigest(), size=self._size)
 
     def close(self) -> None:
-        """Close it as it is."""
+        """Close it, and remove it unless it is whole."""
         self._file.close()
+        if not self._is_whole:
+            self._path.unlink(missing_ok=True)
 
 
 def write_file(path: Path, text: str) -> Written:

@@ -1,24 +1,29 @@
-"""What others make the same environment of: pinned YAML, an explicit list, and what goes into lock files."""
+"""What others make the same environment of: a pinned YAML, and what goes into lock files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict
 
+from conda_store_hub.builder.records import RecordDetails, strip_credentials
 from conda_store_hub.core.protocol import BuildRequest, Package
+
+_NEED = re.compile(r"(?:\S+::)?([\w.-]+)\s*(.*)")
 
 
 class LockedPlatform(BaseModel):
-    """All packages of an environment on one platform, conda's and pip's."""
+    """All packages of an environment on one platform, conda's and pip's; `details` of conda's by address."""
 
     model_config = ConfigDict(frozen=True)
 
     platform: str
     packages: tuple[Package, ...]
+    details: Mapping[str, RecordDetails] = {}
 
 
 class LockfileRequest(BaseModel):
@@ -36,13 +41,15 @@ def format_pinned(request: BuildRequest, conda: Sequence[Package], pip: Sequence
     """Return YAML with each package's version and build, and each pip package's version.
 
     `nodefaults`: conda itself would look into its own channel first, where the same version may be another package.
+    An index that is not pip's own is named: there, what has the same name may be another package.
     """
-    dependencies: list[object] = [f"{each.name}={each.version}={each.build}" for each in conda]
+    dependencies: list[object] = [_pin(each) for each in conda]
     if pip:
-        dependencies.append({"pip": [f"{each.name}=={each.version}" for each in pip]})
+        index = [f"--index-url {strip_credentials(request.pip_index)}"] if request.pip_index else []
+        dependencies.append({"pip": [*index, *(f"{each.name}=={each.version}" for each in pip)]})
     document: dict[str, object] = {
         "name": request.name,
-        "channels": [*request.channels, "nodefaults"],
+        "channels": [*map(strip_credentials, request.channels), "nodefaults"],
         "dependencies": dependencies,
     }
     if request.variables:
@@ -50,34 +57,36 @@ def format_pinned(request: BuildRequest, conda: Sequence[Package], pip: Sequence
     return dump_yaml(document)
 
 
-def format_explicit(locked: LockedPlatform) -> str:
-    """Return conda's explicit list: the address and hash of each conda package; pip's stand in comments.
-
-    The hash is the MD5 where there is one: all that read these lists know it (conda reads SHA-256 since 24.1).
-    """
-    conda = [each for each in locked.packages if each.manager == "conda"]
-    pip = [each for each in locked.packages if each.manager == "pip"]
-    lines = [f"# platform: {locked.platform}"]
-    if pip:
-        lines += ["# An explicit list has conda's packages only. To be added with pip:"]
-        lines += [f"# pip {each.name}=={each.version}" for each in pip]
-    lines += ["@EXPLICIT", *(f"{each.url}#{each.md5 or f'sha256:{each.sha256}'}" for each in conda)]
-    return "".join(f"{line}\n" for line in lines)
+def _pin(package: Package) -> str:
+    # With one `=` and no build, a version stands for all that begin with it.
+    return (
+        f"{package.name}={package.version}={package.build}" if package.build else f"{package.name}=={package.version}"
+    )
 
 
-def list_needs(package: Package) -> list[tuple[str, str]]:
-    """Return the name and version specification of each package that one needs, `*` for any."""
-    if package.manager == "conda":
-        return [_split(need) for need in package.depends]
-    needs = map(Requirement, package.depends)
-    return [(canonicalize_name(need.name), str(need.specifier) or "*") for need in needs]
+def list_needs(package: Package) -> dict[str, str]:
+    """Return the version specification, by name, of all that a package needs: `*` for any, several with commas."""
+    found: dict[str, list[str]] = {}
+    for need in package.depends:
+        name, versions = _split_need(need) if package.manager == "conda" else _split_requirement(need)
+        found.setdefault(name, []).append(versions)
+    return {name: ",".join(_without_any(versions)) or "*" for name, versions in found.items()}
+
+
+def _without_any(versions: Sequence[str]) -> list[str]:
+    return [text for text in dict.fromkeys(versions) if text not in ("", "*")]
+
+
+def _split_need(need: str) -> tuple[str, str]:
+    match = _NEED.fullmatch(need.strip())
+    return (match[1], match[2]) if match else (need.strip(), "*")
+
+
+def _split_requirement(need: str) -> tuple[str, str]:
+    requirement = Requirement(need)
+    return canonicalize_name(requirement.name), str(requirement.specifier)
 
 
 def dump_yaml(document: object) -> str:
     """Return YAML in the order of the document, each text on one line."""
     return yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)
-
-
-def _split(need: str) -> tuple[str, str]:
-    name, _, version = need.strip().partition(" ")
-    return name, version.strip() or "*"

@@ -6,15 +6,15 @@ import io
 import os
 import stat
 import tarfile
-from collections import Counter
-from collections.abc import Iterator
+import tempfile
 from pathlib import Path
 from typing import IO, cast
 
-from conda_pack.core import CondaEnv, CondaPackException, File, Packer
+from conda_pack.core import CondaPackException, Packer
 from isal import igzip_threaded
 
 from conda_store_hub.builder.files import HashingFile, Written
+from conda_store_hub.builder.pack_files import list_pack_files
 from conda_store_hub.core.errors import ArtifactError
 
 _LEVEL = 2  # of 0 to 3
@@ -22,14 +22,17 @@ _COPY_BYTES = 1 << 20
 
 
 def write_archive(prefix: Path, path: Path) -> Written:
-    """Write the prefix as `tar.gz` with `conda-unpack` in it; raise ArtifactError in conda-pack's words."""
+    """Write the prefix as `tar.gz` with `conda-unpack` in it; the same prefix gives the same bytes.
+
+    Raises ArtifactError; then there is no file.
+    """
     out = HashingFile(path)
     try:
         stream = cast("IO[bytes]", igzip_threaded.open(out, "wb", compresslevel=_LEVEL, threads=1))
-        with stream, _Tar(stream) as tar:
+        with stream, tempfile.TemporaryDirectory(dir=path.parent) as scratch, _Tar(stream, prefix, scratch) as tar:
             # `conda_pack.pack` itself only writes to a path, and only with its own compressors.
             packer = Packer(str(prefix), tar)
-            for file in _list_files(prefix):
+            for file in list_pack_files(prefix, Path(scratch) / "file"):
                 packer.add(file)
             packer.finish()
         return out.finish()
@@ -37,23 +40,6 @@ def write_archive(prefix: Path, path: Path) -> Written:
         raise ArtifactError("The environment cannot be packed.", detail=str(exc).strip()) from exc
     finally:
         out.close()
-
-
-def _list_files(prefix: Path) -> Iterator[File]:
-    """Yield each path once, from the prefix.
-
-    conda-pack reads the package cache, where another package of the same name may lie by now, and it writes a path
-    that two packages have twice.
-    """
-    environment = CondaEnv.from_prefix(str(prefix))
-    counts = Counter(file.target for file in environment)
-    for file in environment:
-        if counts[file.target] > 1 or file.target.startswith("__clobbers__/"):
-            continue
-        # Where a prefix was written in, the cache has the text before.
-        yield file if file.file_mode else File(f"{prefix}/{file.target}", file.target)
-    for target in (target for target, count in counts.items() if count > 1):
-        yield File(f"{prefix}/{target}", target, file_mode="unknown")
 
 
 class _Sink:
@@ -70,7 +56,10 @@ class _Sink:
 class _Tar:
     """What conda-pack's packer writes into: files that their new owner, whoever that is, can write."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], *folders: Path | str) -> None:
+        """Files in one of the folders keep their time; what is made on the way gets that of the environment."""
+        self._folders = tuple(f"{folder}/" for folder in folders)
+        self._time = int((Path(folders[0]) / "conda-meta" / "history").stat().st_mtime)
         self._tar = tarfile.TarFile(
             fileobj=cast("IO[bytes]", _Sink(stream)),
             mode="w",
@@ -87,7 +76,7 @@ class _Tar:
 
     def add(self, source: str, target: str) -> None:
         """Add a file, a link, or an empty folder."""
-        member = _describe(source, target)
+        member = self._describe(source, target)
         if member.isreg():
             with Path(source).open("rb") as file:
                 self._tar.addfile(member, file)
@@ -96,22 +85,21 @@ class _Tar:
 
     def add_bytes(self, source: str, sourcebytes: bytes, target: str) -> None:
         """Add a file with other content than it has on disk."""
-        member = _describe(source, target)
+        member = self._describe(source, target)
         member.size = len(sourcebytes)
         self._tar.addfile(member, io.BytesIO(sourcebytes))
 
-
-def _describe(source: str, target: str) -> tarfile.TarInfo:
-    """Return the head of a member. Twice as fast as `gettarinfo`, and without the service's account."""
-    status = os.lstat(source)
-    member = tarfile.TarInfo(target)
-    # A fraction of a second would cost a second head for each file.
-    member.mtime = int(status.st_mtime)
-    member.mode = stat.S_IMODE(status.st_mode) | stat.S_IWUSR
-    if stat.S_ISLNK(status.st_mode):
-        member.type, member.linkname, member.mode = tarfile.SYMTYPE, str(Path(source).readlink()), 0o777
-    elif stat.S_ISDIR(status.st_mode):
-        member.type = tarfile.DIRTYPE
-    else:
-        member.size = status.st_size
-    return member
+    def _describe(self, source: str, target: str) -> tarfile.TarInfo:
+        """Return the head of a member. Twice as fast as `gettarinfo`, and without the service's account."""
+        status = os.lstat(source)
+        member = tarfile.TarInfo(target)
+        # A fraction of a second would cost a second head for each file.
+        member.mtime = int(status.st_mtime) if source.startswith(self._folders) else self._time
+        member.mode = stat.S_IMODE(status.st_mode) | stat.S_IWUSR
+        if stat.S_ISLNK(status.st_mode):
+            member.type, member.linkname, member.mode = tarfile.SYMTYPE, str(Path(source).readlink()), 0o777
+        elif stat.S_ISDIR(status.st_mode):
+            member.type = tarfile.DIRTYPE
+        else:
+            member.size = status.st_size
+        return member

@@ -20,7 +20,7 @@ from conda_store_hub.builder.piplock import (
     find_breach,
     find_forbidden,
     format_pip_lock,
-    name_index,
+    pin_wheels,
     read_pins,
 )
 from conda_store_hub.builder.prefix import CondaPackage, require_site_packages
@@ -94,7 +94,7 @@ class PipInstaller:
     def _require_allowed(self, lock: str) -> str:
         if breach := find_breach(read_pins(lock), self._request):
             raise breach
-        return lock
+        return pin_wheels(lock)
 
     def _dry_run(self, *arguments: str) -> list[dict[str, Any]]:
         command = ("pip", "install", "--dry-run", "--output-format", "json")
@@ -141,7 +141,7 @@ class PipInstaller:
             "pip", "compile", exact, "--no-deps", "--format", "pylock.toml", "--no-header", "-q",
             "-o", FILE_NAME, *self._uv.selection(),
         )  # fmt: skip
-        return name_index(self._uv.read(FILE_NAME), self._request.pip_index or PYPI)
+        return pin_wheels(self._uv.read(FILE_NAME), self._request.pip_index or PYPI)
 
     def _install(self, lock: str) -> None:
         self._uv.write(FILE_NAME, [lock])

@@ -15,7 +15,7 @@ from conda_store_hub.builder.events import EventWriter, say
 from conda_store_hub.builder.files import write_file
 from conda_store_hub.builder.install import Installed, Installer
 from conda_store_hub.builder.limits import Limits
-from conda_store_hub.builder.piplock import FILE_NAME, find_pip_lock, has_pip_part
+from conda_store_hub.builder.piplock import FILE_NAME, find_pip_lock
 from conda_store_hub.builder.prefix import list_kernels, write_variables
 from conda_store_hub.builder.records import describe_records, dump_records
 from conda_store_hub.builder.seal import Sealed, seal_prefix
@@ -78,7 +78,7 @@ class Pipeline:
         shared_bytecode = self._link_bytecode(bytecode)
         packages = tuple(each.package for each in installed.packages)
         sealed = installed.sealed
-        if has_pip_part(self._request):
+        if self._request.has_pip_part:
             packages += self._add_pip_part(installed, bytecode, find_pip_lock(self._request, reused=solution.reused))
             sealed = seal_prefix(self._prefix)
             self._limits.require_fit(sealed)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from conda_store_hub.builder.wheels import rank_wheel
 from conda_store_hub.core.errors import InvalidRequestError, PipError
 from conda_store_hub.core.indexes import is_in_places
 from conda_store_hub.core.lockfiles import LockedPackage
@@ -30,16 +31,9 @@ class Pin:
     sources: tuple[str, ...]
 
 
-def has_pip_part(request: BuildRequest) -> bool:
-    """Tell whether pip has anything to do; a lock file says so whatever the pip lines are."""
-    if request.locked:
-        return any(each.manager == "pip" for each in request.locked)
-    return bool(request.pip) or request.pip_lock is not None
-
-
 def find_pip_lock(request: BuildRequest, *, reused: bool) -> str | None:
     """Return the text of the lock that this build has to install, or None when the pip part is to be resolved."""
-    if locked := [each for each in request.locked if each.manager == "pip"]:
+    if locked := [each for each in request.list_locked() if each.manager == "pip"]:
         return format_pip_lock(locked)
     if request.pip_lock is not None:
         return _read(request.pip_lock)
@@ -58,24 +52,54 @@ def _read(path: str) -> str:
 
 def format_pip_lock(packages: Sequence[LockedPackage]) -> str:
     """Return the lock of these packages, which is one without packages if there are none."""
-    if not packages:
-        return f"{_HEAD}packages = []\n"
-    return _HEAD + "".join(
-        f"\n[[packages]]\nname = {_quote(canonicalize_name(each.name))}\nversion = {_quote(each.version)}\n"
-        f"wheels = [{{ url = {_quote(each.url)}, hashes = {{ sha256 = {_quote(each.sha256)} }} }}]\n"
+    return _format(
+        {"name": each.name, "version": each.version, "wheels": [{"url": each.url, "hashes": {"sha256": each.sha256}}]}
         for each in packages
     )
 
 
-def name_index(text: str, index: str) -> str:
-    """Return a lock that says of each package which index was asked for it; uv leaves that out."""
-    return text.replace("[[packages]]\n", f"[[packages]]\nindex = {_quote(index)}\n")
+def pin_wheels(text: str, index: str = "") -> str:
+    """Return a lock with one wheel of each package: the closest of those that fit, which then is what is installed.
+
+    uv lists all that fit, so that nobody could tell which one is in the environment. It leaves out also which `index`
+    was asked. Raises InvalidRequestError for what is more than hashed wheels.
+    """
+    read_pins(text)
+    return _format(_pin(package, index) for package in _list_packages(text))
+
+
+def _pin(package: dict[str, Any], index: str) -> dict[str, Any]:
+    closest = max(package["wheels"], key=lambda wheel: rank_wheel(wheel["url"]))
+    return package | {"wheels": [closest]} | ({"index": index} if index else {})
+
+
+def _format(packages: Iterable[dict[str, Any]]) -> str:
+    texts = [_format_package(package) for package in packages]
+    return _HEAD + "".join(texts) if texts else f"{_HEAD}packages = []\n"
+
+
+def _format_package(package: dict[str, Any]) -> str:
+    index = f"index = {_quote(package['index'])}\n" if "index" in package else ""
+    wheels = ", ".join(_format_wheel(wheel) for wheel in package["wheels"])
+    return (
+        f"\n[[packages]]\n{index}name = {_quote(canonicalize_name(package['name']))}\n"
+        f"version = {_quote(package['version'])}\nwheels = [{wheels}]\n"
+    )
+
+
+def _format_wheel(wheel: dict[str, Any]) -> str:
+    hashes = ", ".join(f"{kind} = {_quote(digest)}" for kind, digest in sorted(wheel["hashes"].items()))
+    size = f", size = {int(wheel['size'])}" if "size" in wheel else ""
+    return f"{{ url = {_quote(wheel['url'])}{size}, hashes = {{ {hashes} }} }}"
+
+
+def _list_packages(text: str) -> list[dict[str, Any]]:
+    return tomllib.loads(text)["packages"]
 
 
 def read_wheels(text: str) -> tuple[Package, ...]:
     """Return the packages of a lock that `read_pins` lets pass, by name, each with the first of its wheels."""
-    found = tomllib.loads(text)["packages"]
-    return tuple(sorted((_read_wheel(package) for package in found), key=lambda package: package.name))
+    return tuple(sorted((_read_wheel(package) for package in _list_packages(text)), key=lambda package: package.name))
 
 
 def _read_wheel(package: dict[str, Any]) -> Package:
@@ -93,7 +117,7 @@ def _read_wheel(package: dict[str, Any]) -> Package:
 def read_pins(text: str) -> tuple[Pin, ...]:
     """Return the packages of a lock; raise InvalidRequestError for what is more than hashed wheels."""
     try:
-        return tuple(_read_pin(package) for package in tomllib.loads(text)["packages"])
+        return tuple(_read_pin(package) for package in _list_packages(text))
     except (ValueError, LookupError, TypeError, AttributeError) as exc:
         raise _unreadable(str(exc)) from exc
 

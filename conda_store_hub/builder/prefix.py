@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from pydantic import ValidationError
 
 from conda_store_hub.builder.events import say
-from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.builder.records import RecordDetails, strip_credentials
 from conda_store_hub.core.errors import InstallError, PipError
 from conda_store_hub.core.protocol import MAX_KERNEL_SPEC, Kernel, Package
 
@@ -26,10 +26,19 @@ class LinkedFile(NamedTuple):
     kind: str
     """`hardlink`, `softlink`, `directory`, or how an entry point was made."""
     size: int | None
-    has_prefix: bool
-    """The prefix was written into it: its content belongs to this prefix alone."""
+    placeholder: str
+    """What the prefix was written in the place of; empty if it was not."""
+    is_binary: bool
+    """How that was done: in binary files, what is shorter is filled up with zeros."""
+    sha256: str
+    """Of the package's file, before the prefix was written into it."""
     ousted_from: str | None
     """Where it would be if another package had no file of that path: that one won, this one was put aside."""
+
+    @property
+    def has_prefix(self) -> bool:
+        """Whether the prefix was written into it: then its content belongs to this prefix alone."""
+        return bool(self.placeholder)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,17 +46,16 @@ class CondaPackage:
     """One package that conda-meta tells of."""
 
     package: Package
+    details: RecordDetails
     file_name: str
     files: tuple[LinkedFile, ...]
-    site_packages: str | None
-    """Of a Python that says where it keeps packages."""
 
 
 def read_conda_packages(prefix: Path) -> tuple[CondaPackage, ...]:
     """Return conda's packages by name; raise InstallError when a record cannot be read."""
     try:
         found = [_read(json.loads(path.read_bytes())) for path in (prefix / "conda-meta").glob("*.json")]
-    except (OSError, ValueError, LookupError) as exc:
+    except (OSError, ValueError, LookupError) as exc:  # a ValidationError is a ValueError
         raise InstallError("The environment's own records cannot be read.", detail=str(exc)) from exc
     return tuple(sorted(found, key=lambda each: each.package.name))
 
@@ -62,7 +70,7 @@ def find_site_packages(packages: Sequence[CondaPackage]) -> str | None:
     for each in packages:
         if each.package.name == "python":
             minor = ".".join(each.package.version.split(".")[:2])
-            return each.site_packages or f"lib/python{minor}/site-packages"
+            return each.details.python_site_packages_path or f"lib/python{minor}/site-packages"
     return None
 
 
@@ -108,9 +116,9 @@ def _read(record: dict[str, Any]) -> CondaPackage:
             license=record.get("license") or "",
             depends=tuple(record.get("depends") or ()),
         ),
+        details=RecordDetails.model_validate(record),
         file_name=record["fn"],
         files=files,
-        site_packages=record.get("python_site_packages_path"),
     )
 
 
@@ -126,7 +134,9 @@ def _list_files(record: dict[str, Any]) -> Iterator[LinkedFile]:
             path=path["_path"],
             kind=path["path_type"],
             size=path.get("size_in_bytes"),
-            has_prefix="prefix_placeholder" in path,
+            placeholder=path.get("prefix_placeholder") or "",
+            is_binary=path.get("file_mode") == "binary",
+            sha256=path.get("sha256") or "",
             ousted_from=path.get("original_path"),
         )
 

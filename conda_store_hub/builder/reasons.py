@@ -47,6 +47,8 @@ def find_channel_reason(text: str) -> str | None:
     """Return in words what the engine's own say of a channel; None for what is not known."""
     if "could not find subdir 'noarch'" in text:
         return "there is no noarch/repodata.json under this address"
+    if "failed to parse repodata" in text:
+        return "its index is cut short, or is none"
     if "timed out" in text:
         return "it did not answer in time"
     for sign, reason in (

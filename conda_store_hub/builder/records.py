@@ -9,17 +9,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import BaseModel, ConfigDict
 from rattler import PackageRecord, RepoDataRecord
 
 from conda_store_hub.core.errors import InvalidRequestError
 from conda_store_hub.core.protocol import Package
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@|(?<=/t/)[^/\s]+/")
+# Some indexes keep wheels by their first letter: `/t/tqdm/tqdm-4.67-py3-none-any.whl` has no token in it.
+_CREDENTIALS = re.compile(r"""(?<=://)[^/\s"'<>]*@|/t/[^/\s"'<>]+(?=/(?![^/\s"'<>]+\.whl\b))""")
 
 
-def strip_credentials(url: str) -> str:
-    """Return the address without a user, a password, or a token in its path (`/t/TOKEN/`)."""
-    return _CREDENTIALS.sub("", url).replace("/t/", "/", 1) if _CREDENTIALS.search(url) else url
+class RecordDetails(BaseModel):
+    """What some lock files tell of a conda package beyond what the protocol does, by the names of repodata."""
+
+    model_config = ConfigDict(frozen=True)
+
+    constrains: tuple[str, ...] = ()
+    noarch: str | None = None
+    timestamp: int | None = None
+    """Milliseconds since 1970, of the package."""
+    license_family: str | None = None
+    python_site_packages_path: str | None = None
+
+
+def strip_credentials(text: str) -> str:
+    """Return addresses without a user, a password, or a token in the path (`/t/TOKEN/`)."""
+    return _CREDENTIALS.sub("", text)
 
 
 def dump_records(records: Iterable[RepoDataRecord]) -> str:
@@ -39,6 +54,11 @@ def load_records(path: Path) -> list[RepoDataRecord]:
 def describe_records(records: Sequence[RepoDataRecord]) -> tuple[Package, ...]:
     """Return what the protocol tells about each record, by name."""
     return tuple(sorted((_describe(record) for record in records), key=lambda package: package.name))
+
+
+def describe_details(records: Iterable[RepoDataRecord]) -> dict[str, RecordDetails]:
+    """Return what there is to tell of each record beside its package, by address."""
+    return {strip_credentials(record.url): RecordDetails.model_validate_json(record.to_json()) for record in records}
 
 
 def _dump(record: RepoDataRecord) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from rattler.networking import CacheAction, Client
 from conda_store_hub.builder.channel_state import IndexCache, read_channel_state
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.locked import LockedRecords
-from conda_store_hub.builder.piplock import has_pip_part
 from conda_store_hub.builder.policy import Policy
 from conda_store_hub.builder.reasons import explain_channel, explain_policy, explain_solver
 from conda_store_hub.builder.records import load_records
@@ -73,7 +72,7 @@ class Solver:
     async def _find(self) -> Solution:
         request = self._request
         if request.locked:
-            records = await LockedRecords(self._gateway, request.platform).find(request.locked)
+            records = await LockedRecords(self._gateway, request.platform).find(request.list_locked())
             return Solution(records=_sort(records), how="Taken from the lock file")
         if request.records is not None:
             return Solution(records=_sort(load_records(Path(request.records))), how="Taken from the lock")
@@ -100,7 +99,7 @@ class Solver:
         return None if self._policy.find_breach(records) else records
 
     def _require_python(self, records: Sequence[RepoDataRecord]) -> None:
-        if not has_pip_part(self._request) or any(record.name.normalized == "python" for record in records):
+        if not self._request.has_pip_part or any(record.name.normalized == "python" for record in records):
             return
         first = self._request.pip[0] if self._request.pip else None
         raise PipError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import uv
@@ -40,8 +40,10 @@ class UvError(Exception):
 class UvTool:
     """Runs uv for the prefix of a request, in a folder of its own."""
 
-    def __init__(self, request: BuildRequest, work: Path) -> None:
+    def __init__(self, request: BuildRequest, work: Path, environment: Mapping[str, str] | None = None) -> None:
+        """Take also what uv is told by variables."""
         self.work = work
+        self._told = environment or {}
         self._index = request.pip_index
         self._cache = request.directories.pip_cache
         self._interpreters = Path(request.directories.prefix) / "bin"
@@ -94,4 +96,5 @@ class UvTool:
             "LANG": "C.UTF-8",
             "UV_CACHE_DIR": self._cache,
             "UV_NO_CONFIG": "1",
+            **self._told,
         }

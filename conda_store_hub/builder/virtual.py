@@ -21,11 +21,22 @@ _BASELINE = {
 }
 
 
-# What a machine of another system offers at least: macOS since 2020, and glibc of the oldest Linux that is maintained.
+# What a machine of another system offers at least: the oldest macOS that uv and pixi count on, and glibc of the oldest
+# Linux that is maintained.
 _ELSEWHERE = {
     "linux": {"__unix": "0", "__linux": "4.18", "__glibc": "2.28"},
-    "osx": {"__unix": "0", "__osx": "11.0"},
+    "osx": {"__unix": "0", "__osx": "13.0"},
     "win": {"__win": "10"},
+}
+
+# Which systems have these: what a specification says of the machines that compute here is no word about others.
+_SYSTEMS = {
+    "__linux": ("linux",),
+    "__glibc": ("linux",),
+    "__osx": ("osx",),
+    "__win": ("win",),
+    "__unix": ("linux", "osx"),
+    "__cuda": ("linux", "win"),
 }
 
 
@@ -40,8 +51,16 @@ def list_virtual_packages(platform: str, overrides: Sequence[Entry] = ()) -> lis
         found["__archspec"] = _make("__archspec", Version("1"), _BASELINE[platform])
     for entry in overrides:
         package = _make(*parse_virtual_package(entry))
-        found[package.name.normalized] = package
+        if _can_have(platform, package.name.normalized):
+            found[package.name.normalized] = package
     return list(found.values())
+
+
+def _can_have(platform: str, name: str) -> bool:
+    system = platform.partition("-")[0]
+    if platform != str(Subdir.current()) and name == "__archspec":
+        return False
+    return system in _SYSTEMS.get(name, (system,))
 
 
 def _offered(platform: str) -> list[GenericVirtualPackage]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 from pydantic import (
     AfterValidator,
@@ -27,7 +27,7 @@ from conda_store_hub.core.errors import InvalidRequestError
 from conda_store_hub.core.matchspec import check_address, check_channel
 from conda_store_hub.core.names import shorten
 from conda_store_hub.core.packages import check_listed_package, check_package
-from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.protocol import MADE_OF_PREFIXES, ArtifactType, PrefixArtifact
 
 MOST_ENTRIES = 1_000
 PYPI = "https://pypi.org/simple"
@@ -84,16 +84,6 @@ Packages = Annotated[tuple[Annotated[str, AfterValidator(check_package)], ...], 
 Dependencies = Annotated[tuple[Annotated[str, AfterValidator(check_listed_package)], ...], _Entries]
 Seconds = Annotated[StrictInt, Field(ge=1, le=_MOST_SECONDS)]
 Bytes = Annotated[StrictInt, Field(ge=1, le=_MOST_BYTES)]
-Artifacts = tuple[
-    Literal[
-        ArtifactType.LOCKFILE,
-        ArtifactType.YAML,
-        ArtifactType.EXPLICIT,
-        ArtifactType.PIXI_LOCK,
-        ArtifactType.CONDA_PACK,
-    ],
-    ...,
-]
 
 
 def _pairs(value: object) -> object:
@@ -173,11 +163,11 @@ class PolicyValues(BaseModel):
     keep_days: Annotated[
         Annotated[StrictInt, Field(ge=1, le=36_500)] | None, Key(Merge.CAPPED, "a whole number of days from 1 to 36500")
     ] = Field(None, description="For how many days builds are kept.")
-    artifacts: Annotated[
-        Artifacts, Key(Merge.NEAREST, "a list of LOCKFILE, YAML, EXPLICIT, PIXI_LOCK and CONDA_PACK")
-    ] = Field(
-        (ArtifactType.LOCKFILE, ArtifactType.YAML, ArtifactType.CONDA_PACK),
-        description="What a build yields beside its prefix and its log.",
+    artifacts: Annotated[tuple[PrefixArtifact, ...], Key(Merge.NEAREST, f"a list of {', '.join(MADE_OF_PREFIXES)}")] = (
+        Field(
+            (ArtifactType.LOCKFILE, ArtifactType.YAML, ArtifactType.CONDA_PACK),
+            description="What a build yields beside its prefix and its log.",
+        )
     )
 
 

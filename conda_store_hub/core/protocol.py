@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
@@ -57,14 +57,17 @@ class ArtifactType(StrEnum):
     PIP_LOCK = "PIP_LOCK"
 
 
-MADE_OF_PREFIXES = (
+PrefixArtifact = Literal[
     ArtifactType.LOCKFILE,
     ArtifactType.YAML,
     ArtifactType.EXPLICIT,
     ArtifactType.PIXI_LOCK,
     ArtifactType.CONDA_PACK,
-)
+]
 """What a builder writes of a finished prefix, with the build or later."""
+
+MADE_OF_PREFIXES: tuple[PrefixArtifact, ...] = get_args(PrefixArtifact)
+"""All of them."""
 
 
 class ArtifactState(StrEnum):
@@ -169,7 +172,7 @@ class BuildRequest(_Frozen):
     reuse: LockReuse | None = None
     """A lock that is taken if the channels have not changed since; else there is a solve."""
     locked: tuple[LockedPackage, ...] = ()
-    """The packages of a lock file, conda's and pip's: neither is solved for."""
+    """The packages of a lock file for all its platforms, conda's and pip's: neither is solved for."""
     pip_lock: str | None = None
     """Path of a pylock.toml: the pip part is exactly that, hashes checked, whatever `pip` says."""
     prefix_ready: bool = False
@@ -184,6 +187,17 @@ class BuildRequest(_Frozen):
     platforms: tuple[str, ...] = ()
     """Further platforms that lock files are made for, after the environment is usable."""
     limits: BuildLimits = BuildLimits()
+
+    def list_locked(self) -> tuple[LockedPackage, ...]:
+        """Return the packages of a lock file that are for this platform."""
+        return tuple(each for each in self.locked if each.platform in ("", self.platform))
+
+    @property
+    def has_pip_part(self) -> bool:
+        """Whether pip has anything to do; a lock file says so whatever the pip lines are."""
+        if self.locked:
+            return any(each.manager == "pip" for each in self.list_locked())
+        return bool(self.pip) or self.pip_lock is not None
 
 
 class Package(_Frozen):

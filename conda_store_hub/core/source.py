@@ -21,6 +21,8 @@ class Source(BaseModel):
     specification: Specification
     """What was written; of a lock file, what it amounts to, each line with its place."""
     locked: tuple[LockedPackage, ...] = ()
+    elsewhere: tuple[LockedPackage, ...] = ()
+    """Those for the other platforms of a lock file: not of what is built, but of what it is locked for."""
 
     def sha256(self) -> str:
         """Return the hex digest that build keys carry: the same for two texts that mean the same."""
@@ -62,7 +64,8 @@ def _read_lock(text: str, platform: str) -> Source:
         dependencies=tuple(_entry(each, f"{each.name} =={each.version}") for each in packages if _is_conda(each)),
         pip=tuple(_entry(each, f"{each.name}=={each.version}") for each in packages if not _is_conda(each)),
     )
-    return Source(specification=specification, locked=packages)
+    elsewhere = tuple(each for each in lock.packages if each.platform not in ("", platform))
+    return Source(specification=specification, locked=packages, elsewhere=elsewhere)
 
 
 def _is_conda(package: LockedPackage) -> bool:

@@ -212,7 +212,8 @@ def _describe_path(file: PackageFile) -> dict[str, object]:
         "size_in_bytes": file.size,
     }
     if file.has_prefix:
-        described |= {"prefix_placeholder": PREFIX_PLACEHOLDER, "file_mode": "text"}
+        mode = "binary" if b"\0" in file.read() else "text"
+        described |= {"prefix_placeholder": PREFIX_PLACEHOLDER, "file_mode": mode}
     return described
 
 

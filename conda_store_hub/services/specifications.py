@@ -42,7 +42,7 @@ class PreparedSpecification(Submission):
 class Plan:
     """What the builder is asked for: what was typed, and what the rules make of it.
 
-    With `locked`, exactly these packages, and nothing is solved for.
+    With `locked`, exactly these packages, of which each tells for which platform it is, and nothing is solved for.
     """
 
     channels: tuple[str, ...]
@@ -150,11 +150,17 @@ def make_plan(found: Source, rules: BuildRules) -> Plan:
         wheel_places=list_wheel_places(rules.values.pip_indexes),
         variables=specification.variables,
         virtual_packages=specification.virtual_packages,
-        locked=found.locked,
+        locked=(*found.locked, *found.elsewhere),
         platform=rules.platform,
         wanted=_read_wanted(found, versions, included, pip),
-        platforms=tuple(dict.fromkeys(each for each in specification.platforms if each != rules.platform)),
+        platforms=tuple(dict.fromkeys(_list_platforms(found, rules.platform))),
     )
+
+
+def _list_platforms(found: Source, platform: str) -> list[str]:
+    """Return the further platforms of a specification, or of a lock file."""
+    named = [each.platform for each in found.elsewhere] if found.locked else found.specification.platforms
+    return [each for each in named if each != platform]
 
 
 def _read_wanted(found: Source, versions: Versions, included: tuple[Entry, ...], pip: tuple[Entry, ...]) -> Wanted:

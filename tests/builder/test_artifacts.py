@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pwd
 import shutil
 import subprocess
 import tarfile
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from conda_store_hub.core import spec
+from conda_store_hub.core.matchspec import read_index_option
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.demo.channel import index, make_package, serve_channel
 from tests.builder.conftest import Built
@@ -60,14 +60,16 @@ def test_the_yaml_pins_everything_and_names_no_prefix(built: Built) -> None:
     assert [entry.text for entry in pinned.dependencies] == [
         f"{package.name}={package.version}={package.build}" for package in packages if package.manager == "conda"
     ]
-    assert [entry.text for entry in pinned.pip] == ["tiny-pip==1.2"]
+    assert [entry.text for entry in pinned.pip] == [f"--index-url {built.request.pip_index}", "tiny-pip==1.2"]
     assert pinned.variables == built.request.variables
     assert "prefix" not in text
 
 
 def test_the_yaml_gives_the_same_environment_again(workshop: Workshop, built: Built) -> None:
     pinned = spec.parse(Path(built.outcome.artifacts[ArtifactType.YAML].path).read_text())
-    request = workshop.request(pip=[entry.text for entry in pinned.pip], dependencies=pinned.dependencies)
+    index, *pip = pinned.pip
+    assert read_index_option(index) == workshop.pip_index
+    request = workshop.request(pip=[entry.text for entry in pip], dependencies=pinned.dependencies)
     again = run_builder(request)
     assert again.succeeded, again.log
     assert again.usable.packages == built.outcome.usable.packages
@@ -129,15 +131,31 @@ def test_the_archive_activates_and_computes_elsewhere(unpacked: Path, tmp_path: 
 
 
 def test_the_archive_has_nothing_of_this_machine_in_it(built: Built) -> None:
-    owner = pwd.getpwuid(os.getuid()).pw_name
+    folders = (built.request.directories.packages, built.request.directories.work, str(built.prefix))
     with tarfile.open(built.outcome.artifacts[ArtifactType.CONDA_PACK].path) as archive:
-        members = archive.getmembers()
-        assert {(member.uid, member.gid, member.uname, member.gname) for member in members} == {(0, 0, "", "")}
-        assert owner
-        for member in members:
-            if member.isfile() and member.name.startswith("conda-meta/"):
-                content = archive.extractfile(member).read()  # type: ignore[union-attr]
-                assert built.request.directories.packages.encode() not in content, member.name
+        for member in archive:
+            assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
+            assert not any(folder in member.linkname for folder in folders)
+            content = archive.extractfile(member).read() if member.isfile() else b""  # type: ignore[union-attr]
+            assert not any(folder.encode() in content for folder in folders), member.name
+
+
+def test_what_names_its_prefix_names_the_new_one(built: Built, unpacked: Path) -> None:
+    named = [
+        path.relative_to(built.prefix)
+        for path in built.prefix.rglob("*")
+        if path.is_file() and not path.is_symlink() and str(built.prefix).encode() in path.read_bytes()
+    ]
+    kept = [path for path in named if path.parts[0] not in ("bin", "conda-meta")]
+    assert any("sysconfigdata" in path.name for path in kept)
+    for path in kept:
+        ours = (built.prefix / path).read_bytes().replace(str(built.prefix).encode(), str(unpacked).encode())
+        assert (unpacked / path).read_bytes() == ours, path
+    assert not any(
+        str(built.prefix).encode() in path.read_bytes()
+        for path in unpacked.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    )
 
 
 def test_the_archives_new_owner_can_write(unpacked: Path) -> None:
@@ -164,9 +182,8 @@ def test_a_ready_prefix_yields_the_same_artifacts(built: Built, workshop: Worksh
     outcome = run_builder(request)
     assert outcome.succeeded, outcome.log
     assert {event.type for event in outcome.events} == {"phase", "artifact", "result"}
-    for kind in FILES.keys() - {ArtifactType.CONDA_PACK}:
-        assert outcome.artifacts[kind].sha256 == built.outcome.artifacts[kind].sha256
-    assert outcome.artifacts[ArtifactType.CONDA_PACK].error == ""
+    for kind in FILES:
+        assert outcome.artifacts[kind].sha256 == built.outcome.artifacts[kind].sha256, kind
     assert built.prefix.stat().st_mtime_ns == before
 
 

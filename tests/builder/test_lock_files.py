@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from rattler import LockFile
+from packaging.requirements import Requirement
+from rattler import BuildString, LockFile, PackageRecord, PrefixRecord, RepoDataRecord, VersionWithSource
 from rattler.explicit_environment import ExplicitEnvironmentSpec
 
 from conda_store_hub.core.errors import InvalidSpecificationError
@@ -15,7 +17,7 @@ from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Package
 from conda_store_hub.demo.channel import serve_channel
 from tests.builder.conftest import Built
 from tests.support.builder import Outcome, Workshop, make_wheel, read_lockfile, run_builder, serve_index
-from tests.support.channel import sample_channel_dir
+from tests.support.channel import install, sample_channel_dir
 
 ALSO = ("osx-arm64", "win-64")
 
@@ -36,11 +38,58 @@ def test_the_explicit_list_gives_the_same_packages_of_conda_again(built: Built, 
     text = Path(built.outcome.artifacts[ArtifactType.EXPLICIT].path).read_text()
     with pytest.raises(InvalidSpecificationError, match="has a package of pip as a comment"):
         parse_lock(text)
-    text = text.replace("# pip tiny-pip==1.2\n", "")
+    text = re.sub(r"^# pip .*\n", "", text, flags=re.MULTILINE)
     request = workshop.request(locked=parse_lock(text).list_packages(built.request.platform))
     again = run_builder(request)
     assert again.succeeded, again.log
     assert _find(again.usable.packages, "conda") == _find(built.outcome.usable.packages, "conda")
+
+
+def test_what_the_explicit_list_names_makes_the_same_packages_in_the_order_of_the_list(
+    built: Built, tmp_path: Path
+) -> None:
+    text = Path(built.outcome.artifacts[ArtifactType.EXPLICIT].path).read_text()
+    listed = [str(each.url) for each in ExplicitEnvironmentSpec.from_str(text).packages]
+    names = [url.rpartition("/")[2].rsplit("-", 2)[0] for url in listed]
+    for each in _find(built.outcome.usable.packages, "conda"):
+        needs = {need.split()[0] for need in each.depends}
+        assert all(names.index(need) < names.index(each.name) for need in needs if need in names), each.name
+    install([_read_address(url) for url in listed], tmp_path / "p", tmp_path)
+    assert _describe_prefix(tmp_path / "p") == _describe_prefix(built.prefix)
+
+
+def test_conda_lock_writes_the_same_explicit_list_from_its_own_file(built: Built) -> None:
+    lockfile = read_lockfile(built.outcome.artifacts[ArtifactType.LOCKFILE].path)
+    from conda_lock.conda_lock import render_lockfile_for_platform
+
+    lines = render_lockfile_for_platform(
+        lockfile=lockfile,
+        include_dev_dependencies=False,
+        extras=set(),
+        kind="explicit",
+        platform=built.request.platform,
+        suppress_warning_for_pip_and_explicit=True,
+    )
+    ours = Path(built.outcome.artifacts[ArtifactType.EXPLICIT].path).read_text().splitlines()
+
+    def packages(text: list[str]) -> list[str]:
+        return sorted(line for line in text if line.startswith(("http", "# pip ")))
+
+    assert packages(lines) == packages(ours)
+    (pip,) = [line.removeprefix("# pip ") for line in ours if line.startswith("# pip ")]
+    (wheel,) = _find(built.outcome.usable.packages, "pip")
+    assert Requirement(pip).url == f"{wheel.url}#sha256={wheel.sha256}"
+
+
+def test_pixi_reads_of_condas_packages_what_the_prefix_says_of_them(built: Built) -> None:
+    lock = LockFile.from_path(Path(built.outcome.artifacts[ArtifactType.PIXI_LOCK].path))
+    ((_, environment),) = lock.environments()
+    (platform,) = environment.platforms()
+    found = environment.conda_repodata_records_for_platform(platform)
+    assert found is not None
+    assert {_tell(record)[0]: _tell(record) for record in found} == {
+        _tell(record)[0]: _tell(record) for record in _read_prefix(built.prefix)
+    }
 
 
 def test_pixi_reads_its_lock_with_the_hashes_of_both_kinds(built: Built) -> None:
@@ -125,8 +174,46 @@ def test_a_platform_for_which_there_is_no_wheel_is_left_out_whole(tmp_path: Path
         outcome = workshop.build("python", pip=["only-here"], platforms=("win-64",), artifacts=(ArtifactType.LOCKFILE,))
     event = outcome.artifacts[ArtifactType.LOCKFILE]
     assert event.error == "", outcome.log
-    assert event.note == "win-64 is not in it. The pip part has no solution there, or no wheels."
+    assert event.note == "win-64 is not in it. only-here 1.0 of the pip part has no wheel for it."
     assert {each.platform for each in read_lockfile(event.path).package} == {"linux-64"}
+
+
+def _read_prefix(prefix: Path) -> list[PrefixRecord]:
+    return [PrefixRecord.from_path(path) for path in sorted((prefix / "conda-meta").glob("*.json"))]
+
+
+def _describe_prefix(prefix: Path) -> set[tuple[str, str, str, str]]:
+    """Return name, version, build and address of each package."""
+    return {(each.name.normalized, str(each.version), str(each.build), each.url) for each in _read_prefix(prefix)}
+
+
+def _read_address(url: str) -> RepoDataRecord:
+    """Return a record of no more than an explicit list says."""
+    address, _, md5 = url.partition("#")
+    channel, subdir, file_name = address.rsplit("/", 2)
+    name, version, build = re.sub(r"\.(conda|tar\.bz2)$", "", file_name).rsplit("-", 2)
+    record = PackageRecord(name, VersionWithSource(version), BuildString(build), 0, subdir)
+    record.md5 = bytes.fromhex(md5)
+    return RepoDataRecord(record, file_name, address, f"{channel}/")
+
+
+def _tell(record: PackageRecord) -> tuple[object, ...]:
+    return (
+        record.name.normalized,
+        str(record.version),
+        str(record.build),
+        record.build_number,
+        record.subdir,
+        sorted(record.depends),
+        sorted(record.constrains),
+        record.sha256,
+        record.md5,
+        record.size,
+        record.license,
+        str(record.noarch),
+        record.timestamp,
+        record.python_site_packages_path,
+    )
 
 
 def _read_pixi_lock(event: ArtifactEvent) -> dict[str, set[tuple[str, str, str, str]]]:
