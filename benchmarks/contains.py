@@ -38,8 +38,8 @@ INSERT INTO package
 VALUES (:name || :version, 'conda', :name, :version, '0', '', '', '', '', '', 0, 0, '', '[]')
 """
 _HELD = """
-INSERT INTO build_package (build_id, package_id)
-SELECT build.id, package.id FROM build JOIN package
+INSERT INTO build_package (build_id, name, package_id)
+SELECT build.id, package.name, package.id FROM build JOIN package
 ON package.name = :name AND package.version = :start || (build.id / :step % :versions) WHERE build.id % :step = 0
 """
 

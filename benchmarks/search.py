@@ -2,7 +2,7 @@
 
 The channel has the forms that conda-forge has: sharded, and one packed file, which is measured for itself because many
 channels have no other. From no process means that the one which reads channels has to be started; cold, that nothing of
-the channel is on disk either. It is served on loopback by this program.
+the channel is on disk either. It is served on loopback, by a process of its own.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.channel_server import serving_files
 from benchmarks.channels import make_records, write_subdir
 from benchmarks.figures import Figure, median, spread
 from benchmarks.served import Connection, Served, serving
-from conda_store_hub.demo.channel import serve_channel
 
 RECORDS = {"linux-64": 300_000, "noarch": 200_000}
 ROUNDS = 5
@@ -33,7 +33,7 @@ def measure() -> Iterator[Figure]:
             for number, (subdir, count) in enumerate(RECORDS.items()):
                 records = dict(make_records(count, subdir, seed=number))
                 write_subdir(Path(scratch) / "channels" / form, subdir, records, sharded=form == "sharded")
-        with serve_channel(Path(scratch) / "channels") as address:
+        with serving_files(Path(scratch) / "channels") as address:
             for form in ("sharded", "packed"):
                 yield from asyncio.run(_measure(Path(scratch) / form, address, form))
 

@@ -28,8 +28,8 @@ INSERT INTO build_phase (build_id, phase, started_at, seconds) SELECT id, :phase
 """
 _LOGGED = "INSERT INTO log_chunk (build_id, start, data) SELECT id, 0, :data FROM build"
 _LINKED = """
-INSERT INTO build_package (build_id, package_id)
-SELECT build.id, package.id FROM build JOIN package
+INSERT INTO build_package (build_id, name, package_id)
+SELECT build.id, package.name, package.id FROM build JOIN package
 ON package.id BETWEEN build.id * 7 % :most + 1 AND build.id * 7 % :most + :packages
 """
 _ACTIVATED = """

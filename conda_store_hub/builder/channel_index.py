@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _RETRIES = 1
 _STATE_SECONDS = 3
-_MOST_SUMMARIES = 50_000
+_MOST_RECORDS = 50_000  # that the engine keeps of a channel, at 1.6 kB
 _STATUS = re.compile(r"HTTP status (?:client|server) error \((\d+)")
 
 
@@ -55,6 +55,8 @@ class ChannelIndex:
     summaries: dict[str, FoundName] = field(default_factory=dict[str, FoundName])
     """What was said of a name since the index was read."""
     _known: frozenset[str] = frozenset()
+    _records: int = 0
+    """How many records the engine was asked for since it had none."""
     _states: tuple[str | None, ...] = ()
     _looked: float | None = None
     _failure: tuple[float, str] | None = None
@@ -63,8 +65,8 @@ class ChannelIndex:
     async def refresh(self) -> None:
         """See to it that what is in memory is young enough; raise ChannelError in words."""
         now = time.monotonic()
-        if len(self.summaries) >= _MOST_SUMMARIES:
-            self._forget(clear_disk=False)
+        if self._records >= _MOST_RECORDS:
+            self._forget(clear_disk=False)  # the index is read again by who asks for something that was not summarised
         if self._looked is not None and now - self._looked < self.setup.fresh:
             return
         if self._failure is not None and now - self._failure[0] < self.setup.sulk:
@@ -74,9 +76,13 @@ class ChannelIndex:
         # Who has no more patience leaves; the channel goes on being read for who asks next.
         await self._translate(lambda: asyncio.shield(self._looking or asyncio.sleep(0)))
 
+    def has(self, name: str) -> bool:
+        """Tell whether there is a package of that name."""
+        return name in self._known
+
     async def query(self, names: Sequence[str]) -> list[RepoDataRecord]:
         """Return all records of some packages, names that the channel has; raise ChannelError in words."""
-        known = [name for name in names if name in self._known]
+        known = [name for name in names if self.has(name)]
         return await self._translate(lambda: self._query(known)) if known else []
 
     async def _query(self, names: Sequence[str]) -> list[RepoDataRecord]:
@@ -88,7 +94,9 @@ class ChannelIndex:
             recursive=False,
             channel_relations="disabled",
         )
-        return [record for source in found.repodata for record in source]
+        records = [record for source in found.repodata for record in source]
+        self._records += len(records)
+        return records
 
     async def _translate(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something with the engine; its own words go to the log."""
@@ -124,6 +132,7 @@ class ChannelIndex:
         caches = [IndexCache(Path(self.setup.repodata), (self.channel,), each) for each in self._own]
         for cache, state in zip(caches, states, strict=True):
             cache.renew(self.gateway, state)
+        self.summaries.clear()
         self.names = await self._read_names()
         self._known, self._states = frozenset(self.names), states
         for cache, state in zip(caches, states, strict=True):
@@ -156,7 +165,7 @@ class ChannelIndex:
         return tuple(await asyncio.gather(*reads))
 
     def _forget(self, *, clear_disk: bool) -> None:
-        self.summaries.clear()
+        self._records = 0
         platforms = [Subdir(platform) for platform in self.platforms]
         self.gateway.clear_repodata_cache(self.channel, subdirs=platforms, clear_disk=clear_disk)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -31,6 +33,7 @@ T = TypeVar("T")
 
 _MOST_INDEXES = 32  # in memory
 _OLD, _NEW = ".tar.bz2", ".conda"
+_BEHIND_ALL = chr(sys.maxunicode)  # no name of a package has it
 
 
 class Finder:
@@ -184,18 +187,19 @@ async def _query_each(index: ChannelIndex, names: Sequence[str]) -> tuple[list[R
 
 def _list_matches(indexes: Sequence[ChannelIndex], text: str, ask: FindNames) -> list[tuple[str, int]]:
     """Return names with the numbers of their channels: those that are the text, begin with it, and have it in them."""
-    same: list[tuple[str, int]] = []
+    same = [(text, at) for at, index in enumerate(indexes) if index.has(text)]
+    if ask.exact:
+        return same
     begin: list[tuple[str, int]] = []
     rest: list[tuple[str, int]] = []
     for at, index in enumerate(indexes):
-        for name in index.names:
-            if text in name:
-                (same if name == text else begin if name.startswith(text) else rest).append((name, at))
-    if ask.exact:
-        return same
+        names = index.names  # in order, so that those which begin with the text are beside each other
+        first, end = bisect_left(names, text), bisect_left(names, text + _BEHIND_ALL)
+        begin += [(name, at) for name in names[first:end] if name != text]
+        rest += [(name, at) for name in (*names[:first], *names[end:]) if text in name]
     if ask.by_name:
         return sorted([*same, *begin, *rest])
-    return [*same, *sorted(begin), *sorted(rest)]  # quick, because the names of each channel are in order
+    return [*same, *sorted(begin), *sorted(rest)]
 
 
 def _age(record: RepoDataRecord) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from conda_store_hub.core.spec import Entry
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
-    from rattler import MatchSpec, Version
+    from rattler import MatchSpec, Version, VersionSpec
 
 MAX_PACKAGE = 200
 _ATOM = re.compile(r"(<=|>=|<|>|==|!=|~=)?([0-9A-Za-z!+._-]+?)(\.\*|\*)?")
@@ -153,11 +154,19 @@ def _compare(manager: str, version: str, versions: str) -> bool | None:
 
     `2.0+cpu` is a `2.0` to pip, and another version to conda's engine: of pip's packages it is both.
     """
-    from rattler import Version, VersionSpec
+    from rattler import Version
     from rattler.exceptions import InvalidVersionError
 
     spellings = (version, version.partition("+")[0]) if manager == "pip" else (version,)
     try:
-        return any(VersionSpec(versions).matches(Version(text)) for text in spellings)
+        return any(_read_versions(versions).matches(Version(text)) for text in spellings)
     except InvalidVersionError:
         return None
+
+
+@functools.lru_cache
+def _read_versions(text: str) -> VersionSpec:
+    """Return a range, which is held against one version after the other."""
+    from rattler import VersionSpec
+
+    return VersionSpec(text)

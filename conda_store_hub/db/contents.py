@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, ScalarSelect, and_, bindparam, exists, func, select
+from sqlalchemy import BindParameter, Integer, ScalarSelect, UnaryExpression, and_, bindparam, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.operators import custom_op
 
 from conda_store_hub.db.tables import BuildPackage, Package
 
@@ -28,6 +29,10 @@ class NamedRow(NamedTuple):
     name: str
     version: str
     build: str
+
+
+Lots = Sequence[Sequence[NamedRow]]
+"""Lots of packages, each of one name or two: what is listed has one of each lot."""
 
 
 _NEEDS = (
@@ -60,9 +65,13 @@ def list_named(session: Session, names: Iterable[str]) -> list[NamedRow]:
     return [NamedRow(*row) for row in session.connection().execute(_NAMED, {"names": sorted(set(names))})]
 
 
-def name_values(packages: Sequence[Sequence[int]]) -> dict[str, Sequence[int]]:
+def lot_values(lots: Lots) -> dict[str, Sequence[object]]:
     """Return what the three below compare with."""
-    return {_name(place): ids for place, ids in enumerate(packages)}
+    values: dict[str, Sequence[object]] = {}
+    for place, lot in enumerate(lots):
+        values[_names(place)] = sorted({row.name for row in lot})
+        values[_ids(place)] = [row.id for row in lot]
+    return values
 
 
 def find_each(build_id: BuildColumn, wanted: int) -> list[ScalarSelect[int]]:
@@ -73,18 +82,29 @@ def find_each(build_id: BuildColumn, wanted: int) -> list[ScalarSelect[int]]:
 
 def has_each(build_id: BuildColumn, wanted: int) -> list[ColumnElement[bool]]:
     """Return the conditions that a build has one of each of `wanted` lots of packages: looked up build by build."""
-    return [exists().where(_held(build_id, place)) for place in range(wanted)]
+    any_of = [select(BuildPackage.package_id).where(_held(build_id, place)).limit(1) for place in range(wanted)]
+    return [found.scalar_subquery().is_not(None) for found in any_of]
 
 
 def _held(build_id: BuildColumn, place: int) -> ColumnElement[bool]:
-    return and_(BuildPackage.build_id == build_id, BuildPackage.package_id.in_(_numbers(_name(place))))
+    """Return the condition that a row is a build's and one of a lot: found by its name, of which a build has few.
+
+    The plus is for the database: with the bare column it would look the build up for each number of the lot.
+    """
+    named = BuildPackage.name.in_(bindparam(_names(place), expanding=True))
+    number = UnaryExpression[int](BuildPackage.package_id.expression, operator=custom_op("+"), type_=Integer())
+    return and_(BuildPackage.build_id == build_id, named, number.in_(_numbers(_ids(place))))
 
 
 def is_among_holders(build_id: BuildColumn, wanted: int) -> list[ColumnElement[bool]]:
     """Return the same conditions, where all builds that have the packages are looked up first: best if few do."""
     holders = select(BuildPackage.build_id)
-    return [build_id.in_(holders.where(BuildPackage.package_id.in_(_numbers(_name(place))))) for place in range(wanted)]
+    return [build_id.in_(holders.where(BuildPackage.package_id.in_(_numbers(_ids(place))))) for place in range(wanted)]
 
 
-def _name(place: int) -> str:
+def _names(place: int) -> str:
+    return f"names_{place}"
+
+
+def _ids(place: int) -> str:
     return f"packages_{place}"

@@ -6,7 +6,7 @@ What a list asks the database is made once for a person and kept: making a state
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Self, TypeVar
@@ -18,6 +18,7 @@ from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus, PackageReason
 from conda_store_hub.db import contents
+from conda_store_hub.db.contents import Lots
 from conda_store_hub.db.tables import (
     NAMESPACE_NAMES,
     Build,
@@ -29,9 +30,6 @@ from conda_store_hub.db.tables import (
 from conda_store_hub.db.visibility import MOST_KEPT, Condition, allows_on_environment, has_single_grants
 
 R = TypeVar("R")
-
-Packages = Sequence[Sequence[int]]
-"""Lots of packages by number: what is listed has one of each lot."""
 
 COUNT_LIMIT = 10_000
 _SIZE = bindparam("size", type_=BigInteger())
@@ -164,7 +162,7 @@ def list_environments(
     search: str | None = None,
     status: BuildStatus | None = None,
     after: tuple[str, str] | None = None,
-    packages: Packages = (),
+    packages: Lots = (),
 ) -> tuple[list[EnvironmentRow], int]:
     """Return a page of the living environments that `identity` may see, by namespace and name, and their count.
 
@@ -181,7 +179,7 @@ def list_environments(
     )
     single = has_single_grants(session, identity)
     listing = _environments(identity, frozenset(values), len(packages), single=single)
-    return listing.page(session, page=page, size=size, values=values | contents.name_values(packages))
+    return listing.page(session, page=page, size=size, values=values | contents.lot_values(packages))
 
 
 @functools.lru_cache(MOST_KEPT)
@@ -268,7 +266,7 @@ def list_builds(
     status: BuildStatus | None = None,
     after: int | None = None,
     ascending: bool = False,
-    packages: Packages = (),
+    packages: Lots = (),
 ) -> tuple[list[BuildRow], int]:
     """Return a page of the builds of environments that `identity` may see, the newest first, and their count.
 
@@ -279,7 +277,7 @@ def list_builds(
     values = _given(environment_id=environment_id, namespace=namespace, name=_lower(name), status=status, **edge)
     single = has_single_grants(session, identity)
     listing = _builds(identity, frozenset(values), len(packages), single=single, ascending=ascending)
-    return listing.page(session, page=page, size=size, values=values | contents.name_values(packages))
+    return listing.page(session, page=page, size=size, values=values | contents.lot_values(packages))
 
 
 @functools.lru_cache(MOST_KEPT)
@@ -330,10 +328,10 @@ _PACKAGES = (
     )
     .join(BuildPackage, BuildPackage.package_id == Package.id)
     .where(BuildPackage.build_id == bindparam("build_id"))
-    .order_by(Package.name, Package.manager)
+    .order_by(BuildPackage.name, Package.manager)
 )
 _ALL_PACKAGES = Listing[PackageRow].of(_PACKAGES, PackageRow)
-_FOUND_PACKAGES = Listing[PackageRow].of(_PACKAGES.where(Package.name.contains(_SEARCHED, escape="/")), PackageRow)
+_FOUND_PACKAGES = Listing[PackageRow].of(_PACKAGES.where(BuildPackage.name.contains(_SEARCHED, escape="/")), PackageRow)
 
 
 def list_packages(

@@ -190,9 +190,11 @@ def add_packages(
     for start in range(0, len(rows), _PER_STATEMENT):
         part = rows[start : start + _PER_STATEMENT]
         session.execute(insert_new(Package).on_conflict_do_nothing(index_elements=["digest"]), part)
-        known = select(Package.id, Package.digest).where(Package.digest.in_([row["digest"] for row in part]))
+        known = select(Package.id, Package.name, Package.digest).where(
+            Package.digest.in_([row["digest"] for row in part])
+        )
         links = [
-            {"build_id": build_id, "package_id": package_id, "reason": why[digest]}
-            for package_id, digest in session.execute(known)
+            {"build_id": build_id, "name": name, "package_id": package_id, "reason": why[digest]}
+            for package_id, name, digest in session.execute(known)
         ]
         session.execute(insert_new(BuildPackage).on_conflict_do_nothing(), links)

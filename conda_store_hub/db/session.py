@@ -25,10 +25,12 @@ from conda_store_hub.core.errors import (
 P = ParamSpec("P")
 R = TypeVar("R")
 
-HEAD = "0008"  # the newest revision under migrations/versions; a test compares
+HEAD = "0009"  # the newest revision under migrations/versions; a test compares
 
 _READERS = 4
 _BUSY_SECONDS = 10
+#: How many bytes of SQLite's file are read in place: what a connection has in its own cache goes with each write.
+_MAPPED = 256 << 20
 
 
 def announce(session: Session, topic: str) -> None:
@@ -169,7 +171,8 @@ def _set_pragmas(connection: Any, _record: object) -> None:
     # The driver's own transactions lose updates without an error: BEGIN is ours, below.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
+    pragmas = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY")
+    for pragma in (*pragmas, f"mmap_size={_MAPPED}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

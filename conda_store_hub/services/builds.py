@@ -311,7 +311,7 @@ def list_builds(
         status=status,
         after=after,
         ascending=ascending,
-        packages=wanted.ids,
+        packages=wanted.lots,
     )
     return [views.build_summary(row, contents.show_matching(wanted, row.packages)) for row in rows], count
 

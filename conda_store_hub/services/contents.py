@@ -21,11 +21,6 @@ class Wanted:
 
     lots: tuple[tuple[NamedRow, ...], ...] = ()
 
-    @property
-    def ids(self) -> tuple[tuple[int, ...], ...]:
-        """The numbers of the packages."""
-        return tuple(tuple(row.id for row in lot) for lot in self.lots)
-
     @cached_property
     def shown(self) -> dict[int, schemas.MatchingPackage]:
         """The packages by number, as they are shown."""

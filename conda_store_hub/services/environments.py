@@ -51,7 +51,7 @@ def list_environments(
         search=search,
         status=status,
         after=after,
-        packages=wanted.ids,
+        packages=wanted.lots,
     )
     return [views.environment_summary(row, contents.show_matching(wanted, row.packages)) for row in rows], count
 

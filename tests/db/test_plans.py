@@ -59,3 +59,9 @@ def test_what_is_asked_all_the_time_goes_through_no_large_table(db: Database, wh
     assert steps
     whole = [step for step in steps for table in LARGE if step.startswith(f"SCAN {table}") and "USING" not in step]
     assert whole == []
+
+
+def test_a_build_is_looked_up_once_for_a_package_however_many_builds_of_it_there_are(db: Database) -> None:
+    plans = explain(db, ALWAYS["environments that contain"])
+    looked_up = {step for plan in plans for step in plan.splitlines() if step.startswith("SEARCH build_package")}
+    assert looked_up == {"SEARCH build_package USING PRIMARY KEY (build_id=? AND name=?)"}
