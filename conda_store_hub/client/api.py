@@ -17,8 +17,10 @@ from typing import NamedTuple, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from conda_store_hub.client.downloads import Download, OnBytes, fetch
 from conda_store_hub.client.failures import find_error
 from conda_store_hub.client.logstream import LogEnd, LogEvent, LogText, find_log_event, read_events
+from conda_store_hub.core.artifacts import FILES
 from conda_store_hub.core.errors import InvalidRequestError, StorageError, UnavailableError
 from conda_store_hub.core.names import check_environment_name, check_namespace_name
 from conda_store_hub.core.protocol import ArtifactType, BuildStatus
@@ -45,12 +47,7 @@ PAGE_SIZE = 100
 HOLD_SECONDS = 50.0  # how long the service holds a long poll
 STREAM_SILENCE = 60.0  # a live log says something, if only a comment, every 25 s
 STREAM_RETRIES = 6
-_ARTIFACT_PATHS = {
-    ArtifactType.LOGS: "logs",
-    ArtifactType.YAML: "yaml",
-    ArtifactType.LOCKFILE: "lockfile",
-    ArtifactType.CONDA_PACK: "archive",
-}
+MAKING_SECONDS = 600.0  # an archive of some gigabytes takes a few minutes
 
 
 class LogPart(NamedTuple):
@@ -208,18 +205,37 @@ class Client:
 
     # Artifacts and kernels
 
-    def download(self, build_id: int, artifact: ArtifactType, path: Path) -> None:
-        """Write an artifact of a build to `path`, which is there whole or not at all."""
-        if artifact not in _ARTIFACT_PATHS:
+    def download(
+        self,
+        build_id: int,
+        artifact: ArtifactType,
+        path: Path,
+        *,
+        wait: float = MAKING_SECONDS,
+        on_bytes: OnBytes | None = None,
+    ) -> None:
+        """Write an artifact of a build to `path`, which is there whole or not at all.
+
+        A connection that breaks off is taken up where it broke, and what came is held against its digest.
+        wait: seconds to wait for what the service has to make first; raises BeingMadeError after that.
+        on_bytes: told how many bytes there are, and of how many (0: unknown); what it raises ends the download.
+        """
+        if artifact is not ArtifactType.LOGS and artifact not in FILES:
             raise InvalidRequestError(f"{artifact} cannot be downloaded.")
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        where = f"build/{build_id}/{_ARTIFACT_PATHS[artifact]}/"
-        try:
-            with self._stream(where, {"Accept": "*/*"}, {}, silence=self._timeout) as response:
+        kind = "logs" if artifact is ArtifactType.LOGS else FILES[artifact].path
+        where, silence = f"build/{build_id}/{kind}/", HOLD_SECONDS + self._timeout
+        query = {"wait": f"{min(wait, HOLD_SECONDS):g}"}
+
+        @contextmanager
+        def ask(headers: Mapping[str, str]) -> Generator[httpx.Response]:
+            with self._stream(where, headers, query, silence=silence) as response:
                 self._refuse_page(response)
-                with part.open("xb") as file:
-                    for chunk in response.iter_bytes(1 << 20):
-                        file.write(chunk)
+                yield response
+
+        try:
+            with part.open("xb") as file:
+                fetch(ask, Download(file), wait=wait, on_bytes=on_bytes)
             part.replace(path)
         except OSError as exc:
             raise StorageError(f"{path} cannot be written: {exc.strerror}.") from exc

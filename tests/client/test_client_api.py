@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from conda_store_hub.client import downloads
 from conda_store_hub.client.api import Client, LogPart
 from conda_store_hub.client.failures import find_error, find_error_class
 from conda_store_hub.client.logstream import LogEnd, LogEvent, LogText, ServerSentEvent, read_events
@@ -215,7 +216,10 @@ def test_an_artifact_is_written_whole(twin: ServiceTwin, client: Client, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["ml.tar.gz"]
 
 
-def test_an_artifact_that_breaks_off_leaves_what_was_there(twin: ServiceTwin, client: Client, tmp_path: Path) -> None:
+def test_an_artifact_that_breaks_off_for_good_leaves_what_was_there(
+    twin: ServiceTwin, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "RETRIES", 1)
     target = tmp_path / "ml.tar.gz"
     target.write_text("the old one")
     twin.state.artifacts, twin.state.bytes_before_break = {"archive": bytes(3 << 20)}, 1 << 20

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Generator
 import pytest
 
 from conda_store_hub.core import schemas
+from conda_store_hub.core.artifacts import FILES
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.queue.process import BUILDER
-from conda_store_hub.services import builds, comparisons, environments, rebuilds, users
+from conda_store_hub.services import artifacts, builds, comparisons, environments, rebuilds, users
 from conda_store_hub.services import hook as hooks
+from conda_store_hub.services.artifacts import Location
 from conda_store_hub.services.rules import BuildRules, Hook, Proposal
 from conda_store_hub.storage.base import artifact_key
 from tests.queue.test_runner import Bench, bench, run
@@ -144,3 +146,31 @@ def test_a_build_is_held_against_the_rules_of_now_whichever_way_it_came(
         ended.set()
     moved = make.rules(channel_aliases={"main": f"{channel}/moved"}, allowed_channels=[f"{channel}/moved"])
     refuse(moved, "a channel that is not allowed here", "unsatisfiable")
+
+
+def test_all_that_can_be_asked_for_is_made_of_a_finished_build(data: DataDirectory, channel: str) -> None:
+    at = rules(channel, artifacts=[])
+    begins = {
+        ArtifactType.YAML: b"name: ml\n",
+        ArtifactType.LOCKFILE: b"version: 1\n",
+        ArtifactType.EXPLICIT: b"",
+        ArtifactType.PIXI_LOCK: b"version: ",
+        ArtifactType.CONDA_PACK: b"\x1f\x8b",
+    }
+
+    async def scenario(bench: Bench) -> None:
+        made = await build(bench, at, make.text("ml", "app"))
+        for kind in FILES:
+            bench.db.write_sync(artifacts.request, ALICE, made.id, kind, at)
+        await bench.until(lambda: all(_is_there(bench, made.id, kind) for kind in FILES))
+        for kind, first in begins.items():
+            found = bench.db.read_sync(artifacts.find, ALICE, made.id, kind)
+            assert isinstance(found, Location)
+            bytes_of = (data.objects / found.key).read_bytes()
+            assert (len(bytes_of), bytes_of[: len(first)]) == (found.size, first), kind
+
+    run_real(data, at, scenario)
+
+
+def _is_there(bench: Bench, build_id: int, kind: ArtifactType) -> bool:
+    return isinstance(bench.db.read_sync(artifacts.find, ALICE, build_id, kind), Location)

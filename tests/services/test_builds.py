@@ -18,6 +18,7 @@ from conda_store_hub.core.names import BuildKey, DataDirectory
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import artifacts, builds, environments, logs, specifications, users, work
+from conda_store_hub.services.artifacts import Location, Missing
 from tests.support import make
 from tests.support.make import ALICE
 
@@ -227,16 +228,19 @@ def test_packages_are_shared_by_builds_and_listed_by_name(db: Database) -> None:
 
 def test_an_artifact_is_found_when_its_bytes_are_there_and_not_before(db: Database) -> None:
     build_id = make.submit(db)
-    with pytest.raises(ConflictError, match="being made"):
-        db.read_sync(artifacts.locate, ALICE, build_id, ArtifactType.YAML)
+    with pytest.raises(ConflictError, match="once it is usable"):
+        db.read_sync(artifacts.find, ALICE, build_id, ArtifactType.YAML)
     ticket = make.complete(db, build_id)
+    assert db.read_sync(artifacts.find, ALICE, build_id, ArtifactType.YAML) is Missing.PENDING
+    assert db.read_sync(artifacts.find, ALICE, build_id, ArtifactType.EXPLICIT) is Missing.UNASKED
     event = make.artifact_event(ArtifactType.YAML)
     db.write_sync(work.record_artifact, ticket, event, "sha256/ab/abc")
-    found = db.read_sync(artifacts.locate, ALICE, build_id, ArtifactType.YAML)
+    found = db.read_sync(artifacts.find, ALICE, build_id, ArtifactType.YAML)
+    assert isinstance(found, Location)
     assert (found.key, found.size, found.filename) == ("sha256/ab/abc", 7, "environment.yaml")
     db.write_sync(work.finish, ticket, None)
     with pytest.raises(NotFoundError, match="could not be made"):
-        db.read_sync(artifacts.locate, ALICE, build_id, ArtifactType.CONDA_PACK)
+        db.read_sync(artifacts.find, ALICE, build_id, ArtifactType.CONDA_PACK)
 
 
 def test_a_build_that_was_made_to_fail_says_why_and_in_which_line(db: Database, data: DataDirectory) -> None:

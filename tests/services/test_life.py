@@ -43,6 +43,7 @@ from conda_store_hub.services import (
     users,
     work,
 )
+from conda_store_hub.services.artifacts import Location
 from tests.support import make
 from tests.support.make import ALICE, BOB, CAROL
 
@@ -325,9 +326,9 @@ def test_a_deleted_build_stays_listed_and_keeps_what_the_site_says(db: Database,
     assert shown.deleted_on is not None
     assert shown.prefix is None
     assert db.read_sync(builds.list_builds, ALICE, page=1, size=9)[1] == 2
-    assert db.read_sync(artifacts.locate, ALICE, old, ArtifactType.LOCKFILE).key
-    with pytest.raises((NotFoundError, GoneError)):
-        db.read_sync(artifacts.locate, ALICE, old, ArtifactType.CONDA_PACK)
+    assert isinstance(db.read_sync(artifacts.find, ALICE, old, ArtifactType.LOCKFILE), Location)
+    with pytest.raises(GoneError):
+        db.read_sync(artifacts.find, ALICE, old, ArtifactType.CONDA_PACK)
     assert [item.name for item in db.read_sync(builds.list_packages, ALICE, old, page=1, size=9)[0]] == ["python"]
     with pytest.raises(ConflictError, match="rebuild it exactly"):
         db.write_sync(environments.update, ALICE, "alice", "ml", schemas.ActivateBuild(build_id=old))
