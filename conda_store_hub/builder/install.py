@@ -15,7 +15,7 @@ from rattler.networking import Client
 from conda_store_hub.builder import disk
 from conda_store_hub.builder.cache_folder import CacheFolder
 from conda_store_hub.builder.events import EventWriter, say
-from conda_store_hub.builder.prefix import CondaPackage, list_clobbered, read_conda_packages
+from conda_store_hub.builder.prefix import CondaPackage, forget_credentials, list_clobbered, read_conda_packages
 from conda_store_hub.builder.records import strip_credentials
 from conda_store_hub.builder.reporter import Reporter
 from conda_store_hub.builder.seal import Sealed, list_damaged, seal_prefix
@@ -112,6 +112,8 @@ class Installer:
             reporter=reporter,
         )
         await reporter.watch(asyncio.ensure_future(work), patience=self._patience)
+        if any(record.url != strip_credentials(record.url) for record in records):
+            forget_credentials(self._prefix)
 
     def _seal(self) -> Installed:
         # This tag tells backup tools, and some options of tar, to leave the folder out.

@@ -17,7 +17,7 @@ from conda_store_hub.builder.install import Installed, Installer
 from conda_store_hub.builder.limits import Limits
 from conda_store_hub.builder.piplock import FILE_NAME, find_pip_lock
 from conda_store_hub.builder.prefix import list_kernels, write_variables
-from conda_store_hub.builder.records import describe_records, dump_records
+from conda_store_hub.builder.records import describe_records, dump_records, strip_credentials
 from conda_store_hub.builder.seal import Sealed, seal_prefix
 from conda_store_hub.builder.solve import Solution, Solver, require_this_platform
 from conda_store_hub.builder.words import count, format_seconds, format_size, format_table
@@ -97,7 +97,7 @@ class Pipeline:
 
     async def _solve(self, solver: Solver) -> Solution:
         with self._phase(Phase.SOLVE):
-            say(f"Channels: {', '.join(self._request.channels)}")
+            say(f"Channels: {', '.join(map(strip_credentials, self._request.channels))}")
             started = time.monotonic()
             solution = await solver.solve()
             took = format_seconds(time.monotonic() - started)

@@ -89,6 +89,13 @@ def list_kernels(prefix: Path) -> tuple[Kernel, ...]:
     return tuple(kernel for kernel in found if kernel is not None)
 
 
+def forget_credentials(prefix: Path) -> None:
+    """Take out of the records what the engine needed to fetch packages: whoever uses an environment can read them."""
+    for path in (prefix / "conda-meta").glob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(strip_credentials(text), encoding="utf-8")
+
+
 def write_variables(prefix: Path, variables: tuple[tuple[str, str], ...]) -> None:
     """Write the variables where conda's activation reads them."""
     if variables:

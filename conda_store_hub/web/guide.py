@@ -85,6 +85,15 @@ def _make_markdown(address: str) -> MarkdownIt:
         tokens[index].attrSet("class", "table")
         return renderer.renderToken(tokens, index, options, env)  # type: ignore[attr-defined]
 
+    def open_heading(
+        renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        """Give a heading the name that links to it have: `#a-heading`, as where the files are read elsewhere."""
+        words = re.sub(r"[^\w\s-]", "", tokens[index + 1].content.lower())
+        tokens[index].attrSet("id", re.sub(r"\s", "-", words))
+        return renderer.renderToken(tokens, index, options, env)  # type: ignore[attr-defined]
+
+    markdown.add_render_rule("heading_open", open_heading)
     markdown.add_render_rule("link_open", open_link)
     markdown.add_render_rule("heading_open", open_heading)
     markdown.add_render_rule("table_open", open_table)

@@ -26,7 +26,7 @@ _KINDS: Final = {
     ArtifactType.LOCKFILE: Kind(
         label="Lockfile",
         purpose="The address and hash of every file, for every platform asked for",
-        part="lockfile",
+        part="conda-lockyml",
     ),
     ArtifactType.EXPLICIT: Kind(
         label="Explicit list",

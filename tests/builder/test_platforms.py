@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import re
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from conda_store_hub.builder import elsewhere
+from conda_store_hub.builder.provided import Provided
+from conda_store_hub.core.errors import BuildDiskFullError
 from conda_store_hub.core.lockfiles import parse_lock
-from conda_store_hub.core.protocol import ArtifactType, Package
+from conda_store_hub.core.protocol import ArtifactType, BuildRequest, Package
 from conda_store_hub.core.source import read
 from conda_store_hub.demo.channel import index, make_package, serve_channel
 from tests.support.builder import Outcome, Workshop, make_wheel, read_lockfile, run_builder, serve_index
@@ -170,6 +177,58 @@ def test_an_index_that_is_missing_or_half_leaves_its_platform_out(damage: str, t
     assert locked(outcome, "linux-64", "conda") == {"everywhere": "1.0"}
 
 
+def test_a_platform_whose_packages_cannot_be_hashed_is_left_out_of_the_file_that_needs_it(tmp_path: Path) -> None:
+    paths = {subdir: make_package(tmp_path / "c", "a-b", "1.0", subdir=subdir) for subdir in ("linux-64", *ALSO)}
+    index(tmp_path / "c")
+    for folder in (tmp_path / "c" / subdir for subdir in ALSO):
+        for each in [each for each in folder.iterdir() if each.is_file() and "repodata" in each.name]:
+            each.unlink() if each.name != "repodata.json" else _forget_md5(each)
+    paths["win-64"].unlink()
+    with serve_channel(tmp_path / "c") as address:
+        outcome = Workshop(tmp_path / "w", [address]).build("a-b", platforms=ALSO, artifacts=LOCKS)
+    assert note_of(outcome) == (
+        "win-64 is not in it. a-b has no MD5 in its channel, and could not be fetched to find it."
+    ), outcome.log
+    found = read_lockfile(outcome.artifacts[ArtifactType.LOCKFILE].path).package
+    md5 = {each.platform: each.hash.md5 for each in found}
+    assert md5 == {each: hashlib.md5(paths[each].read_bytes()).hexdigest() for each in ("linux-64", "osx-arm64")}
+    pixi = outcome.artifacts[ArtifactType.PIXI_LOCK]
+    assert (pixi.note, "win-64:" in Path(pixi.path).read_text()) == ("", True)
+
+
+def _forget_md5(repodata: Path) -> None:
+    text = repodata.read_text()
+    assert '"md5"' in text
+    repodata.write_text(re.sub(r'"md5": ?"[0-9a-f]{32}",?', "", text))
+
+
+class _Panic(BaseException):
+    """What the engine's panics are: no Exception."""
+
+
+@pytest.mark.parametrize("failure", [_Panic("deep inside"), KeyError("odd"), OSError(errno.EIO, "Input/output error")])
+def test_a_platform_at_which_the_engine_fails_is_left_out(
+    failure: BaseException, shop: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def explode(request: BuildRequest) -> None:
+        raise failure
+
+    monkeypatch.setattr(elsewhere, "Solver", explode)
+    found = elsewhere.Elsewhere(shop.request("python", platforms=ALSO), Provided(here=(), owned=()))
+    found.lock()
+    assert found.notes == [f"{each} is not in it. Its packages could not be found." for each in ALSO]
+    assert type(failure).__name__ in capsys.readouterr().out
+
+
+def test_a_full_disk_is_no_word_about_a_platform(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(request: BuildRequest) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(elsewhere, "Solver", explode)
+    with pytest.raises(BuildDiskFullError):
+        elsewhere.Elsewhere(shop.request("python", platforms=ALSO), Provided(here=(), owned=())).lock()
+
+
 def test_a_lock_file_brings_its_other_platforms_along_as_they_are(shop: Workshop) -> None:
     first = shop.build("python", "flask", pip=["marked"], platforms=ALSO, artifacts=LOCKS)
     text = Path(first.artifacts[ArtifactType.LOCKFILE].path).read_text()
@@ -193,32 +252,35 @@ def test_what_a_lock_file_has_for_another_platform_is_held_against_the_policy(sh
 
 
 def test_of_several_wheels_that_fit_the_one_that_is_installed_is_locked(tmp_path: Path) -> None:
-    wheels = tmp_path / "wheels"
-    for text, tag in (("any", "py3-none-any"), ("closest", "cp311-abi3-manylinux_2_17_x86_64")):
-        make_wheel(wheels, "which", "1.0", {"which.py": f"TEXT = '{text}'\n"})
-        if tag != "py3-none-any":
-            _rename_wheel(wheels, "which-1.0-py3-none-any", f"which-1.0-{tag}")
-        else:
-            (wheels / "which" / "which-1.0-py3-none-any.whl").rename(tmp_path / "kept")
-            kept = (wheels / "which" / "index.html").read_text()
-            (wheels / "which" / "index.html").unlink()
-    (tmp_path / "kept").rename(wheels / "which" / "which-1.0-py3-none-any.whl")
-    with (wheels / "which" / "index.html").open("a") as page:
-        page.write(kept)
-    with serve_channel(sample_channel_dir(also=ALSO)) as sample, serve_index(wheels) as pip_index:
+    python = f"cp3{sys.version_info.minor}"
+    stable, own = (f"which-1.0-{python}-{abi}-manylinux_2_17_x86_64" for abi in ("abi3", python))
+    for name in ("which-1.0-py3-none-any", stable, own):
+        _add_wheel(tmp_path / "wheels", name)
+    with serve_channel(sample_channel_dir(also=ALSO)) as sample, serve_index(tmp_path / "wheels") as pip_index:
         shop = Workshop(tmp_path / "w", [sample], pip_index=pip_index)
         request = shop.request("python", pip=["which"], platforms=("win-64",), artifacts=(ArtifactType.LOCKFILE,))
         outcome = run_builder(request)
     assert outcome.succeeded, outcome.log
     (module,) = Path(request.directories.prefix).glob("lib/python3*/site-packages/which.py")
-    assert module.read_text() == "TEXT = 'closest'\n"
-    assert [_file(each) for each in outcome.usable.packages if each.manager == "pip"] == [
-        "which-1.0-cp311-abi3-manylinux_2_17_x86_64.whl"
-    ]
+    assert module.read_text() == f"NAME = '{own}'\n"
+    assert [_file(each) for each in outcome.usable.packages if each.manager == "pip"] == [f"{own}.whl"]
     rows = read_lockfile(outcome.artifacts[ArtifactType.LOCKFILE].path).package
-    assert [each.url.rpartition("/")[2] for each in rows if each.manager == "pip" and each.platform == "win-64"] == [
-        "which-1.0-py3-none-any.whl"
-    ]
+    files = {each.platform: each.url.rpartition("/")[2] for each in rows if each.manager == "pip"}
+    assert files == {"linux-64": f"{own}.whl", "win-64": "which-1.0-py3-none-any.whl"}
+
+
+def _add_wheel(wheels: Path, name: str) -> None:
+    """Add a wheel with its own name in it, of a package of which there may be others."""
+    scratch = wheels.with_name("scratch")
+    make_wheel(scratch, "which", "1.0", {"which.py": f"NAME = '{name}'\n"})
+    if name != "which-1.0-py3-none-any":
+        _rename_wheel(scratch, "which-1.0-py3-none-any", name)
+    made = scratch / "which"
+    (wheels / "which").mkdir(parents=True, exist_ok=True)
+    (made / f"{name}.whl").rename(wheels / "which" / f"{name}.whl")
+    with (wheels / "which" / "index.html").open("a") as page:
+        page.write((made / "index.html").read_text())
+    (made / "index.html").unlink()
 
 
 def _file(package: Package) -> str:

@@ -111,6 +111,22 @@ def art(folder: str) -> str:
 EXPLICIT = f"@EXPLICIT\nhttps://channels.example/main/linux-64/python-3.11.7-h1_0.conda#sha256:{'a' * 64}\n"
 
 
+def test_the_other_platforms_of_a_lock_file_are_locked_and_not_built() -> None:
+    of_mac = (
+        LOCK.replace("version: 1\npackage:\n", "").replace("linux-64", "osx-arm64").replace("six-1.17.0", "six-1.16.0")
+    )
+    of_mac = of_mac.replace("version: 1.17.0", "version: 1.16.0")
+    alone, both = (prepare(text, environment_name="locked") for text in (LOCK, LOCK + of_mac))
+    plan = specifications.make_plan(both.source, make.rules())
+    assert plan.platforms == ("osx-arm64",)
+    assert [(each.platform, each.name) for each in plan.locked] == [
+        (platform, name) for platform in ("linux-64", "osx-arm64") for name in ("python", "six")
+    ]
+    assert both.source.sha256() == alone.source.sha256(), "what is built is the same"
+    assert both.source.specification.pip[0].text == "six==1.17.0"
+    assert specifications.make_plan(alone.source, make.rules()).platforms == ()
+
+
 @pytest.mark.parametrize("text", [LOCK, EXPLICIT])
 def test_a_lock_file_is_taken_as_it_is_and_shown_as_what_it_amounts_to(
     db: Database, data: DataDirectory, text: str
