@@ -13,6 +13,7 @@ from conda_store_hub.builder.finder import Finder
 from conda_store_hub.core.search import FindNames, Paging, Place, SearcherSetup
 from conda_store_hub.demo.channel import index, make_package, serve_channel
 
+
 def test_what_the_engine_keeps_of_a_channel_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_index, "_MOST_RECORDS", 2)
     for name in ("one", "two", "three", "four"):
