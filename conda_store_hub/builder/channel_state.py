@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from email.message import Message
@@ -15,8 +13,9 @@ from pathlib import Path
 
 from rattler import Gateway, Subdir
 
+from conda_store_hub.builder.heads import read_head
+
 _INDEXES = ("repodata_shards.msgpack.zst", "repodata.json.zst", "repodata.json")  # in the engine's order
-_GONE = (404, 410)
 _YOUNG = 2.0  # seconds; a file of that age could change once more without a change of its date
 _MOST_AT_ONCE = 16
 
@@ -69,28 +68,15 @@ class IndexCache:
 
 def _describe_index(address: str, patience: float) -> str | None:
     """Return what tells one state of an index from another; `absent` where there is no index."""
-    if not address.startswith(("http://", "https://")):
-        return None
     for name in _INDEXES:
         try:
-            validators = _find_validators(_ask(f"{address}/{name}", patience))
-        except urllib.error.HTTPError as exc:
-            exc.close()
-            if exc.code not in _GONE:
-                return None
+            headers = read_head(f"{address}/{name}", patience)
+            if headers is not None:
+                validators = _find_validators(headers)
+                return f"{name} {validators}" if validators else None
         except (OSError, HTTPException, ValueError, TypeError):
             return None
-        else:
-            return f"{name} {validators}" if validators else None
     return "absent"
-
-
-def _ask(address: str, patience: float) -> Message:
-    request = urllib.request.Request(  # noqa: S310 - its caller looked at the scheme
-        address, method="HEAD", headers={"User-Agent": "conda-store-hub"}
-    )
-    with urllib.request.urlopen(request, timeout=patience) as response:  # noqa: S310
-        return response.headers
 
 
 def _find_validators(headers: Message) -> str | None:

@@ -6,12 +6,15 @@ import asyncio
 import sys
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from http.client import HTTPException
+from typing import Any, Literal, NamedTuple, TypeVar
+from urllib.parse import quote
 
 from rattler import RepoDataRecord, Version
 
 from conda_store_hub.builder.channel_index import ChannelError, ChannelIndex, ChannelSilentError, open_gateway
+from conda_store_hub.builder.heads import read_head
 from conda_store_hub.builder.records import strip_credentials
 from conda_store_hub.core.search import (
     Departed,
@@ -30,7 +33,9 @@ from conda_store_hub.core.search import (
 )
 
 T = TypeVar("T")
+_State = Literal["there", "gone", "changed", "unknown"]
 
+_HEAD_SECONDS = 3.0
 _MOST_INDEXES = 32  # in memory
 _OLD, _NEW = ".tar.bz2", ".conda"
 _BEHIND_ALL = chr(sys.maxunicode)  # no name of a package has it
@@ -90,11 +95,15 @@ class Finder:
         answers, more = await _ask_all(
             indexes, lambda index: index.query([each.name for each in by_channel[index.channel]])
         )
-        departed = [found for index, records in answers for found in _list_departed(by_channel[index.channel], records)]
+        looks = [look for index, records in answers for look in _compare(by_channel[index.channel], records)]
+        states = await asyncio.gather(*(_settle(look) for look in looks))
         silent = {each.channel for each in (*problems, *more)}
         return FoundDeparted(
-            found=tuple(departed),
-            unknown=tuple(each for each in ask.packages if each.channel in silent),
+            found=tuple(Departed(package=package, how=how) for package, how in states if how in ("gone", "changed")),
+            unknown=(
+                *(each for each in ask.packages if each.channel in silent),
+                *(package for package, how in states if how == "unknown"),
+            ),
             problems=_once([*problems, *more]),
         )
 
@@ -240,16 +249,41 @@ def _show(channel: str, record: RepoDataRecord) -> FoundBuild:
     )
 
 
-def _list_departed(packages: Iterable[PinnedPackage], records: Iterable[RepoDataRecord]) -> Iterable[Departed]:
+class _Look(NamedTuple):
+    """What an index says of a package of a build; None if the file itself has to be asked for, at `address`."""
+
+    package: PinnedPackage
+    state: _State | None
+    address: str = ""
+
+
+def _compare(packages: Iterable[PinnedPackage], records: Iterable[RepoDataRecord]) -> Iterator[_Look]:
     there = {(record.subdir, record.file_name): record for record in records}
     for package in packages:
-        # Of two forms of one package the engine tells the newer one only, so the older one may still be there.
-        newer = package.file.removesuffix(_OLD) + _NEW if package.file.endswith(_OLD) else None
-        found = there.get((package.subdir, package.file))
-        if found is None and (package.subdir, newer) not in there:
-            yield Departed(package=package, how="gone")
-        elif found is not None and _is_other(package, found):
-            yield Departed(package=package, how="changed")
+        record = there.get((package.subdir, package.file))
+        # Of two forms of one package the engine tells the newer one only.
+        newer = there.get((package.subdir, package.file.removesuffix(_OLD) + _NEW))
+        if record is not None:
+            yield _Look(package, "changed" if _is_other(package, record) else "there")
+        elif newer is None:
+            yield _Look(package, "gone")
+        else:
+            yield _Look(package, None, f"{newer.url.rpartition('/')[0]}/{quote(package.file)}")
+
+
+async def _settle(look: _Look) -> tuple[PinnedPackage, _State]:
+    """Return whether a package is there, for which its server may have to be asked."""
+    if look.state is not None:
+        return look.package, look.state
+    try:
+        headers = await asyncio.to_thread(read_head, look.address, _HEAD_SECONDS)
+    except (OSError, HTTPException, ValueError):
+        return look.package, "unknown"
+    if headers is None:
+        return look.package, "gone"
+    size = headers["Content-Length"] or ""
+    is_other = look.package.size > 0 and size.isdigit() and int(size) != look.package.size
+    return look.package, "changed" if is_other else "there"
 
 
 def _is_other(package: PinnedPackage, record: RepoDataRecord) -> bool:

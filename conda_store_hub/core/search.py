@@ -84,6 +84,8 @@ class PinnedPackage(_Frozen):
     file: str
     sha256: str = ""
     md5: str = ""
+    size: int = 0
+    """In bytes; 0 if it is not known."""
 
 
 class FindDeparted(_Frozen):

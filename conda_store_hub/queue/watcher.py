@@ -7,9 +7,11 @@ notices are, or when the service ends at any moment.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from conda_store_hub.queue.notices import Notices, Pace
 from conda_store_hub.services import builds, hook, specifications, watched
 from conda_store_hub.services.changes import wait
 from conda_store_hub.services.rules import BuildRules, Proposal
-from conda_store_hub.services.watched import NAMESPACE, WRITER, FileText, Folder
+from conda_store_hub.services.watched import NAMESPACE, WRITER, FileText, Folder, Others
 from conda_store_hub.storage import folders
 from conda_store_hub.storage.folders import FoundFile, Listing, Signature, WatchedPath
 
@@ -43,6 +45,15 @@ class _Watched:
     """What is new since; it has to be the same at the next look."""
 
 
+@dataclass(kw_only=True, slots=True)
+class _Look:
+    """What is taken in one look at a folder."""
+
+    files: dict[str, FoundFile]
+    gone: set[str]
+    names: dict[str, str] | None = None
+
+
 class Watcher:
     """Looks at all folders at start, after every notice, and every few minutes."""
 
@@ -56,7 +67,7 @@ class Watcher:
         self._pace = pace or Pace()
         self._notices = Notices(pace=self._pace, log=log)
         self._folders: list[_Watched] = []
-        self._released = False
+        self._released = False  # a name, which another file may have been refused
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -126,9 +137,9 @@ class Watcher:
             label for label, sign in new.items() if sign in (each.settling.get(label), each.taken.get(label))
         )
         each.settling = new
-        for label in ready:
-            if label not in gone:
-                await self._take(each, label, listing.files[label], known.get(label), gone)
+        look = _Look(files={label: listing.files[label] for label in ready if label not in gone}, gone=gone)
+        for label in look.files:
+            await self._take(each, label, look, known.get(label))
         for label in ready:
             if label in gone:
                 await self._remove(each, label)
@@ -158,18 +169,16 @@ class Watcher:
         await self._db.write(watched.record_folder, each.id, identity, problem)
         each.identity, each.problem = identity, problem
 
-    async def _take(
-        self, each: _Watched, label: str, found: FoundFile, known: watched.KnownFile | None, gone: set[str]
-    ) -> None:
+    async def _take(self, each: _Watched, label: str, look: _Look, known: watched.KnownFile | None) -> None:
         """Take a file's text if it is another than was taken; what is wrong with it is written down."""
-        digest = ""
+        digest, found = "", look.files[label]
         try:
             text = await asyncio.to_thread(folders.read_file, each.where, found)
             if text is None:
                 return
             digest = hashlib.sha256(text.encode()).hexdigest()
             if known is None or known.problem is not None or known.text_sha256 != digest:
-                await self._build(FileText(folder_id=each.id, path=label, sha256=digest), text, gone)
+                await self._build(each, FileText(folder_id=each.id, path=label, sha256=digest), text, look)
                 self._log.info("%s/%s was taken", each.where.folder, label)
         except (StorageError, UnavailableError):
             raise
@@ -181,7 +190,7 @@ class Watcher:
         each.taken[label] = found.signature
         each.settling.pop(label, None)
 
-    async def _build(self, file: FileText, text: str, gone: set[str]) -> None:
+    async def _build(self, each: _Watched, file: FileText, text: str, look: _Look) -> None:
         """Hold a text against the rules of its place, and have its environment follow, as if somebody submitted it."""
         submission = await asyncio.to_thread(watched.read, file.path, text, self._rules.platform)
         target = await self._db.read(builds.find_target, WRITER, NAMESPACE, submission.name, self._rules)
@@ -194,7 +203,18 @@ class Watcher:
             who=WRITER.name,
         )
         await hook.ask_in_time(proposal, target.rules, self._log)
-        await self._db.write(watched.take, file, prepared, self._rules, gone)
+        holder = await self._db.read(watched.find_holder, file, submission.name)
+        names = await self._read_names(each, look) if holder in look.files else {}
+        others = Others(gone=look.gone, names=names)
+        if await self._db.write(watched.take, file, prepared, self._rules, others):
+            self._released = True
+
+    async def _read_names(self, each: _Watched, look: _Look) -> dict[str, str]:
+        """Return which environments the files that changed describe; read once in a look, if two want one name."""
+        if look.names is None:
+            read = functools.partial(_read_names, each.where, look.files, self._rules.platform)
+            look.names = await asyncio.to_thread(read)
+        return look.names
 
     async def _refuse(self, each: _Watched, file: FileText, problem: str) -> None:
         if await self._db.write(watched.record_problem, file, problem):
@@ -207,3 +227,14 @@ class Watcher:
         self._released = True
         if name is not None:
             self._log.info("%s/%s is gone: its environment “%s” was deleted", each.where.folder, label, name)
+
+
+def _read_names(where: WatchedPath, files: Mapping[str, FoundFile], platform: str) -> dict[str, str]:
+    """Return the name in each file that can be read."""
+    names: dict[str, str] = {}
+    for label, found in files.items():
+        with contextlib.suppress(CondaStoreHubError):
+            text = folders.read_file(where, found)
+            if text is not None:
+                names[label] = watched.read(label, text, platform).name
+    return names

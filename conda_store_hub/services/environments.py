@@ -104,15 +104,29 @@ def rename(session: Session, identity: Identity, namespace: str, name: str, new_
     before = row.name
     write_name(session, row, wanted)
     row.updated_at = datetime.now(UTC)
-    audit.record(
-        session,
-        identity,
-        AuditAction.ENVIRONMENT_RENAME,
-        namespace=row.namespace,
-        environment=row,
-        detail=f"was “{before}”",
-    )
+    _record_rename(session, identity, row, before)
     announce_kernels(session, row.namespace_id)
+
+
+def _record_rename(session: Session, identity: Identity, row: Environment, before: str) -> None:
+    action, detail = AuditAction.ENVIRONMENT_RENAME, f"was “{before}”"
+    audit.record(session, identity, action, namespace=row.namespace, environment=row, detail=detail)
+
+
+def exchange_names(session: Session, identity: Identity, one: Environment, other: Environment) -> None:
+    """Give each of two environments of a namespace the name of the other, as if both were renamed at once."""
+    for row in (one, other):
+        require_new_name(session, identity, row)
+        rights.hold_environment(session, identity, row)
+        aliases.keep_name(session, row, datetime.now(UTC))
+    before, after = one.name, other.name
+    one.name_key = f"-{one.id}"  # is nobody's name, and only for the moment: both are there once in the index
+    session.flush()
+    for row, name in ((other, before), (one, after)):
+        was, row.name, row.name_key, row.updated_at = row.name, name, name.lower(), datetime.now(UTC)
+        session.flush()
+        _record_rename(session, identity, row, was)
+    announce_kernels(session, one.namespace_id)
 
 
 def require_new_name(session: Session, identity: Identity, row: Environment) -> None:

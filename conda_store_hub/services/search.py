@@ -181,6 +181,7 @@ def pin(row: Package) -> PinnedPackage:
         file=unquote(row.url.rpartition("/")[2]),
         sha256=row.sha256,
         md5=row.md5,
+        size=row.size,
     )
 
 

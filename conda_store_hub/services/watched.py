@@ -6,8 +6,8 @@ The file leads whenever its text changes; what somebody does by hand stays until
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
@@ -109,20 +109,45 @@ def read(path: str, text: str, platform: str) -> Submission:
     return specifications.read(schemas.ReadSpecification(specification=text, environment_name=name), platform)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Others:
+    """The other files of a folder, as a look finds them."""
+
+    gone: Collection[str] = ()
+    """Those that are there no more: one that describes the same was given another name."""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Which environments those describe now that have changed too; needed only where two want one name."""
+
+
+def find_holder(session: Session, file: FileText, name: str) -> str | None:
+    """Return the path of another file of the folder that describes the environment of that name."""
+    environment = queries.find_environment(session, NAMESPACE, name)
+    holder = rows.find_file_of(session, environment.id) if environment else None
+    is_other = holder is not None and (holder.folder_id, holder.path) != (file.folder_id, file.path)
+    return holder.path if holder is not None and is_other and holder.folder_id == file.folder_id else None
+
+
 def take(
-    session: Session, file: FileText, prepared: PreparedSpecification, rules: BuildRules, gone: Collection[str]
-) -> None:
+    session: Session, file: FileText, prepared: PreparedSpecification, rules: BuildRules, others: Others
+) -> bool:
     """Make an environment what its file says: named so, and with such a build active or queued.
 
-    `gone`: files of the folder that are there no more; one that describes the same was given another name.
+    Tell whether the file has another name in it than before, so that another one may have the name that it had.
     """
     owner = rights.require_namespace(session, WRITER, NAMESPACE, Permission.ENVIRONMENT_CREATE)
     rights.hold(session, WRITER, owner)
     row = _ensure_file(session, file.folder_id, file.path)
-    _require_alone(session, row, prepared.name, gone)
+    own = _living(row)
+    before = own.name_key if own else None
+    _ensure_alone(session, row, prepared, others)
     _ensure_name(session, row, prepared.name, rules)
     row.environment_id = _build(session, prepared, rules)
     row.text_sha256, row.problem, row.seen_at = file.sha256, None, datetime.now(UTC)
+    return before not in (None, prepared.name.lower())
+
+
+def _living(row: WatchedFile) -> Environment | None:
+    return row.environment if row.environment and row.environment.deleted_at is None else None
 
 
 def _ensure_file(session: Session, folder_id: int, path: str) -> WatchedFile:
@@ -134,22 +159,50 @@ def _ensure_file(session: Session, folder_id: int, path: str) -> WatchedFile:
     return row
 
 
-def _require_alone(session: Session, row: WatchedFile, name: str, gone: Collection[str]) -> None:
-    """Raise ConflictError if another file has the name; one that is gone hands it over."""
-    environment = queries.find_environment(session, NAMESPACE, name)
+def _ensure_alone(session: Session, row: WatchedFile, prepared: PreparedSpecification, others: Others) -> None:
+    """See to it that no other file has the name: one that is gone hands it over, one with a new name exchanges.
+
+    Raises ConflictError if another file goes on having it.
+    """
+    environment = queries.find_environment(session, NAMESPACE, prepared.name)
     holder = rows.find_file_of(session, environment.id) if environment else None
-    if holder is None or holder.id == row.id:
+    if environment is None or holder is None or holder.id == row.id:
         return
-    if holder.folder_id != row.folder_id or holder.path not in gone:
-        raise ConflictError(f"“{holder.path}” describes “{shorten(name)}” already: give one of the two another name.")
-    session.delete(holder)
+    is_beside, own = holder.folder_id == row.folder_id, _living(row)
+    is_leaving = is_beside and others.names.get(holder.path, prepared.name).lower() != environment.name_key
+    if is_beside and holder.path in others.gone:
+        session.delete(holder)
+    elif is_leaving and _has_build(session, environment, prepared):
+        _take_over(session, row, environment, holder, others)
+    elif is_leaving and own is not None:
+        environments.exchange_names(session, WRITER, own, environment)
+    else:
+        words = f"“{holder.path}” describes “{shorten(prepared.name)}” already: give one of the two another name."
+        raise ConflictError(words)
     session.flush()
+
+
+def _has_build(session: Session, row: Environment, prepared: PreparedSpecification) -> bool:
+    """Tell whether an environment has a build of this specification, so that it is the text that came to it."""
+    wanted, latest = prepared.source.sha256(), rows.find_latest_build(session, row)
+    is_coming = latest is not None and latest.status in _LIVE and latest.specification.sha256 == wanted
+    return is_coming or rows.find_usable_build(session, row.id, wanted) is not None
+
+
+def _take_over(
+    session: Session, row: WatchedFile, environment: Environment, holder: WatchedFile, others: Others
+) -> None:
+    """Have a file describe what another one did, whose text it has; what it described is left for who has that."""
+    own = _living(row)
+    holder.environment, row.environment = None, environment
+    if own is not None and own.name_key not in {name.lower() for name in others.names.values()}:
+        removals.delete_environment(session, WRITER, NAMESPACE, own.name, force=True)
 
 
 def _ensure_name(session: Session, row: WatchedFile, name: str, rules: BuildRules) -> None:
     """Give the file's environment the name in the file; bring back one that had it, if the file has none yet."""
     named = queries.find_environment(session, NAMESPACE, name)
-    own = row.environment if row.environment and row.environment.deleted_at is None else None
+    own = _living(row)
     if own is not None and (named is None or named.id == own.id):
         if own.name != name:
             environments.rename(session, WRITER, NAMESPACE, own.name, name)
@@ -231,7 +284,7 @@ def list_files(
 
 
 def _show_file(row: WatchedFile) -> schemas.WatchedFile:
-    living = row.environment if row.environment and row.environment.deleted_at is None else None
+    living = _living(row)
     return schemas.WatchedFile(
         folder_id=row.folder_id,
         path=row.path,

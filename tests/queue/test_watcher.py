@@ -371,3 +371,22 @@ def test_a_folder_that_cannot_be_read_may_have_its_files_still() -> None:
     unread = folders.Listing(identity="1", files={}, unread=("closed",))
     assert unread.may_have("closed/ml.yaml")
     assert not unread.may_have("open/ml.yaml")
+
+
+def test_two_files_that_exchange_their_names_keep_what_was_built(db: Database, folder: Path) -> None:
+    a, b, aside = folder / "a.yaml", folder / "b.yaml", folder.with_name("aside")
+    a.write_text(make.text("x"))
+    b.write_text(make.text("y", "numpy"))
+    with watching(db, folder):
+        until(lambda: count_builds(db) == 2)
+        for build_id in (1, 2):
+            make.complete(db, build_id)
+        a.rename(aside)
+        b.rename(a)
+        aside.rename(b)
+        until(lambda: files(db) == {"a.yaml": ("y", None), "b.yaml": ("x", None)})
+        a.write_text(make.text("x", "numpy"))
+        b.write_text(make.text("y"))
+        until(lambda: files(db) == {"a.yaml": ("x", None), "b.yaml": ("y", None)})
+    assert names(db) == ["x", "y"]
+    assert count_builds(db) == 2

@@ -12,12 +12,12 @@ from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import audit, builds, environments, removals, specifications, watched
-from conda_store_hub.services.watched import NAMESPACE, FileText
+from conda_store_hub.services.watched import NAMESPACE, FileText, Others
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 
 FOLDER = "/srv/environments"
-Take = Callable[..., None]
+Take = Callable[..., bool]
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def folder(db: Database) -> int:
 def take(db: Database, folder: int) -> Take:
     """Take a text as that of a file."""
 
-    def take(path: str, text: str, *gone: str) -> None:
+    def take(path: str, text: str, *gone: str, **names: str) -> bool:
         prepared = specifications.check(watched.read(path, text, "linux-64"), make.rules())
-        db.write_sync(
-            watched.take, FileText(folder_id=folder, path=path, sha256="0" * 64), prepared, make.rules(), gone
-        )
+        file = FileText(folder_id=folder, path=path, sha256="0" * 64)
+        others = Others(gone=gone, names={f"{label}.yaml": name for label, name in names.items()})
+        return db.write_sync(watched.take, file, prepared, make.rules(), others)
 
     return take
 
@@ -118,6 +118,59 @@ def test_the_first_of_two_files_with_one_name_has_it(db: Database, take: Take, f
     assert [environment for _, environment, _ in files(db)] == ["ml", "other"]
 
 
+TEXTS = {"x": make.text("x"), "y": make.text("y", "numpy"), "z": make.text("z", "scipy")}
+
+
+@pytest.fixture
+def three(db: Database, take: Take) -> None:
+    """Have the files a, b and c describe x, y and z, each with a build of its own."""
+    for number, (path, name) in enumerate(zip("abc", "xyz", strict=True), start=1):
+        take(f"{path}.yaml", TEXTS[name])
+        make.complete(db, number)
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("order", ["xyz", "yxz", "yzx", "zxy"])
+def test_files_that_exchange_their_texts_go_on_describing_what_they_say(
+    db: Database, take: Take, data: DataDirectory, order: str
+) -> None:
+    names = dict(zip("abc", order, strict=True))
+    for path, name in names.items():
+        take(f"{path}.yaml", TEXTS[name], **names)
+    assert files(db) == [(f"{path}.yaml", name, None) for path, name in names.items()]
+    assert [active(db, data, name) for name in "xyz"] == [1, 2, 3]
+    assert len(states(db)) == 3
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("order", ["yxz", "yzx", "zxy"])
+def test_files_that_exchange_the_names_in_them_rename_what_they_describe(
+    db: Database, take: Take, data: DataDirectory, order: str
+) -> None:
+    names = dict(zip("abc", order, strict=True))
+    for (path, name), typed in zip(names.items(), TEXTS.values(), strict=True):
+        take(f"{path}.yaml", f"name: {name}\n" + typed.partition("\n")[2], **names)
+    assert files(db) == [(f"{path}.yaml", name, None) for path, name in names.items()]
+    assert [active(db, data, name) for name in order] == [1, 2, 3]
+    assert len(states(db)) == 3
+
+
+@pytest.mark.usefixtures("three")
+def test_who_takes_a_name_over_from_one_that_takes_a_new_one_keeps_what_both_have(
+    db: Database, take: Take, data: DataDirectory
+) -> None:
+    assert take("a.yaml", make.text("y"), a="y", b="w")
+    assert take("b.yaml", make.text("w", "numpy"), a="y", b="w")
+    assert not take("c.yaml", TEXTS["z"])
+    assert files(db) == [("a.yaml", "y", None), ("b.yaml", "w", None), ("c.yaml", "z", None)]
+    assert [active(db, data, name) for name in "ywz"] == [1, 2, 3]
+    with pytest.raises(ConflictError, match=r"“c\.yaml” describes “z” already"):
+        take("a.yaml", make.text("z"), a="z", c="Z")
+    with pytest.raises(ConflictError, match=r"“b\.yaml” describes “w” already"):
+        take("d.yaml", make.text("w"), d="w", b="other")
+    assert len(states(db)) == 3
+
+
 def test_a_name_that_no_file_has_any_more_is_taken_over(db: Database, take: Take, data: DataDirectory) -> None:
     take("ml.yaml", make.text())
     make.complete(db, 1)
@@ -125,7 +178,7 @@ def test_a_name_that_no_file_has_any_more_is_taken_over(db: Database, take: Take
     (other,) = db.write_sync(watched.begin, ["/elsewhere"])
     prepared = specifications.check(watched.read("x.yaml", make.text(), "linux-64"), make.rules())
     file = FileText(folder_id=other.id, path="x.yaml", sha256="0" * 64)
-    db.write_sync(watched.take, file, prepared, make.rules(), ())
+    db.write_sync(watched.take, file, prepared, make.rules(), Others())
     assert active(db, data) == 1
     assert len(states(db)) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -49,6 +50,8 @@ def channels(tmp_path: Path) -> Path:
     for version, build in (("1.9", "0"), ("1.10", "0"), ("1.10", "1")):
         make_package(folder / "main", "numpy", version, build=build, depends=["base-lib"])
     make_package(folder / "main", "numpy", "1.8", suffix=".tar.bz2")
+    for suffix in (".tar.bz2", ".conda"):
+        make_package(folder / "main", "both", "1.0", suffix=suffix)
     for name in ("numpydoc", "a-numpy", "base-lib"):
         make_package(folder / "main", name, "1.0")
     make_package(folder / "main", "here-only", "1.0", subdir="linux-64")
@@ -210,7 +213,7 @@ def test_what_has_left_its_channel_or_is_another_file_is_told(service: RunningSe
     with service.client("alice") as alice:
         builds = {each["file"]: each for each in ask(alice, f"{SEARCH}numpy/", channel="main")["data"]}
 
-    def package(name: str, file: str, channel: str = "main", sha256: str = "") -> Package:
+    def package(name: str, file: str, channel: str = "main", sha256: str = "", size: int = 0) -> Package:
         url, version = f"{base}/{channel}/noarch/{file}", file.split("-")[-2]
         return Package(
             manager="conda",
@@ -220,6 +223,7 @@ def test_what_has_left_its_channel_or_is_another_file_is_told(service: RunningSe
             subdir="noarch",
             url=url,
             sha256=sha256,
+            size=size,
         )
 
     newest = "numpy-1.10-1.conda"
@@ -230,6 +234,7 @@ def test_what_has_left_its_channel_or_is_another_file_is_told(service: RunningSe
         package("numpy", newest, sha256=builds[newest]["sha256"]),
         package("numpydoc", "numpydoc-1.0-0.conda", sha256="cd" * 32),
         package("a-numpy", "a-numpy-1.0-0.tar.bz2"),  # its newer form is there
+        package("both", "both-1.0-0.tar.bz2", size=(channels / "main/noarch/both-1.0-0.tar.bz2").stat().st_size),
         package("numpy", "numpy-1.7-0.conda"),
         package("never", "never-1-0.conda"),
         package("elsewhere", "elsewhere-1-0.conda", channel="nowhere"),
@@ -238,10 +243,50 @@ def test_what_has_left_its_channel_or_is_another_file_is_told(service: RunningSe
     with service.client("alice") as alice, service.client("bob") as bob:
         told = ask(alice, f"api/v1/build/{build_id}/departed/")["data"]
         assert bob.get(f"api/v1/build/{build_id}/departed/").status_code == 404
-    assert sorted((each["name"], each["version"]) for each in told["gone"]) == [("never", "1"), ("numpy", "1.7")]
+    gone = [("a-numpy", "1.0"), ("never", "1"), ("numpy", "1.7")]
+    assert sorted((each["name"], each["version"]) for each in told["gone"]) == gone
     assert [each["name"] for each in told["changed"]] == ["numpydoc"]
     assert [each["name"] for each in told["unknown"]] == ["elsewhere"]
     assert [each["channel"] for each in told["problems"]] == [f"{base}/nowhere"]
+
+
+@pytest.mark.parametrize("sharded", [True, False])
+def test_of_two_forms_of_a_package_the_one_that_a_build_has_is_looked_for(
+    service: RunningService, channels: Path, sharded: bool
+) -> None:
+    base = f"{service.services.rules.policy.channel_alias}/main"
+    old = channels / "main" / "noarch" / "both-1.0-0.tar.bz2"
+    content, build_id = old.read_bytes(), service.submit()
+    has = Package(
+        manager="conda",
+        name="both",
+        version="1.0",
+        channel=base,
+        subdir="noarch",
+        url=f"{base}/noarch/{old.name}",
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+    )
+    complete(service.db, build_id, has)
+
+    def told() -> dict[str, list[str]]:
+        index(channels / "main")
+        if not sharded:  # the engine tells one form of what stands in one file
+            (channels / "main" / "noarch" / "repodata_shards.msgpack.zst").unlink()
+        with service.client("alice") as alice:
+            data = ask(alice, f"api/v1/build/{build_id}/departed/")["data"]
+        return {how: [each["name"] for each in data[how]] for how in ("gone", "changed", "unknown") if data[how]}
+
+    assert told() == {}
+    old.unlink()
+    assert told() == {"gone": ["both"]}
+    make_package(channels / "main", "both", "1.0", suffix=".tar.bz2", files={"more": b"more"})
+    assert told() == {"changed": ["both"]}
+    old.unlink()
+    assert told() == {"gone": ["both"]}  # an index is made anew of what has another name only
+    old.write_bytes(content)
+    old.with_name("both-1.0-0.conda").unlink()
+    assert told() == {}
 
 
 # The process
