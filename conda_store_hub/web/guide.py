@@ -27,7 +27,6 @@ _FIRST = "index"
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _LINK = re.compile(r"([a-z0-9-]+)(?:\.md|/)(#.*)?")
-_NO_SLUG = re.compile(r"[^a-z0-9 -]")
 _REFERENCE = GuideEntry(name="api", title="REST API")
 
 
@@ -71,13 +70,6 @@ def _make_markdown(address: str) -> MarkdownIt:
             tokens[index].attrSet("href", f"{address}{name}{page[2] or ''}")
         return renderer.renderToken(tokens, index, options, env)  # type: ignore[attr-defined]
 
-    def open_heading(
-        renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
-    ) -> str:
-        """Give a heading the id by which links lead to it, as places that show Markdown do."""
-        tokens[index].attrSet("id", _NO_SLUG.sub("", tokens[index + 1].content.lower()).replace(" ", "-"))
-        return renderer.renderToken(tokens, index, options, env)  # type: ignore[attr-defined]
-
     def open_table(
         renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
     ) -> str:
@@ -95,7 +87,6 @@ def _make_markdown(address: str) -> MarkdownIt:
 
     markdown.add_render_rule("heading_open", open_heading)
     markdown.add_render_rule("link_open", open_link)
-    markdown.add_render_rule("heading_open", open_heading)
     markdown.add_render_rule("table_open", open_table)
     return markdown
 
