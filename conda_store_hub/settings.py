@@ -131,7 +131,7 @@ class CondaStore(LoggingConfigurable):
     build_artifacts = List(
         Unicode(),
         default_value=["LOCKFILE", "YAML", "CONDA_PACK"],
-        help="What a build yields beside its prefix and its log, once the prefix is usable.",
+        help="What a build yields beside prefix and log, once it is usable; what is not named is made on request.",
     ).tag(config=True)
 
     build_artifacts_kept_on_deletion = List(
