@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from conda_store_hub.builder.records import describe_details, describe_records, 
 from conda_store_hub.builder.solve import Solver
 from conda_store_hub.builder.stubs import write_stubs
 from conda_store_hub.builder.targets import find_target
-from conda_store_hub.builder.uvtool import UvError, UvTool
+from conda_store_hub.builder.uvtool import UvError, UvTool, find_wheelless
 from conda_store_hub.builder.words import count
 from conda_store_hub.core.errors import BuildDiskFullError, CondaStoreHubError, InvalidRequestError, PipError
 from conda_store_hub.core.matchspec import parse_pip_line
@@ -26,7 +25,6 @@ from conda_store_hub.core.policy import PYPI
 from conda_store_hub.core.protocol import BuildRequest, Package
 
 _MOST_WORDS = 300
-_NO_WHEELS = re.compile(r"([\w.-]+)==(\S+)\s+has\s+no\s+(usable wheels|wheels with a matching)")
 
 
 class Elsewhere:
@@ -112,13 +110,11 @@ def _explain(said: str) -> CondaStoreHubError:
     """Return the error for what uv said: of what there is no wheel, if that is the reason."""
     if disk.tells_full(said):
         return BuildDiskFullError(detail=said)
-    match = _NO_WHEELS.search(said)
-    if match is None:
+    found = find_wheelless(said)
+    if found is None:
         return PipError("The pip part has no solution there.", detail=said)
-    name = f"{match[1]} {match[2]}"
-    if match[3] == "usable wheels":
-        return PipError(f"{name} of the pip part is there only as source for it.", detail=said)
-    return PipError(f"{name} of the pip part has no wheel for it.", detail=said)
+    what = "is there only as source for it" if found.has_source else "has no wheel for it"
+    return PipError(f"{found.name} {found.version} of the pip part {what}.", detail=said)
 
 
 def _translate(exc: BaseException) -> CondaStoreHubError:

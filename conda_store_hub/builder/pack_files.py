@@ -7,6 +7,7 @@ now there may be another package of that name, or nothing.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,7 +33,10 @@ def list_pack_files(prefix: Path, scratch: Path) -> Iterator[File]:
     """
     packages = read_conda_packages(prefix)
     managed = {file.path: file for each in packages for file in each.files if not file.path.startswith(_CLOBBERS)}
-    there = {path for path in load_files(str(prefix)) if not path.startswith(_CLOBBERS)}
+    found = load_files(str(prefix))
+    # conda-pack's list lacks some folders that its own environments may have, and folders that are not empty.
+    found |= {path for path in managed.keys() - found if os.path.lexists(prefix / path)}
+    there = {path for path in found if not path.startswith(_CLOBBERS)}
     _require_all(packages, there)
     reader = _Reader(prefix, scratch)
     for path in sorted(there):

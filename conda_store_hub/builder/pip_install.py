@@ -22,10 +22,11 @@ from conda_store_hub.builder.piplock import (
     format_pip_lock,
     pin_wheels,
     read_pins,
+    read_wheels,
 )
 from conda_store_hub.builder.prefix import CondaPackage, require_site_packages
 from conda_store_hub.builder.records import strip_credentials
-from conda_store_hub.builder.uvtool import UvError, UvTool
+from conda_store_hub.builder.uvtool import UvError, UvTool, find_wheelless
 from conda_store_hub.core.errors import BuildDiskFullError, BuildError, PackageCorruptError, PipConflictError, PipError
 from conda_store_hub.core.matchspec import parse_pip_line
 from conda_store_hub.core.policy import PYPI
@@ -67,6 +68,8 @@ class PipInstaller:
         kept = strip_credentials(lock)
         if pins:
             self._install(lock)
+            for each in read_wheels(kept):
+                say(f"  {each.name}=={each.version} from {each.url}")
             (self._prefix / PIP_LOCK).write_text(kept, encoding="utf-8")
         else:
             say("Nothing to install: conda's packages provide all of the pip part")
@@ -162,6 +165,12 @@ class PipInstaller:
             return BuildDiskFullError(detail=noise)
         if match := _HASH_MISMATCH.search(noise):
             return PackageCorruptError(f"{match[1]} is not what its lock says: its hash is another one.", detail=noise)
+        if found := find_wheelless(noise):
+            what = "is there only as source, and nothing is built of sources" if found.has_source else "has no wheel"
+            message = (
+                f"{found.name} {found.version} {what} here: ask for another version of it, or for conda's package."
+            )
+            return self._make_error(PipError, message, found.name, detail=noise)
         first = re.search(r"^error: (.*)$", noise, re.MULTILINE)
         cause = re.search(r"^\s*cause: (.*?)(?=\n\s*(?:cause|hint):|\Z)", noise, re.MULTILINE | re.DOTALL)
         found = [" ".join(match[1].split()).rstrip(".") for match in (first, cause) if match]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import uv
@@ -30,11 +32,32 @@ PATH={folder}
 export PATH
 exec python "$@"
 """
+# Only where that is the whole reason: of a version among others, what is in the way may be something else.
+_NO_WHEELS = re.compile(
+    r"Because\s+([\w.-]+)==(\S+)\s+has\s+no\s+(usable\s+wheels|wheels\s+with\s+a\s+matching).{0,200}?"
+    r"\s+and\s+(?:only\s+\1==\2\s+is\s+available|you\s+require\s+\1\b)",
+    re.DOTALL,
+)
 _UNTOLD = ("Using Python", "warning: The `--pylock`")
 
 
 class UvError(Exception):
     """uv failed; the text is all that it said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wheelless:
+    """A package that uv found and cannot use: there is only its source, or wheels are for other platforms."""
+
+    name: str
+    version: str
+    has_source: bool
+
+
+def find_wheelless(said: str) -> Wheelless | None:
+    """Return what a resolution failed for, by what uv said, if it is that."""
+    match = _NO_WHEELS.search(said)
+    return match and Wheelless(name=match[1], version=match[2], has_source=match[3].startswith("usable"))
 
 
 class UvTool:

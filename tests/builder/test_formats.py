@@ -19,6 +19,7 @@ from conda_store_hub.builder.provided import Provided, make_stubs
 from conda_store_hub.builder.records import RecordDetails, strip_credentials
 from conda_store_hub.builder.stubs import Stub
 from conda_store_hub.builder.targets import find_target
+from conda_store_hub.builder.uvtool import Wheelless, find_wheelless
 from conda_store_hub.builder.wheels import rank_wheel
 from conda_store_hub.core import spec
 from conda_store_hub.core.errors import PipError
@@ -204,6 +205,26 @@ def test_the_wheel_that_was_made_for_a_platform_is_closest() -> None:
 
 def _rank(tag: str) -> object:
     return rank_wheel(f"https://i.example/some%2Dwhere/x-1.0-{tag}.whl")
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (
+            "Because x.y==1.0 has no wheels with a matching platform tag (e.g., `manylinux_2_28_x86_64`) and only\n"
+            "  x.y==1.0 is available, we can conclude that all versions of x.y cannot be used.",
+            Wheelless(name="x.y", version="1.0", has_source=False),
+        ),
+        (
+            "Because x==1.0 has no usable\n  wheels and you require x==1.0, we can conclude that",
+            Wheelless(name="x", version="1.0", has_source=True),
+        ),
+        ("Because x==1.0 has no usable wheels and x==2.0 depends on y>3, we can conclude that", None),
+        ("Because x was not found in the package registry and you require x, we can conclude that", None),
+    ],
+)
+def test_a_missing_wheel_is_the_reason_only_if_nothing_else_is(said: str, found: Wheelless | None) -> None:
+    assert find_wheelless(f"error: No solution found\n  cause: {said}") == found
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,9 @@ def _fill_index(wheels: Path) -> None:
     make_wheel(wheels, "for_old_python", "1.0", {"for_old_python.py": ""})
     marked = ["for-windows; sys_platform == 'win32'", "for-macs; platform_system == 'Darwin'"]
     make_wheel(wheels, "marked", "1.0", {"marked.py": ""}, [*marked, "for-old-python; python_version < '3'"])
+    (wheels / "source-only").mkdir()
+    (wheels / "source-only" / "source_only-2.0.tar.gz").write_bytes(b"a source")
+    (wheels / "source-only" / "index.html").write_text('<a href="source_only-2.0.tar.gz">source_only-2.0.tar.gz</a>\n')
     make_wheel(wheels, "source_elsewhere", "1.0", {"source_elsewhere.py": ""})
     _rename_wheel(wheels, "source_elsewhere-1.0-py3-none-any", "source_elsewhere-1.0-py3-none-manylinux_2_17_x86_64")
     (wheels / "source-elsewhere" / "source_elsewhere-1.0.tar.gz").write_bytes(b"a source")
@@ -121,6 +124,18 @@ def test_what_exists_only_as_source_there_leaves_that_platform_out_and_no_other(
         assert f"{platform} is not in it. source-elsewhere 1.0 of the pip part is there only as source for it." in notes
         assert f"nothing is locked for {platform}" in outcome.log
     assert locked(outcome, "linux-64") == {"source-elsewhere": "1.0"}
+
+
+def test_what_exists_only_as_source_here_fails_with_its_line(shop: Workshop) -> None:
+    outcome = shop.build("python", pip=["marked", "source-only"])
+    assert (outcome.error.code, outcome.error.line) == ("pip-failed", 51)
+    assert outcome.error.message.startswith("source-only 2.0 is there only as source, and nothing is built of sources")
+    assert "Because source-only==2.0 has no usable wheels" in outcome.log
+
+
+def test_the_log_tells_where_each_package_of_pip_comes_from(shop: Workshop) -> None:
+    outcome = build(shop, "python", pip=["marked"], platforms=())
+    assert f"  marked==1.0 from {shop.pip_index}/marked/marked-1.0-py3-none-any.whl\n" in outcome.log
 
 
 def test_a_distribution_is_provided_there_by_the_package_that_it_is_in_here(shop: Workshop) -> None:
