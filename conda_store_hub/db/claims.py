@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Select,
@@ -89,20 +89,31 @@ def count_busy(session: Session, namespace_id: int) -> int:
     return session.scalar(select(func.count(Build.id)).where(_busy_in(namespace_id))) or 0
 
 
-def end_all(session: Session, namespace_id: int, now: datetime, words: str) -> Sequence[int]:
-    """End the builds of a namespace, and return their ids."""
+class Ended(NamedTuple):
+    """Builds that were ended, by id."""
+
+    running: Sequence[int]
+    """Those whose runners end them when they see it."""
+    queued: Sequence[int]
+
+    @property
+    def all(self) -> Sequence[int]:
+        """Both."""
+        return (*self.running, *self.queued)
+
+
+def end_all(session: Session, namespace_id: int, now: datetime, words: str) -> Ended:
+    """End the builds of a namespace."""
     return _end(session, _busy_in(namespace_id), now, words)
 
 
-def _end(session: Session, which: ColumnElement[bool], now: datetime, words: str) -> Sequence[int]:
+def _end(session: Session, which: ColumnElement[bool], now: datetime, words: str) -> Ended:
     """End builds: those that are queued now, those that run when their runners see it."""
-    running = and_(which, Build.status == BuildStatus.BUILDING)
-    ended = session.scalars(
-        update(Build).where(running).values(cancel_requested=True, status_info=words).returning(Build.id)
-    ).all()
-    queued = {"status": BuildStatus.CANCELED, "status_info": words, "ended_on": now, "log_complete": True}
-    waiting = and_(which, Build.status == BuildStatus.QUEUED)
-    return [*ended, *session.scalars(update(Build).where(waiting).values(queued).returning(Build.id))]
+    asked = {"cancel_requested": True, "status_info": words}
+    over = {"status": BuildStatus.CANCELED, "status_info": words, "ended_on": now, "log_complete": True}
+    running = update(Build).where(which, Build.status == BuildStatus.BUILDING).values(asked).returning(Build.id)
+    queued = update(Build).where(which, Build.status == BuildStatus.QUEUED).values(over).returning(Build.id)
+    return Ended(session.scalars(running).all(), session.scalars(queued).all())
 
 
 def count_busy_of(session: Session, environment_id: int) -> int:
@@ -110,8 +121,8 @@ def count_busy_of(session: Session, environment_id: int) -> int:
     return session.scalar(select(func.count(Build.id)).where(is_live(), Build.environment_id == environment_id)) or 0
 
 
-def end_builds_of(session: Session, environment_id: int, now: datetime, words: str) -> Sequence[int]:
-    """End the builds of an environment, and return their ids."""
+def end_builds_of(session: Session, environment_id: int, now: datetime, words: str) -> Ended:
+    """End the builds of an environment."""
     return _end(session, and_(is_live(), Build.environment_id == environment_id), now, words)
 
 

@@ -375,7 +375,7 @@ class Artifact(Base):
 
     __table_args__ = (
         Index("uq_artifact_type", "build_id", "artifact_type", unique=True),
-        Index("ix_artifact_key", "key"),
+        Index("ix_artifact_key", "key", "state", "size"),  # all that it takes to add up what is stored
         Index(
             "ix_artifact_pending",
             "build_id",

@@ -1,4 +1,4 @@
-"""The statements that count all there is: some go through whole tables, and are run every few minutes at most."""
+"""The statements that count all there is: some go through whole indexes, and are run every few minutes at most."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def count_live(session: Session) -> dict[BuildStatus, int]:
 
 
 def add_up(session: Session) -> Totals:
-    """Add up prefixes and artifacts."""
+    """Add up prefixes and artifacts; of these an index has all it takes, in the order that it takes."""
     there = (Build.prefix_name.is_not(None), Build.status == BuildStatus.COMPLETED)
     prefixes = session.scalar(select(func.coalesce(func.sum(Build.size), 0)).where(*there))
     ready = Artifact.state == ArtifactState.READY

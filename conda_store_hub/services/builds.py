@@ -21,7 +21,7 @@ from conda_store_hub.core.reasons import Needing
 from conda_store_hub.db import claims, lists, queries, records, tables
 from conda_store_hub.db.session import announce
 from conda_store_hub.services import audit, contents, policies, rights, specifications, views
-from conda_store_hub.services.changes import QUEUE, build_topic
+from conda_store_hub.services.changes import QUEUE, build_topic, ended_topic
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import PreparedSpecification
 
@@ -357,6 +357,7 @@ def _end(session: Session, identity: Identity, row: tables.Build) -> None:
         row.status_info = f"Cancelled by {identity.name} while it was queued."
         row.ended_on = datetime.now(UTC)
         row.log_complete = True
+        announce(session, ended_topic(row.id, row.status))
     else:
         row.cancel_requested = True
     if row.status is BuildStatus.BUILDING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -14,9 +15,11 @@ from conda_store_hub.core.errors import StorageError
 from conda_store_hub.core.protocol import BuildStatus, Phase
 from conda_store_hub.db import totals
 from conda_store_hub.db.session import Database
+from conda_store_hub.services.changes import find_ended
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 ADDED_UP_SECONDS = 300.0
+_SHARE = 0.01  # of the time that adding up may take, where there is very much to add up
 _ENDED = (BuildStatus.COMPLETED, BuildStatus.FAILED, BuildStatus.CANCELED)
 _WAITED = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400)
 _TOOK = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
@@ -30,7 +33,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._added_up = -ADDED_UP_SECONDS
+        self._add_up_at = 0.0
         self._adding = asyncio.Lock()
         ProcessCollector(registry=self._registry)
         self._make_metrics_of_builds()
@@ -46,7 +49,7 @@ class Metrics:
 
     def _make_metrics_of_builds(self) -> None:
         self._live = self._gauge("builds", "Builds that are queued, and that run.", "status")
-        self._ended = self._counter("builds_ended", "Builds that ran and ended, by how.", "status")
+        self._ended = self._counter("builds_ended", "Builds that ended, by how, queued ones too.", "status")
         self._waits = self._histogram("build_queue_seconds", "How long builds were queued before they ran.", _WAITED)
         self._phases = self._histogram("build_phase_seconds", "How long the phases of builds took.", _TOOK, "phase")
         for status in _ENDED:
@@ -83,6 +86,11 @@ class Metrics:
         """Count a build that ended."""
         self._ended.labels(status.lower()).inc()
 
+    def note_changes(self, topics: Iterable[str]) -> None:
+        """Count the builds that ended while they were queued, of what was announced; from any thread."""
+        for status in find_ended(topics):
+            self.note_end(status)
+
     def note_request(self, route: str, method: str | None, status: int, seconds: float) -> None:
         """Count a request; `route` is a template and not the address."""
         method = method if method in _METHODS else "other"
@@ -97,7 +105,7 @@ class Metrics:
             self._live.labels(status.lower()).set(count)
         await self._look_at_disk(data)
         async with self._adding:
-            if time.monotonic() - self._added_up >= ADDED_UP_SECONDS:
+            if time.monotonic() >= self._add_up_at:
                 await self._add_up(db)
         return generate_latest(self._registry)
 
@@ -110,7 +118,9 @@ class Metrics:
         self._free.set(disk.free)
 
     async def _add_up(self, db: Database) -> None:
+        began = time.monotonic()
         found = await db.read(totals.add_up)
         self._prefixes.set(found.prefixes)
         self._artifacts.set(found.artifacts)
-        self._added_up = time.monotonic()
+        ended = time.monotonic()
+        self._add_up_at = ended + max(ADDED_UP_SECONDS, (ended - began) / _SHARE)

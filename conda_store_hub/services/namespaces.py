@@ -13,10 +13,9 @@ from conda_store_hub.core.errors import ConflictError, ForbiddenError, InUseErro
 from conda_store_hub.core.names import NamespaceKind, check_namespace_name, is_reserved, list_namespace_names, shorten
 from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission
 from conda_store_hub.db import claims, lifecycle, lists, queries, usage
-from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Namespace
 from conda_store_hub.services import audit, rights, views
-from conda_store_hub.services.changes import QUEUE, build_topic
+from conda_store_hub.services.changes import announce_ends
 
 UNDO = timedelta(days=7)
 MOST_ABOUT = 10_000
@@ -114,9 +113,8 @@ def delete(session: Session, identity: Identity, name: str, *, force: bool) -> s
     if not force:
         _require_unused(session, row, now)
     held = usage.usage_of(session, [row.id])[row.id]
-    for build_id in claims.end_all(session, row.id, now, f"Cancelled by {identity.name} with its namespace."):
-        announce(session, build_topic(build_id))
-    announce(session, QUEUE)
+    ended = claims.end_all(session, row.id, now, f"Cancelled by {identity.name} with its namespace.")
+    announce_ends(session, ended)
     row.deleted_at = now
     queries.delete_environments(session, row.id, now)
     words = f"{held.environments} environments, {held.builds} builds"

@@ -17,7 +17,7 @@ from conda_store_hub.db import claims, lifecycle, queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Build, Environment
 from conda_store_hub.services import audit, builds, environments, rebuilds, rights, views
-from conda_store_hub.services.changes import ALL_KERNELS, QUEUE, build_topic
+from conda_store_hub.services.changes import ALL_KERNELS, announce_ends, build_topic
 from conda_store_hub.services.rules import BuildRules
 
 UNDO = timedelta(days=7)
@@ -34,12 +34,11 @@ def delete_environment(session: Session, identity: Identity, namespace: str, nam
     now = datetime.now(UTC)
     if not force:
         _require_unused(session, row, now)
-    for build_id in claims.end_builds_of(session, row.id, now, f"Cancelled by {identity.name} with its environment."):
-        announce(session, build_topic(build_id))
+    ended = claims.end_builds_of(session, row.id, now, f"Cancelled by {identity.name} with its environment.")
+    announce_ends(session, ended)
     row.deleted_at = now
     audit.record(session, identity, AuditAction.ENVIRONMENT_DELETE, namespace=row.namespace, environment=row)
     environments.announce_kernels(session, row.namespace_id)
-    announce(session, QUEUE)
 
 
 def _require_unused(session: Session, row: Environment, now: datetime) -> None:

@@ -124,6 +124,7 @@ def make_application(services: Services, *, prefix: str, cookie_secret: bytes) -
 
     `cookie_secret`: what sessions are signed with; another one ends all of them.
     """
+    services.changes.listen(services.metrics.note_changes)
     application = ServiceApplication(
         default_handler_class=OutsideHandler,
         cookie_secret=cookie_secret,

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db import claims, retention
+from conda_store_hub.db import claims, retention, totals
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import builds, environments, leases, logs, storage, work
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 from tests.support.plans import explain
+from tests.support.postgres import Postgres, postgres
+
+__all__ = ["postgres"]
 
 LARGE = ("build", "artifact", "environment", "log_chunk", "package", "build_package", "audit_entry", "lease")
 
@@ -65,3 +69,36 @@ def test_a_build_is_looked_up_once_for_a_package_however_many_builds_of_it_there
     plans = explain(db, ALWAYS["environments that contain"])
     looked_up = {step for plan in plans for step in plan.splitlines() if step.startswith("SEARCH build_package")}
     assert looked_up == {"SEARCH build_package USING PRIMARY KEY (build_id=? AND name=?)"}
+
+
+def test_what_is_stored_is_added_up_from_an_index_alone(db: Database) -> None:
+    steps = explain(db, totals.add_up)[-1].splitlines()
+    assert "SCAN artifact USING COVERING INDEX ix_artifact_key" in steps
+    assert not [step for step in steps if "TEMP B-TREE" in step]
+
+
+def test_so_it_is_in_postgresql(postgres: Postgres) -> None:
+    def add_up(session: Session) -> object:
+        # A table of so few rows would be read as it is.
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        session.execute(text("SET LOCAL enable_bitmapscan = off"))
+        return totals.add_up(session)
+
+    with postgres.database() as db:
+        plan = explain(db, add_up)[-1]
+    assert "Index Only Scan using ix_artifact_key" in plan
+    assert "Sort" not in plan
+
+
+def test_postgresql_looks_a_build_up_once_too(postgres: Postgres) -> None:
+    def find(session: Session) -> object:
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        return ALWAYS["environments that contain"](session)
+
+    with postgres.database() as db:
+        make.submit(db)
+        make.complete(db, 1)
+        plan = "\n".join(explain(db, find))
+    lookups = [line for line in plan.splitlines() if "build_id = environment.current_build_id" in line]
+    assert lookups
+    assert all("name" in line and "package_id = " not in line for line in lookups)

@@ -1,4 +1,4 @@
-"""How a database goes about statements, as it says itself: SQLite's EXPLAIN QUERY PLAN."""
+"""How a database goes about statements, as it says itself: SQLite's EXPLAIN QUERY PLAN, PostgreSQL's EXPLAIN."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ def explain(db: Database, work: Callable[[Session], object], *, write: bool = Fa
         connection = session.connection()
 
         def look(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+            if statement.startswith("SET "):
+                return  # has no plan
             raw = connection.connection.dbapi_connection
             assert raw is not None
             cursor = raw.cursor()
-            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            plans.append("\n".join(row[3] for row in cursor.fetchall()))
+            explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+            cursor.execute(f"{explain} {statement}", parameters)
+            plans.append("\n".join(row[-1] for row in cursor.fetchall()))
 
         event.listen(connection, "before_cursor_execute", look)
         work(session)

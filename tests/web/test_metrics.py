@@ -60,6 +60,17 @@ def test_prometheus_reads_how_the_service_is(service: RunningService) -> None:
     assert not any("alice" in part or "ml" in part.split("/") for key in found for part in key)
 
 
+def test_builds_that_end_while_they_are_queued_are_counted_each(service: RunningService) -> None:
+    first, *_ = (service.submit(name) for name in ("one", "two", "two", "three"))
+    with service.client("alice") as alice:
+        assert alice.put(f"api/v1/build/{first}/cancel/").status_code == 200
+        assert alice.delete("api/v1/environment/alice/two/?force=true").status_code == 200
+        assert scrape(service)["conda_store_hub_builds_ended_total", "status=canceled"] == 3
+    with service.client("root") as root:
+        assert root.delete("api/v1/namespace/alice/?force=true").status_code == 200
+    assert scrape(service)["conda_store_hub_builds_ended_total", "status=canceled"] == 4
+
+
 def test_what_takes_long_to_add_up_is_as_it_was_at_a_scrape_before(service: RunningService) -> None:
     first = scrape(service)
     service.completed()

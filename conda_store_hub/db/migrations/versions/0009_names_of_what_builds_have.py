@@ -1,4 +1,4 @@
-"""The name of each package that a build has, beside its number, in the order in which it is looked up."""
+"""The name of each package that a build has, in the order in which it is looked up; sizes of what is stored by key."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -35,3 +35,5 @@ def upgrade() -> None:
     )
     op.drop_table("build_package_before")
     op.create_index("ix_build_package_package_id", "build_package", ["package_id"])
+    op.drop_index("ix_artifact_key", "artifact")
+    op.create_index("ix_artifact_key", "artifact", ["key", "state", "size"])
