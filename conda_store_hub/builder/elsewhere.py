@@ -42,9 +42,7 @@ class Elsewhere:
         for platform in self._request.platforms:
             try:
                 found = self._lock(platform)
-            except Exception as exc:  # noqa: BLE001 - an edge: the other platforms are locked all the same
-                self._leave_out(platform, _translate(exc))
-            except BaseException as exc:  # what the engine panics with is no Exception
+            except BaseException as exc:  # the other platforms are locked all the same; a panic is no Exception
                 if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                     raise
                 self._leave_out(platform, _translate(exc))
