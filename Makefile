@@ -30,7 +30,7 @@ lint: .venv/.for-lint ## check style, with ruff
 types: .venv/.for-test .venv/.for-lint ## check types, with pyright
 	@$(BIN)/pyright
 
-bench: .venv/.for-test ## measure, and print ratios
+bench: .venv/.for-bench ## measure, and print ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove the virtual environment, the demo's state and the caches
@@ -53,6 +53,10 @@ clean: ## remove the virtual environment, the demo's state and the caches
 
 .venv/.for-test: pyproject.toml .venv/.uv
 	$(UV) -e '.[server]' --group test
+	@touch $@
+
+.venv/.for-bench: pyproject.toml .venv/.uv
+	$(UV) -e '.[server]' --group bench
 	@touch $@
 
 .venv/.for-lint: pyproject.toml .venv/.uv

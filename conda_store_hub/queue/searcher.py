@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from conda_store_hub.core.errors import UnavailableError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.search import Ask, Failed, Found, Question, SearcherSetup, reply
 from conda_store_hub.queue.process import SEARCHER, BuilderProcess
+from conda_store_hub.queue.waiting import Waiting
 
 _IDLE_SECONDS = 300.0
 _PATIENCE = 60.0  # it names channels that take long long before
@@ -54,7 +54,7 @@ class ProcessSearcher:
         self._idle_seconds = idle_seconds
         self._log = logging.getLogger("conda_store_hub.search")
         self._numbers = itertools.count(1)
-        self._waiting: Counter[str] = Counter()
+        self._waiting = Waiting("searches", of_one=_MOST_OF_ONE, of_all=_MOST_WAITING)
         self._running: _Running | None = None
         self._starting = asyncio.Lock()
         self._letting_go: asyncio.TimerHandle | None = None
@@ -63,18 +63,12 @@ class ProcessSearcher:
 
     async def ask(self, ask: Ask, *, who: str) -> Found:
         """Answer a question; raise UnavailableError when too many wait, or when nothing comes of it."""
-        if self._waiting[who] >= _MOST_OF_ONE:
-            raise UnavailableError(f"You wait for {_MOST_OF_ONE} searches already; ask again when one has ended.")
-        if self._waiting.total() >= _MOST_WAITING:
-            raise UnavailableError("Too many searches are under way; try again in a moment.")
-        self._waiting[who] += 1
-        self._stay()
         try:
-            return await self._ask(ask)
+            with self._waiting.one_more(who):
+                self._stay()
+                return await self._ask(ask)
         finally:
-            self._waiting[who] -= 1
-            self._waiting += Counter()  # forgets who waits for nothing
-            if not self._waiting:
+            if not self._waiting.total:
                 self._leave_later()
 
     async def stop(self) -> None:
@@ -178,7 +172,7 @@ class ProcessSearcher:
         self._letting_go = asyncio.get_running_loop().call_later(self._idle_seconds, self._leave)
 
     def _leave(self) -> None:
-        if not self._waiting:
+        if not self._waiting.total:
             self._end(self._running)
 
 

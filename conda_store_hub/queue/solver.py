@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.failures import explain_death, rebuild_error
 from conda_store_hub.queue.process import BuilderProcess
 from conda_store_hub.queue.requests import add_reusable_lock, make_solve_request
+from conda_store_hub.queue.waiting import Waiting
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.solves import Solved
 from conda_store_hub.services.specifications import Plan
@@ -24,7 +25,7 @@ from conda_store_hub.services.work import find_reusable_lock
 from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.base import ArtifactStore
 
-_MOST_WAITING = 50
+_MOST_AT_ONCE = 50  # that are different: who asks for the same waits with the others
 _MOST_OF_ONE = 8  # that one person waits for at once
 _MOST_REMEMBERED = 32
 _REMEMBERED_SECONDS = 60.0
@@ -64,7 +65,7 @@ class ProcessSolver:
         self._builders = builders
         self._slots = asyncio.Semaphore(slots)
         self._running: dict[_Question, _Running] = {}
-        self._waiting: Counter[str] = Counter()
+        self._waiting = Waiting("solves", of_one=_MOST_OF_ONE)
         self._tasks: set[asyncio.Task[Solved]] = set()
         self._remembered: OrderedDict[str, tuple[float, Solved]] = OrderedDict()
 
@@ -75,14 +76,8 @@ class ProcessSolver:
         question = _Question(plan.lock_key(), fresh, limits)
         if not fresh and (known := self._recall(question.lock_key)):
             return known
-        if self._waiting[who] >= _MOST_OF_ONE:
-            raise UnavailableError(f"You wait for {_MOST_OF_ONE} solves already; ask again when one has ended.")
-        self._waiting[who] += 1
-        try:
+        with self._waiting.one_more(who):
             solved = await self._wait_for(question, plan, rules)
-        finally:
-            self._waiting[who] -= 1
-            self._waiting += Counter()  # forgets who waits for nothing
         self._remember(question.lock_key, solved)
         return solved
 
@@ -106,7 +101,7 @@ class ProcessSolver:
     def _join(self, question: _Question, plan: Plan, rules: BuildRules) -> _Running:
         """Return the solve of this that is under way, or begin it."""
         if question not in self._running:
-            if len(self._running) >= _MOST_WAITING:
+            if len(self._running) >= _MOST_AT_ONCE:
                 raise UnavailableError("Too many specifications are being solved for; try again in a moment.")
             work = asyncio.create_task(self._solve(plan, rules, fresh=question.fresh), name="solve")
             self._tasks.add(work)

@@ -19,6 +19,7 @@ from conda_store_hub.core.search import (
     FoundBuild,
     FoundBuilds,
     FoundDeparted,
+    FoundName,
     FoundNames,
     Paging,
     PinnedPackage,
@@ -98,42 +99,36 @@ def _has_below(address: str, channels: Iterable[str]) -> bool:
 
 def show_names(found: FoundNames, paging: Paging, passed: Sequence[str] = ()) -> schemas.FoundPackages:
     """Show what has a name; `passed` are channels that were not searched."""
-    shown = [
-        schemas.FoundPackage(
-            id=number,
-            name=each.name,
-            channel={"id": 0, "name": each.channel},
-            version=each.version,
-            versions=each.versions,
-            license=each.license,
-        )
-        for number, each in enumerate(found.found, start=paging.part.start + 1)
-    ]
-    problems = _show_problems(found.problems, passed)
-    return schemas.FoundPackages(data=shown, page=paging.page, size=paging.size, count=found.count, problems=problems)
+    each = [(one, one.versions) for one in found.found]
+    return _show_found(each, found.count, paging, _show_problems(found.problems, passed))
 
 
 def show_versions(found: FoundBuilds, paging: Paging, passed: Sequence[str] = ()) -> schemas.FoundPackages:
     """Show the versions of a package, each once for a channel, as conda-store lists them with `distinct_on=version`."""
-    versions = {(each.version, each.channel): each for each in found.found}
+    versions = {(one.version, one.channel): one for one in found.found}
+    each = [(one, 1) for one in list(versions.values())[paging.part]]
+    return _show_found(each, len(versions), paging, _show_problems(found.problems, passed))
+
+
+def _show_found(
+    found: Iterable[tuple[FoundName | FoundBuild, int | None]],
+    count: int,
+    paging: Paging,
+    problems: list[schemas.ChannelProblem],
+) -> schemas.FoundPackages:
+    """Show a page of packages, each with how many versions of it there are."""
     shown = [
         schemas.FoundPackage(
             id=number,
-            name=each.name,
-            channel={"id": 0, "name": each.channel},
-            version=each.version,
-            versions=1,
-            license=each.license,
+            name=one.name,
+            channel={"id": 0, "name": one.channel},
+            version=one.version,
+            versions=versions,
+            license=one.license,
         )
-        for number, each in enumerate(list(versions.values())[paging.part], start=paging.part.start + 1)
+        for number, (one, versions) in enumerate(found, start=paging.part.start + 1)
     ]
-    return schemas.FoundPackages(
-        data=shown,
-        page=paging.page,
-        size=paging.size,
-        count=len(versions),
-        problems=_show_problems(found.problems, passed),
-    )
+    return schemas.FoundPackages(data=shown, page=paging.page, size=paging.size, count=count, problems=problems)
 
 
 def show_builds(found: FoundBuilds, name: str, paging: Paging, passed: Sequence[str] = ()) -> schemas.ChannelPackages:

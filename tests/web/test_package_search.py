@@ -324,7 +324,7 @@ def test_one_that_dies_of_each_question_or_is_silent_is_said_in_words(
         searcher._command = (sys.executable, "-S", "-c", "import sys; sys.stdin.read()")
         monkeypatch.setattr(module, "_PATIENCE", 0.1)
         silent = alice.get(SEARCH)
-        monkeypatch.setattr(module, "_MOST_OF_ONE", 0)
+        monkeypatch.setattr(searcher._waiting, "of_one", 0)
         full = alice.get(SEARCH)
     assert [answer.status_code for answer in (died, silent, full)] == [503, 503, 503]
     words = [answer.json()["message"].partition(" ")[2][:12] for answer in (died, silent, full)]

@@ -186,17 +186,23 @@ def test_a_solve_ends_with_the_last_who_waits_for_it(
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-@pytest.mark.parametrize(("bound", "words"), [("_MOST_WAITING", "Too many"), ("_MOST_OF_ONE", "You wait for 1")])
+@pytest.mark.parametrize(("of_one", "at_once", "words"), [(8, 1, "Too many"), (1, 50, "You wait for 1 solves")])
 def test_there_is_an_end_to_how_many_wait(
-    service: RunningService, waiting: ProcessSolver, monkeypatch: pytest.MonkeyPatch, bound: str, words: str
+    service: RunningService,
+    waiting: ProcessSolver,
+    monkeypatch: pytest.MonkeyPatch,
+    of_one: int,
+    at_once: int,
+    words: str,
 ) -> None:
-    monkeypatch.setattr(f"conda_store_hub.queue.solver.{bound}", 1)
+    monkeypatch.setattr("conda_store_hub.queue.solver._MOST_AT_ONCE", at_once)
+    monkeypatch.setattr(waiting._waiting, "of_one", of_one)
     with asking(service, 1), service.client("alice") as alice:
         until(lambda: waiting_for(waiting) == 1)
         answer = ask(alice, "base-lib")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.json()["message"].startswith(words)
-    until(lambda: not waiting._waiting)
+    until(lambda: not waiting._waiting.total)
 
 
 def test_who_may_take_less_time_does_not_end_the_solve_of_who_may_take_more(

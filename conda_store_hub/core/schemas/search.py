@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from conda_store_hub.core.schemas.wire import Page, Wire
+from conda_store_hub.core.search import FoundBuild, Problem
 
 
-class ChannelProblem(Wire):
+class ChannelProblem(Problem, Wire):
     """A channel that could not be read, and why; what stands in the answer is of the others."""
-
-    channel: str
-    message: str
 
 
 class FoundPackage(Wire):
@@ -36,23 +33,10 @@ class FoundPackages(Page[FoundPackage]):
     problems: list[ChannelProblem]
 
 
-class ChannelPackage(Wire):
+class ChannelPackage(FoundBuild, Wire):
     """One file of a package in a channel; `size` is in bytes as downloaded."""
 
-    name: str
-    version: str
-    build: str
-    build_number: int
-    channel: str
-    subdir: str
-    file: str
     type: Literal[".conda", ".tar.bz2"]
-    url: str
-    size: int | None
-    license: str | None
-    timestamp: datetime | None
-    sha256: str | None
-    depends: list[str]
 
 
 class ChannelPackages(Page[ChannelPackage]):
