@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import BigInteger, Select, String, bindparam, func, literal, or_, select, tuple_
 from sqlalchemy.orm import Session
@@ -151,29 +151,38 @@ _ENVIRONMENT_FILTERS: dict[str, Condition] = {
 }
 
 
+class EnvironmentFilters(TypedDict, total=False):
+    """Which environments are meant; one that is None is as if it were not there."""
+
+    namespace: str | None
+    name: str | None
+    search: str | None
+    """A text in the name or the namespace."""
+    status: BuildStatus | None
+    """Of the latest build."""
+    after: tuple[str, str] | None
+    """Those behind a namespace and an environment, whether or not they are still there."""
+
+
 def list_environments(
     session: Session,
     identity: Identity,
     *,
     page: int,
     size: int,
-    namespace: str | None = None,
-    name: str | None = None,
-    search: str | None = None,
-    status: BuildStatus | None = None,
-    after: tuple[str, str] | None = None,
     packages: Lots = (),
+    **filters: Unpack[EnvironmentFilters],
 ) -> tuple[list[EnvironmentRow], int]:
     """Return a page of the living environments that `identity` may see, by namespace and name, and their count.
 
-    `after` begins behind a namespace and an environment, whether or not they are still there. `packages`: only those
-    whose active build has one of each.
+    `packages`: only those whose active build has one of each.
     """
+    after = filters.get("after")
     values = _given(
-        namespace=namespace,
-        name=_lower(name),
-        search=_literally(search),
-        status=status,
+        namespace=filters.get("namespace"),
+        name=_lower(filters.get("name")),
+        search=_literally(filters.get("search")),
+        status=filters.get("status"),
         after_namespace=after[0] if after else None,
         after_name=after[1].lower() if after else None,
     )
@@ -254,27 +263,38 @@ _BUILD_FILTERS: dict[str, Condition] = {
 }
 
 
+class BuildFilters(TypedDict, total=False):
+    """Which builds are meant; one that is None is as if it were not there."""
+
+    environment_id: int | None
+    namespace: str | None
+    name: str | None
+    status: BuildStatus | None
+    after: int | None
+    """Those that follow the build of that number in the order asked for, however far that is from the first."""
+
+
 def list_builds(
     session: Session,
     identity: Identity,
     *,
     page: int,
     size: int,
-    environment_id: int | None = None,
-    namespace: str | None = None,
-    name: str | None = None,
-    status: BuildStatus | None = None,
-    after: int | None = None,
     ascending: bool = False,
     packages: Lots = (),
+    **filters: Unpack[BuildFilters],
 ) -> tuple[list[BuildRow], int]:
     """Return a page of the builds of environments that `identity` may see, the newest first, and their count.
 
-    `after`: those that follow the build of that number in the order asked for, however far that is from the first.
     `packages`: only those that have one of each.
     """
-    edge = {"above" if ascending else "below": after}
-    values = _given(environment_id=environment_id, namespace=namespace, name=_lower(name), status=status, **edge)
+    values = _given(
+        environment_id=filters.get("environment_id"),
+        namespace=filters.get("namespace"),
+        name=_lower(filters.get("name")),
+        status=filters.get("status"),
+        **{"above" if ascending else "below": filters.get("after")},
+    )
     single = has_single_grants(session, identity)
     listing = _builds(identity, frozenset(values), len(packages), single=single, ascending=ascending)
     return listing.page(session, page=page, size=size, values=values | contents.lot_values(packages))

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.core.reasons import Needing
 from conda_store_hub.db import claims, lists, queries, records, tables
+from conda_store_hub.db.lists import BuildFilters
 from conda_store_hub.db.session import announce
 from conda_store_hub.services import audit, contents, policies, rights, specifications, views
 from conda_store_hub.services.changes import QUEUE, build_topic, ended_topic
@@ -285,13 +286,9 @@ def list_builds(
     *,
     page: int,
     size: int,
-    environment_id: int | None = None,
-    namespace: str | None = None,
-    name: str | None = None,
-    status: BuildStatus | None = None,
-    after: int | None = None,
     ascending: bool = False,
     packages: Sequence[str] = (),
+    **filters: Unpack[BuildFilters],
 ) -> tuple[list[schemas.BuildSummary], int]:
     """Return a page of builds that `identity` may see, the newest first, and the count of those after build `after`.
 
@@ -301,17 +298,7 @@ def list_builds(
     if wanted.is_nowhere:
         return [], 0
     rows, count = lists.list_builds(
-        session,
-        identity,
-        page=page,
-        size=size,
-        environment_id=environment_id,
-        namespace=namespace,
-        name=name,
-        status=status,
-        after=after,
-        ascending=ascending,
-        packages=wanted.lots,
+        session, identity, page=page, size=size, ascending=ascending, packages=wanted.lots, **filters
     )
     return [views.build_summary(row, contents.show_matching(wanted, row.packages)) for row in rows], count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Unpack
 
 from sqlalchemy.orm import Session
 
@@ -14,6 +15,7 @@ from conda_store_hub.core.names import DataDirectory, NamespaceKind, check_descr
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import aliases, lifecycle, lists, queries, watched
+from conda_store_hub.db.lists import EnvironmentFilters
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Environment
 from conda_store_hub.services import audit, builds, contents, rights, views
@@ -26,33 +28,18 @@ def list_environments(
     *,
     page: int,
     size: int,
-    namespace: str | None = None,
-    name: str | None = None,
-    search: str | None = None,
-    status: BuildStatus | None = None,
-    after: tuple[str, str] | None = None,
     packages: Sequence[str] = (),
+    **filters: Unpack[EnvironmentFilters],
 ) -> tuple[list[schemas.Environment], int]:
     """Return a page of what `identity` may see, by namespace and name, and the count.
 
-    `after`: what follows that namespace and environment, and how many that is with those on this page. `packages`: only
-    those whose active build has all of them, each a name with versions or without; with what it has of each.
+    `packages`: only those whose active build has all of them, each a name with versions or without; with what it has of
+    each. With `after`, the count is of those behind it.
     """
     wanted = contents.find_wanted(session, packages)
     if wanted.is_nowhere:
         return [], 0
-    rows, count = lists.list_environments(
-        session,
-        identity,
-        page=page,
-        size=size,
-        namespace=namespace,
-        name=name,
-        search=search,
-        status=status,
-        after=after,
-        packages=wanted.lots,
-    )
+    rows, count = lists.list_environments(session, identity, page=page, size=size, packages=wanted.lots, **filters)
     return [views.environment_summary(row, contents.show_matching(wanted, row.packages)) for row in rows], count
 
 
