@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from conda_store_hub.builder import child, disk
+from conda_store_hub.builder import child
 from conda_store_hub.builder.distributions import Distributions
 from conda_store_hub.builder.elsewhere import Elsewhere
 from conda_store_hub.builder.events import EventWriter, say
@@ -21,6 +21,7 @@ from conda_store_hub.builder.lockfile import LockedPlatform, LockfileRequest, fo
 from conda_store_hub.builder.pixi import format_pixi_lock
 from conda_store_hub.builder.prefix import find_site_packages, read_conda_packages
 from conda_store_hub.builder.words import format_seconds, format_size
+from conda_store_hub.core import disk
 from conda_store_hub.core.errors import ArtifactError, BuildDiskFullError, CondaStoreHubError
 from conda_store_hub.core.policy import PYPI
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildRequest, Package, Phase

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from rattler import RepoDataRecord, Version
 
 from conda_store_hub.builder.channel_index import ChannelError, ChannelIndex, ChannelSilentError, open_gateway
-from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.search import (
     Departed,
     FindDeparted,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,15 +10,9 @@ from typing import Any, cast
 
 from rattler import PackageRecord, RepoDataRecord
 
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import InvalidRequestError
 from conda_store_hub.core.protocol import Package
-
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@|(?<=/t/)[^/\s]+/")
-
-
-def strip_credentials(url: str) -> str:
-    """Return the address without a user, a password, or a token in its path (`/t/TOKEN/`)."""
-    return _CREDENTIALS.sub("", url).replace("/t/", "/", 1) if _CREDENTIALS.search(url) else url
 
 
 def dump_records(records: Iterable[RepoDataRecord]) -> str:
