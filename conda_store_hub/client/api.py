@@ -7,7 +7,7 @@ import re
 import secrets
 import ssl
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -30,6 +30,7 @@ from conda_store_hub.core.schemas import (
     BuildSummary,
     Environment,
     KernelList,
+    KernelView,
     Namespace,
     Package,
     Page,
@@ -104,6 +105,11 @@ class Client:
         """Close the connections."""
         self._http.close()
 
+    @property
+    def url(self) -> str:
+        """The service's address, without a user and a password."""
+        return self._shown_url
+
     # The service and who asks
 
     def version(self) -> Version:
@@ -143,6 +149,10 @@ class Client:
     def get_build(self, build_id: int) -> Build:
         """Return one build in full."""
         return self._get(f"build/{build_id}/", Answer[Build]).data
+
+    def build_kernels(self, build_id: int) -> list[KernelView]:
+        """Return the kernels of one build, whether it is active or not."""
+        return self._get(f"build/{build_id}/kernels/", Answer[list[KernelView]]).data
 
     def list_builds(
         self,
@@ -208,8 +218,18 @@ class Client:
 
     # Artifacts and kernels
 
-    def download(self, build_id: int, artifact: ArtifactType, path: Path) -> None:
-        """Write an artifact of a build to `path`, which is there whole or not at all."""
+    def download(
+        self,
+        build_id: int,
+        artifact: ArtifactType,
+        path: Path,
+        *,
+        on_bytes: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Write an artifact of a build to `path`, which is there whole or not at all.
+
+        on_bytes: told how many bytes there are, and of how many (0: unknown); what it raises ends the download.
+        """
         if artifact not in _ARTIFACT_PATHS:
             raise InvalidRequestError(f"{artifact} cannot be downloaded.")
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -217,9 +237,12 @@ class Client:
         try:
             with self._stream(where, {"Accept": "*/*"}, {}, silence=self._timeout) as response:
                 self._refuse_page(response)
+                total = int(response.headers.get("Content-Length", "0"))
                 with part.open("xb") as file:
                     for chunk in response.iter_bytes(1 << 20):
                         file.write(chunk)
+                        if on_bytes is not None:
+                            on_bytes(file.tell(), total)
             part.replace(path)
         except OSError as exc:
             raise StorageError(f"{path} cannot be written: {exc.strerror}.") from exc
