@@ -59,8 +59,9 @@ def ensure(twin: ServiceTwin, root: Path, **more: Any) -> Hold:
 
 
 def run(hold: Hold, *command: str) -> str:
+    path = {"PATH": f"{hold.prefix}/bin:/usr/bin:/bin"}
     done = subprocess.run(
-        [hold.prefix / "bin" / command[0], *command[1:]], capture_output=True, text=True, check=True, env={}
+        [hold.prefix / "bin" / command[0], *command[1:]], capture_output=True, text=True, check=True, env=path
     )
     return done.stdout.strip()
 
