@@ -118,16 +118,18 @@ def test_a_kernel_whose_environment_cannot_be_made_says_why_and_the_server_goes_
         starting = threading.Thread(target=lambda: answers.append(server.start_session(ML)))
         starting.start()
         assert receive(events, PROGRESS)["phase"] == "ask"  # the lock is awaited, and was not written
-        failed = ArtifactEvent(artifact=ArtifactType.LOCKFILE, error="There was no ink.")
-        service.db.write_sync(work.record_artifact, service.tickets[build_id], failed, "")
+        for kind, why in ((ArtifactType.CONDA_PACK, "There was no box."), (ArtifactType.LOCKFILE, "There was no ink.")):
+            event = ArtifactEvent(artifact=kind, error=why)
+            service.db.write_sync(work.record_artifact, service.tickets[build_id], event, "")
         starting.join(60)
-        event = receive(events, PROGRESS)
-        while event["state"] == "making":
-            event = receive(events, PROGRESS)
+        told = receive(events, PROGRESS)
+        while told["state"] == "making":
+            told = receive(events, PROGRESS)
         events.close()
-        assert event["state"] == "failed"
-        assert event["message"] in answers[0].json()["message"]
-        assert "There was no ink." in event["message"]
+        assert told["state"] == "failed"
+        assert told["message"] in answers[0].json()["message"]
+        assert "Choose the kernel again" in answers[0].json()["message"]
+        assert "There was no ink." in told["message"]
         assert server.start_kernel("python3").execute("1 + 1") == "2"
 
 
