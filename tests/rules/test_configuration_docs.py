@@ -22,7 +22,10 @@ def rows_below(head: str) -> set[str]:
     return {name for row in body.splitlines()[1:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
 
 
-@pytest.mark.parametrize("cls", [*Serve.classes, Serve, CondaStoreHubExtension, CondaStoreHubProvisioner], ids=lambda cls: cls.__name__)
+OF_USERS_SERVERS = (CondaStoreHubExtension, CondaStoreHubProvisioner)
+
+
+@pytest.mark.parametrize("cls", [*Serve.classes, Serve, *OF_USERS_SERVERS], ids=lambda cls: cls.__name__)
 def test_every_setting_is_described(cls: type) -> None:
     assert rows_below(f"`c.{cls.__name__}.…`") == set(cls.class_own_traits(config=True))
 
