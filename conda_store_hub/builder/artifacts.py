@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from conda_store_hub.builder import child, disk
+from conda_store_hub.builder import child
 from conda_store_hub.builder.digests import Md5Finder
 from conda_store_hub.builder.distributions import Distributions
 from conda_store_hub.builder.elsewhere import Elsewhere
@@ -22,6 +22,7 @@ from conda_store_hub.builder.pixi import format_pixi_lock
 from conda_store_hub.builder.prefix import CondaPackage, find_site_packages, read_conda_packages
 from conda_store_hub.builder.provided import find_provided
 from conda_store_hub.builder.words import format_seconds, format_size
+from conda_store_hub.core import disk
 from conda_store_hub.core.errors import ArtifactError, BuildDiskFullError, CondaStoreHubError
 from conda_store_hub.core.policy import PYPI
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildRequest, Package, Phase

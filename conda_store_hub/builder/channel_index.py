@@ -13,11 +13,11 @@ from typing import TypeVar
 from rattler import Gateway, MatchSpec, RepoDataRecord, Subdir
 from rattler.networking import Client
 
-from conda_store_hub.builder import disk
 from conda_store_hub.builder.channel_state import IndexCache, read_channel_state
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.reasons import find_channel_reason
-from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.core import disk
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.search import FoundName, SearcherSetup
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from conda_store_hub.builder import disk
 from conda_store_hub.builder.events import EventWriter, ProgressMeter, say
+from conda_store_hub.core import disk
 from conda_store_hub.core.errors import BuildDiskFullError
 from conda_store_hub.core.protocol import Phase
 

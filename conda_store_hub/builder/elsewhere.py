@@ -7,18 +7,19 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from conda_store_hub.builder import disk
 from conda_store_hub.builder.cache_folder import hold_caches
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.lockfile import LockedPlatform
 from conda_store_hub.builder.piplock import FILE_NAME, find_breach, find_pip_lock, pin_wheels, read_pins, read_wheels
 from conda_store_hub.builder.provided import Provided, make_stubs
-from conda_store_hub.builder.records import describe_details, describe_records, strip_credentials
+from conda_store_hub.builder.records import describe_details, describe_records
 from conda_store_hub.builder.solve import Solver
 from conda_store_hub.builder.stubs import write_stubs
 from conda_store_hub.builder.targets import find_target
 from conda_store_hub.builder.uvtool import UvError, UvTool, find_wheelless
 from conda_store_hub.builder.words import count
+from conda_store_hub.core import disk
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import BuildDiskFullError, CondaStoreHubError, InvalidRequestError, PipError
 from conda_store_hub.core.matchspec import parse_pip_line
 from conda_store_hub.core.policy import PYPI

@@ -15,7 +15,7 @@ from rattler import RepoDataRecord, Version
 
 from conda_store_hub.builder.channel_index import ChannelError, ChannelIndex, ChannelSilentError, open_gateway
 from conda_store_hub.builder.heads import read_head
-from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.search import (
     Departed,
     FindDeparted,

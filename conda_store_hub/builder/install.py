@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +11,15 @@ from rattler import MatchSpec, RepoDataRecord, install
 from rattler.exceptions import InstallerError
 from rattler.networking import Client
 
-from conda_store_hub.builder import disk
 from conda_store_hub.builder.cache_folder import CacheFolder
 from conda_store_hub.builder.events import EventWriter, say
 from conda_store_hub.builder.prefix import CondaPackage, forget_credentials, list_clobbered, read_conda_packages
-from conda_store_hub.builder.records import strip_credentials
 from conda_store_hub.builder.reporter import Reporter
 from conda_store_hub.builder.seal import Sealed, list_damaged, seal_prefix
 from conda_store_hub.builder.words import count, format_size
-from conda_store_hub.core.errors import BuildDiskFullError, BuildError, InstallError, PackageCorruptError
+from conda_store_hub.core.engine import explain_install, strip_credentials
+from conda_store_hub.core.errors import InstallError, PackageCorruptError
 from conda_store_hub.core.protocol import BuildRequest
-
-_HASH_MISMATCH = re.compile(r"hash mismatch.*?expected ([0-9a-f]{8,}).*?got ([0-9a-f]{8,})", re.DOTALL)
-
-_CUT_SHORT = "end of file before message length reached"
-_BAD_ARCHIVE = ("Invalid checksum", "failed to extract", "failed to unpack", "numeric field was not a number")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +77,7 @@ class Installer:
         except InstallerError as exc:
             damaged = [record for record in records if self._cache.is_damaged(record.file_name)]
             if not damaged:
-                raise _translate(str(exc)) from exc
+                raise explain_install(str(exc)) from exc
             await self._repair(records, {record.name.normalized: record.file_name for record in damaged})
 
     async def _repair(self, records: Sequence[RepoDataRecord], damaged: Mapping[str, str]) -> None:
@@ -95,7 +88,7 @@ class Installer:
         try:
             await self._install(records, again=set(damaged))
         except InstallerError as exc:
-            raise _translate(str(exc)) from exc
+            raise explain_install(str(exc)) from exc
 
     async def _install(self, records: Sequence[RepoDataRecord], again: set[str] | None = None) -> None:
         reporter = Reporter(self._events, records)
@@ -123,31 +116,3 @@ class Installer:
     def _warn_clobbered(self, packages: tuple[CondaPackage, ...]) -> None:
         if clobbered := sorted(list_clobbered(packages)):
             say(f"Warning: more than one package has {', '.join(clobbered[:5])}{' …' if clobbered[5:] else ''}")
-
-
-def _translate(text: str) -> BuildError:
-    """Return the error for what the engine said; its text names paths of the service and goes to the detail."""
-    text = strip_credentials(text)
-    if disk.tells_full(text):
-        return BuildDiskFullError(detail=text)
-    if match := _HASH_MISMATCH.search(text):
-        return PackageCorruptError(
-            f"{_find_package(text)} is not what its channel says it is: expected sha256 {match[1]}, got {match[2]}.",
-            detail=text,
-        )
-    if _CUT_SHORT in text:
-        return InstallError(f"{_find_package(text)} could not be downloaded: it ended early.", detail=text)
-    if any(sign in text for sign in _BAD_ARCHIVE):
-        return PackageCorruptError(f"{_find_package(text)} could not be unpacked.", detail=text)
-    if "://" in text:
-        return InstallError(f"{_find_package(text)} could not be downloaded: {_last_cause(text)}.", detail=text)
-    return InstallError(f"{_find_package(text)} could not be installed.", detail=text)
-
-
-def _last_cause(text: str) -> str:
-    return text.strip().rsplit("\n", 1)[-1].removeprefix("Caused by: ").rstrip(".")
-
-
-def _find_package(text: str) -> str:
-    found = re.search(r"([\w.-]+)\.(?:conda|tar\.bz2)\b", text)
-    return f"The package {found[1]}" if found else "A package"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
-from rattler import BuildString, Gateway, MatchSpec, PackageRecord, RepoDataRecord, Subdir, VersionWithSource
-from rattler.exceptions import GatewayError, InvalidVersionError
+from rattler import Gateway, MatchSpec, RepoDataRecord, Subdir
+from rattler.exceptions import GatewayError
 
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.words import count
+from conda_store_hub.core.engine import make_record, name_file
 from conda_store_hub.core.errors import InvalidRequestError, PackageCorruptError
 from conda_store_hub.core.lockfiles import LockedPackage
 
@@ -35,10 +34,10 @@ class LockedRecords:
         channels = sorted({each.channel for each in conda})
         indexes = await asyncio.gather(*(self._read_index(channel, conda) for channel in channels))
         known: _Index = {place: record for index in indexes for place, record in index.items()}
-        unknown = sum((each.channel, _place(each)) not in known for each in conda)
+        unknown = sum((each.channel, name_file(each)) not in known for each in conda)
         if unknown:
             say(f"Not in the index of its channel: {count(unknown, 'package')}, installed as the lock file says")
-        return [_make_record(each, known.get((each.channel, _place(each)))) for each in conda]
+        return [_make_record(each, known.get((each.channel, name_file(each)))) for each in conda]
 
     async def _read_index(self, channel: str, packages: Sequence[LockedPackage]) -> _Index:
         """Return the channel's records by channel and place; none when it cannot be read."""
@@ -58,12 +57,8 @@ class LockedRecords:
         return {(channel, f"{record.subdir}/{record.file_name}"): record for record in records}
 
 
-def _place(package: LockedPackage) -> str:
-    return unquote("/".join(package.url.split("/")[-2:]))
-
-
 def _make_record(package: LockedPackage, known: RepoDataRecord | None) -> RepoDataRecord:
-    record = known or _make_minimal(package)
+    record = known or make_record(package)
     for kind in ("sha256", "md5"):
         wanted, there = getattr(package, kind), getattr(record, kind)
         if wanted and there is not None and there.hex() != wanted:
@@ -73,21 +68,3 @@ def _make_record(package: LockedPackage, known: RepoDataRecord | None) -> RepoDa
         if wanted and there is None:
             setattr(record, kind, bytes.fromhex(wanted))
     return record
-
-
-def _make_minimal(package: LockedPackage) -> RepoDataRecord:
-    """Return what can be said of a package whose record nobody has any more."""
-    number = re.search(r"(?:^|_)(\d+)$", package.build)
-    try:
-        version = VersionWithSource(package.version)
-    except InvalidVersionError as exc:
-        raise InvalidRequestError(f"“{package.version}” of {package.name} is no version.") from exc
-    record = PackageRecord(
-        package.name,
-        version,
-        BuildString(package.build),
-        int(number[1]) if number else 0,
-        package.subdir,
-        depends=list(package.dependencies),
-    )
-    return RepoDataRecord(record, _place(package).rpartition("/")[2], package.url, f"{package.channel}/")

@@ -10,7 +10,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict
 
-from conda_store_hub.builder.records import RecordDetails, strip_credentials
+from conda_store_hub.builder.records import RecordDetails
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.protocol import BuildRequest, Package
 
 _NEED = re.compile(r"(?:\S+::)?([\w.-]+)\s*(.*)")

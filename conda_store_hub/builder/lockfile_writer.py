@@ -14,7 +14,7 @@ from conda_lock.lockfile.v2prelim.models import LockedDependency, Lockfile
 from conda_lock.models.channel import Channel
 
 from conda_store_hub.builder.lockfile import LockfileRequest, list_needs
-from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.protocol import Package
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from conda_store_hub.builder import disk
 from conda_store_hub.builder.distributions import PIP_LOCK, Distributions
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.piplock import (
@@ -25,8 +24,9 @@ from conda_store_hub.builder.piplock import (
     read_wheels,
 )
 from conda_store_hub.builder.prefix import CondaPackage, require_site_packages
-from conda_store_hub.builder.records import strip_credentials
 from conda_store_hub.builder.uvtool import UvError, UvTool, find_wheelless
+from conda_store_hub.core import disk
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import BuildDiskFullError, BuildError, PackageCorruptError, PipConflictError, PipError
 from conda_store_hub.core.matchspec import parse_pip_line
 from conda_store_hub.core.policy import PYPI

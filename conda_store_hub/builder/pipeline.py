@@ -17,10 +17,11 @@ from conda_store_hub.builder.install import Installed, Installer
 from conda_store_hub.builder.limits import Limits
 from conda_store_hub.builder.piplock import FILE_NAME, find_pip_lock
 from conda_store_hub.builder.prefix import list_kernels, write_variables
-from conda_store_hub.builder.records import describe_records, dump_records, strip_credentials
+from conda_store_hub.builder.records import describe_records, dump_records
 from conda_store_hub.builder.seal import Sealed, seal_prefix
 from conda_store_hub.builder.solve import Solution, Solver, require_this_platform
 from conda_store_hub.builder.words import count, format_seconds, format_size, format_table
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import BuildError, InvalidRequestError
 from conda_store_hub.core.protocol import (
     ArtifactEvent,

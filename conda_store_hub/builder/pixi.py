@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from conda_store_hub.builder.lockfile import LockedPlatform, dump_yaml
-from conda_store_hub.builder.records import RecordDetails, strip_credentials
+from conda_store_hub.builder.records import RecordDetails
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.protocol import Package
 
 _VERSION = 6

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, cast
 from pydantic import ValidationError
 
 from conda_store_hub.builder.events import say
-from conda_store_hub.builder.records import RecordDetails, strip_credentials
+from conda_store_hub.builder.records import RecordDetails
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import InstallError, PipError
 from conda_store_hub.core.protocol import MAX_KERNEL_SPEC, Kernel, Package
 

@@ -16,8 +16,9 @@ from typing import NoReturn, cast
 
 from pydantic import ValidationError
 
-from conda_store_hub.builder import STARTED, disk
+from conda_store_hub.builder import STARTED
 from conda_store_hub.builder.events import EventWriter, say
+from conda_store_hub.core import disk
 from conda_store_hub.core.errors import BuildDiskFullError, BuildError, CondaStoreHubError, InvalidRequestError
 from conda_store_hub.core.protocol import BuildRequest, ErrorEvent
 

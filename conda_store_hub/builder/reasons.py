@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from rattler import Gateway, MatchSpec, Subdir
 from rattler.exceptions import GatewayError
 
-from conda_store_hub.builder import disk
 from conda_store_hub.builder.policy import Policy
-from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.core import disk
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import (
     BuildDiskFullError,
     BuildError,

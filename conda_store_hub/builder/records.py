@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +11,9 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict
 from rattler import PackageRecord, RepoDataRecord
 
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import InvalidRequestError
 from conda_store_hub.core.protocol import Package
-
-# Some indexes keep wheels by their first letter: `/t/tqdm/tqdm-4.67-py3-none-any.whl` has no token in it.
-_CREDENTIALS = re.compile(r"""(?<=://)[^/\s"'<>]*@|/t/[^/\s"'<>]+(?=/(?![^/\s"'<>]+\.whl\b))""")
 
 
 class RecordDetails(BaseModel):
@@ -30,11 +27,6 @@ class RecordDetails(BaseModel):
     """Milliseconds since 1970, of the package."""
     license_family: str | None = None
     python_site_packages_path: str | None = None
-
-
-def strip_credentials(text: str) -> str:
-    """Return addresses without a user, a password, or a token in the path (`/t/TOKEN/`)."""
-    return _CREDENTIALS.sub("", text)
 
 
 def dump_records(records: Iterable[RepoDataRecord]) -> str:

@@ -14,7 +14,7 @@ import uv
 
 from conda_store_hub.builder import child
 from conda_store_hub.builder.events import say
-from conda_store_hub.builder.records import strip_credentials
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.protocol import BuildRequest
 
 # What uv may learn from the service's environment: how to reach the network, and nothing of its settings.

@@ -32,6 +32,7 @@ from conda_store_hub.core.schemas import (
     BuildSummary,
     Environment,
     KernelList,
+    KernelView,
     Namespace,
     Package,
     Page,
@@ -101,6 +102,11 @@ class Client:
         """Close the connections."""
         self._http.close()
 
+    @property
+    def url(self) -> str:
+        """The service's address, without a user and a password."""
+        return self._shown_url
+
     # The service and who asks
 
     def version(self) -> Version:
@@ -140,6 +146,10 @@ class Client:
     def get_build(self, build_id: int) -> Build:
         """Return one build in full."""
         return self._get(f"build/{build_id}/", Answer[Build]).data
+
+    def build_kernels(self, build_id: int) -> list[KernelView]:
+        """Return the kernels of one build, whether it is active or not."""
+        return self._get(f"build/{build_id}/kernels/", Answer[list[KernelView]]).data
 
     def list_builds(
         self,

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -179,6 +180,42 @@ def wait(ctx: click.Context, build: int) -> None:
     """Wait until BUILD has ended; exit 0 when it is completed."""
     with _connect(ctx) as client:
         _wait(client, build)
+
+
+@main.group()
+def kernels() -> None:
+    """Use environments as Jupyter kernels."""
+
+
+@kernels.command(name="export")
+@click.option("--user", is_flag=True, help="For yourself: where Jupyter keeps your own kernels. The default.")
+@click.option(
+    "--prefix",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="For all who use the installation at PATH, below PATH/share/jupyter.",
+)
+@click.pass_context
+def export_kernels(ctx: click.Context, user: bool, prefix: Path | None) -> None:
+    """Write a kernel for each environment that you may use, and remove those written before that are no more.
+
+    So nbconvert, papermill and editors see the kernels that a server of the Hub shows. Jupyter and conda-store-hub have
+    to be installed together where they run.
+    """
+    from conda_store_hub.client import kernel_export
+
+    if user and prefix is not None:
+        raise InvalidRequestError("Give --user or --prefix, not both.")
+    folder = kernel_export.find_user_folder() if prefix is None else kernel_export.find_prefix_folder(prefix)
+    with _connect(ctx) as client:
+        listed = client.kernels()
+        done = kernel_export.export_kernels(listed.kernels if listed else [], server=client.url, folder=folder)
+    _print_table(("KERNEL", "SHOWN AS"), done.shown.items())
+    for name in done.kept:
+        click.echo(f"{name} is there and was not made by this command: it stays.", err=True)
+    for name in done.unusable:
+        click.echo(f"{name} has a kernel.json that cannot be used: it is left out.", err=True)
+    click.echo(f"{len(done.shown)} written to {folder}, {len(done.removed)} removed", err=True)
 
 
 def _wait(client: Client, build_id: int) -> None:

@@ -330,3 +330,25 @@ class ActivationError(CondaStoreHubError):
 
     code = "activation-failed"
     exit_code = 11
+
+
+# An environment cannot be made on this machine.
+
+
+class LocalEnvironmentError(CondaStoreHubError):
+    """The environment could not be made on this machine."""
+
+    code = "local-environment"
+    exit_code = 12
+
+
+class LocalCacheDamagedError(LocalEnvironmentError):
+    """The package cache of this machine is damaged."""
+
+    code = "local-cache-damaged"
+
+
+class MakingCancelledError(LocalEnvironmentError):
+    """It was given up before the environment was made."""
+
+    code = "local-environment-cancelled"

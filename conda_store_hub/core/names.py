@@ -143,6 +143,12 @@ class KernelName:
         return ".".join(parts if self.build_id is None else [*parts, f"b{self.build_id}"])
 
     @classmethod
+    def is_of_build(cls, text: str) -> bool:
+        """Tell whether a kernel name is ours, and of one build."""
+        found = cls.find(text)
+        return found is not None and found.build_id is not None
+
+    @classmethod
     def find(cls, text: str) -> KernelName | None:
         """Take a kernel name apart, or return None when it is not one of ours."""
         parts = text.split(".")

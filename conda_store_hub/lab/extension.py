@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 from jupyter_client.kernelspec import KernelSpecManager
@@ -16,17 +16,20 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from tornado import web
-from traitlets import Unicode, default
+from traitlets import Float, TraitError, Unicode, default, validate
 from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
-from conda_store_hub.lab.kernels import KernelCatalog, KernelChange, compose_manager
+from conda_store_hub.client.envcache import KEEP_BYTES, KEEP_DAYS
+from conda_store_hub.client.kernelspecs import DEFAULT_PATTERN, check_pattern
+from conda_store_hub.core.errors import InvalidRequestError
+from conda_store_hub.lab.kernels import KernelCatalog, compose_manager
 from conda_store_hub.lab.leases import LeaseKeeper
+from conda_store_hub.lab.local import LocalBuilds
+from conda_store_hub.lab.pins import Pins
 from conda_store_hub.lab.poller import KernelFile, KernelPoller
 from conda_store_hub.lab.provisioner import CondaStoreHubProvisioner
-
-EVENT_ID = "https://conda-store-hub/events/kernels/v1"
-_EVENT_SCHEMA = Path(__file__).parent / "events" / "kernels-v1.yaml"
+from conda_store_hub.lab.running import RunningHandler, RunningKernels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +68,29 @@ class CondaStoreHubExtension(ExtensionApp):
         config=True,
     )
 
+    kernel_name_pattern = Unicode(
+        DEFAULT_PATTERN,
+        help="What kernels are called in the launcher; {namespace}, {environment}, {kernel} and {build} are filled in.",
+        config=True,
+    )
+    local_cache_days = Float(
+        KEEP_DAYS,
+        help="Environments made on this machine go when they were not used for so many days.",
+        config=True,
+    )
+    local_cache_gigabytes = Float(
+        KEEP_BYTES / 1e9,
+        help="How large they may be together; those that were used least lately go first.",
+        config=True,
+    )
+
+    @validate("kernel_name_pattern")
+    def _check_kernel_name_pattern(self, proposal: dict[str, str]) -> str:
+        try:
+            return check_pattern(proposal["value"])
+        except InvalidRequestError as exc:
+            raise TraitError(exc.message) from exc
+
     @default("url")
     def _default_url_of_service(self) -> str:
         return os.environ.get("CONDA_STORE_HUB_URL", "")
@@ -74,6 +100,8 @@ class CondaStoreHubExtension(ExtensionApp):
         self._catalog = KernelCatalog()
         self._poller: KernelPoller | None = None
         self._keeper: LeaseKeeper | None = None
+        self._builds: LocalBuilds | None = None
+        self.running: RunningKernels | None = None
         self._disabled = ""
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
@@ -88,15 +116,17 @@ class CondaStoreHubExtension(ExtensionApp):
         serverapp.update_config(Config({"ServerApp": {"kernel_spec_manager_class": manager}}))
 
     def initialize_handlers(self) -> None:
-        """Add the one address of this extension."""
+        """Add the addresses of this extension."""
         self.handlers.append((r"/conda-store-hub/api/kernels/?", KernelsHandler, {"extension": self}))
+        self.handlers.append((r"/conda-store-hub/api/running(?:/([\w-]+))?/?", RunningHandler, {"extension": self}))
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         if self._disabled:
             return
         events = cast("EventLogger", serverapp.event_logger)
-        events.register_event_schema(_EVENT_SCHEMA)
+        running = self.running = RunningKernels(serverapp.kernel_manager, self._catalog, events)
         token = _find_token() or ""
+        await self._start_local(serverapp, token, running)
         self._poller = KernelPoller(
             url=self.url,
             token=token,
@@ -105,19 +135,39 @@ class CondaStoreHubExtension(ExtensionApp):
                 serverapp.runtime_dir, url=self.url, user=os.environ.get("JUPYTERHUB_USER", "")
             ),
             log=self.log,
-            on_change=partial(_announce, events),
+            on_change=running.announce,
+            pattern=self.kernel_name_pattern,
         )
         self._poller.start()
         self._keeper = CondaStoreHubProvisioner.keeper = LeaseKeeper(url=self.url, token=token, log=self.log)
         self._keeper.start()
 
     async def stop_extension(self) -> None:
-        """End the poll and let go of builds: the server's kernels end now."""
+        """End the poll, give up what is being made, and let go of builds: the server's kernels end now."""
+        if self._builds is not None:
+            CondaStoreHubProvisioner.builds = CondaStoreHubProvisioner.pins = None
+            self._builds.stop()
         if self._keeper is not None:
             CondaStoreHubProvisioner.keeper = None
             await self._keeper.stop()
         if self._poller is not None:
             await self._poller.stop()
+
+    async def _start_local(self, serverapp: ServerApp, token: str, running: RunningKernels) -> None:
+        loop = asyncio.get_running_loop()
+        self._builds = CondaStoreHubProvisioner.builds = LocalBuilds(
+            url=self.url,
+            token=token,
+            log=self.log,
+            on_progress=partial(loop.call_soon_threadsafe, running.announce_progress),
+            keep_days=self.local_cache_days,
+            keep_bytes=int(self.local_cache_gigabytes * 1e9),
+        )
+        user = os.environ.get("JUPYTERHUB_USER", "")
+        file = KernelFile.in_directory(serverapp.runtime_dir, url=self.url, user=user, kind="pinned")
+        pins = Pins(catalog=self._catalog, file=file, log=self.log, on_change=running.announce)
+        CondaStoreHubProvisioner.pins = pins
+        await pins.restore()
 
     def standing(self) -> Standing:
         """Return how the kernels of this server stand."""
@@ -136,11 +186,6 @@ class CondaStoreHubExtension(ExtensionApp):
         if _find_token() is None:
             return "there is no token: neither CONDA_STORE_HUB_TOKEN nor JUPYTERHUB_API_TOKEN is set"
         return ""
-
-
-def _announce(events: EventLogger, change: KernelChange) -> None:
-    data = {name: list(kernels) for name, kernels in asdict(change).items()}
-    events.emit(schema_id=EVENT_ID, data=data)
 
 
 def _find_token() -> str | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import new_class
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
-from conda_store_hub.lab.specs import EnvironmentKernelSpec
+from conda_store_hub.core.names import KernelName
+from conda_store_hub.lab.specs import EnvironmentKernelSpec, make_unseen_spec
 
 V = TypeVar("V")
 MAX_KNOWN = 4096
@@ -34,6 +35,10 @@ class KernelCatalog:
 
     def __init__(self) -> None:
         self.listed: Mapping[str, EnvironmentKernelSpec] = {}
+        """Those of the active builds."""
+        self.shown: Mapping[str, EnvironmentKernelSpec] = {}
+        """These, and the builds that notebooks of this server are pinned to."""
+        self._pinned: Mapping[str, EnvironmentKernelSpec] = {}
         self._aliases: Mapping[str, EnvironmentKernelSpec] = {}
         self._known: OrderedDict[str, EnvironmentKernelSpec] = OrderedDict()
 
@@ -41,7 +46,7 @@ class KernelCatalog:
         """List these and no others; return what that changes."""
         old, new = self.listed, {spec.name: spec for spec in specs}
         self._remember(new.values())
-        self.listed = new
+        self.listed, self.shown = new, {**self._pinned, **new}
         self._aliases = {alias: spec for spec in new.values() for alias in spec.aliases}
         return KernelChange(
             added=tuple(sorted(new.keys() - old.keys())),
@@ -49,9 +54,23 @@ class KernelCatalog:
             changed=tuple(sorted(name for name in new.keys() & old.keys() if _differ(new[name], old[name]))),
         )
 
+    def pin(self, specs: Iterable[EnvironmentKernelSpec]) -> KernelChange:
+        """Show these builds beside what is listed, and no others; return what that changes."""
+        old, new = self._pinned, {spec.name: spec for spec in specs}
+        self._pinned, self.shown = new, {**new, **self.listed}
+        return KernelChange(
+            added=tuple(sorted(new.keys() - old.keys())), removed=tuple(sorted(old.keys() - new.keys()))
+        )
+
     def find(self, name: str) -> EnvironmentKernelSpec | None:
         """Return a kernel by its name, by one that it had, or one build of it by `….bN`; also one no longer listed."""
-        return self.listed.get(name) or self._aliases.get(name) or self._known.get(name)
+        return self.shown.get(name) or self._aliases.get(name) or self._known.get(name)
+
+    def find_active(self, name: str) -> EnvironmentKernelSpec | None:
+        """Return the kernel in the active build of its environment, by any name of it or of a build of it."""
+        parts = KernelName.find(name)
+        name = name if parts is None else str(replace(parts, build_id=None))
+        return self.listed.get(name) or self._aliases.get(name)
 
     def _remember(self, specs: Iterable[EnvironmentKernelSpec]) -> None:
         for spec in specs:
@@ -91,8 +110,14 @@ class CondaStoreHubKernelSpecMixin(_Base):
         return _join(super().get_all_specs(), ours)
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """Return one kernel spec; raises NoSuchKernel."""
-        return self.catalog.find(kernel_name) or super().get_kernel_spec(kernel_name)
+        """Return one kernel spec; raises NoSuchKernel.
+
+        Of a build that this server has not seen, only its name is known until it is started.
+        """
+        known = self.catalog.find(kernel_name)
+        if known is None and KernelName.is_of_build(kernel_name):
+            return make_unseen_spec(kernel_name)
+        return known or super().get_kernel_spec(kernel_name)
 
     def remove_kernel_spec(self, name: str) -> str:
         """Refuse to delete what lies in the prefix of an environment."""
@@ -101,7 +126,7 @@ class CondaStoreHubKernelSpecMixin(_Base):
         return super().remove_kernel_spec(name)
 
     def _allowed(self) -> Mapping[str, EnvironmentKernelSpec]:
-        listed = self.catalog.listed
+        listed = self.catalog.shown
         allowed = cast("set[str]", getattr(self, "allowed_kernelspecs", set()))
         return {name: listed[name] for name in listed if name in allowed} if allowed else listed
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from tornado.httpclient import HTTPClientError
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
+from conda_store_hub.client.kernelspecs import DEFAULT_PATTERN
 from conda_store_hub.core.schemas import Answer, KernelList
 from conda_store_hub.lab.kernels import KernelCatalog, KernelChange
 from conda_store_hub.lab.line import Line
@@ -57,10 +58,10 @@ class KernelFile:
         self._path = path
 
     @classmethod
-    def in_directory(cls, directory: str, *, url: str, user: str) -> KernelFile:
+    def in_directory(cls, directory: str, *, url: str, user: str, kind: str = "kernels") -> KernelFile:
         """Return the file of one service and one Hub user, since both may share a home with others."""
         digest = hashlib.sha256(f"{url}\n{user}".encode()).hexdigest()[:12]
-        return cls(Path(directory) / f"conda-store-hub-kernels-{digest}.json")
+        return cls(Path(directory) / f"conda-store-hub-{kind}-{digest}.json")
 
     def find(self) -> KernelList | None:
         """Return the stored list, or None when there is none that can be read."""
@@ -97,6 +98,7 @@ class KernelPoller:
         file: KernelFile,
         log: logging.Logger,
         on_change: Callable[[KernelChange], None],
+        pattern: str = DEFAULT_PATTERN,
     ) -> None:
         self.status = PollStatus(state=PollState.STARTING)
         self._url = url
@@ -105,6 +107,7 @@ class KernelPoller:
         self._file = file
         self._log = log
         self._on_change = on_change
+        self._pattern = pattern
         self._etag: str | None = None
         self._failures = 0
         self._hasty = 0
@@ -175,7 +178,7 @@ class KernelPoller:
             self._etag = None  # the service may have forgotten it: the first poll asks for everything
 
     async def _take(self, kernels: KernelList) -> None:
-        specs, unusable = await asyncio.to_thread(make_specs, kernels.kernels)
+        specs, unusable = await asyncio.to_thread(make_specs, kernels.kernels, pattern=self._pattern)
         if unusable:
             self._log.warning("conda-store-hub: kernels with an unusable kernel.json: %s", ", ".join(unusable))
         change = self._catalog.replace(specs)

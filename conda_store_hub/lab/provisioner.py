@@ -1,4 +1,7 @@
-"""Start a kernel in its activated environment, and keep the environment's path out of the list of processes."""
+"""Start a kernel in its activated environment, and keep the environment's path out of the list of processes.
+
+Where the environment is not on this machine, it is made before the first start.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,26 @@ from tempfile import TemporaryFile
 from typing import Any, ClassVar
 
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.kernelspec import KernelSpec, NoSuchKernel
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_async
-from traitlets import Float, Integer, List, Unicode
+from pydantic import ValidationError
+from traitlets import Bool, Float, Integer, List, Unicode
 
-from conda_store_hub.core.errors import ActivationError, GoneError
+from conda_store_hub.client.envcache import Hold
+from conda_store_hub.core.errors import (
+    ActivationError,
+    CondaStoreHubError,
+    GoneError,
+    NotFoundError,
+    UnavailableError,
+)
+from conda_store_hub.core.names import KernelName
 from conda_store_hub.lab.activation import HARMLESS, Activation, clean_variables, make_script, parse_variables
 from conda_store_hub.lab.leases import LeaseKeeper
-from conda_store_hub.lab.specs import EnvironmentKernelSpec
+from conda_store_hub.lab.local import LocalBuilds, find_local_builds
+from conda_store_hub.lab.pins import Pins
+from conda_store_hub.lab.specs import EnvironmentKernelSpec, make_pinned_spec, make_spec, relocate_spec
 
 MAX_ACTIVATIONS = 64
 MAX_COMPLAINT = 2000  # characters of a script's stderr in an error message
@@ -33,9 +47,10 @@ _READ_SCRIPT = 'IFS= read -r -d "" script; exec </dev/null; eval "$script"'
 class CondaStoreHubProvisioner(LocalProvisioner):
     """Starts kernels of environments; `prefix`, `build_id` and `environment` come with the kernel spec."""
 
-    prefix = Unicode(help="Path of the environment's prefix on this machine.")
+    prefix = Unicode(help="Path of the environment's prefix on the service's disk, which this machine may share.")
     build_id = Integer(help="The build that the prefix belongs to.")
     environment = Unicode(help="NAMESPACE/NAME, shown as CONDA_DEFAULT_ENV.")
+    service = Unicode(help="Address of the service; stands in kernel specs that were exported.")
 
     activation_seconds = Float(30.0, config=True, help="How long activating an environment may take.")
     keep_variables = List(
@@ -48,10 +63,24 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         ),
     )
 
+    make_local = Bool(
+        True,
+        config=True,
+        help=(
+            "Whether an environment that is not on this machine is made in the person's cache before its kernel"
+            " starts. Turn it off where every machine sees the service's disk: then it is an error."
+        ),
+    )
+
     # One server activates the same few environments again and again; a prefix never changes, a name may.
     _activations: ClassVar[OrderedDict[tuple[str, str, int], Activation]] = OrderedDict()
 
-    keeper: ClassVar[LeaseKeeper | None] = None  # of this server, while it knows a service
+    # Of this server, while it knows a service.
+    keeper: ClassVar[LeaseKeeper | None] = None
+    builds: ClassVar[LocalBuilds | None] = None
+    pins: ClassVar[Pins | None] = None
+
+    _local: Hold | None = None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Activate, then prepare as for any local kernel. Raises ActivationError, which says what to do."""
@@ -73,16 +102,29 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         if not restart:
             self._release_build()
 
+    @property
+    def is_local(self) -> bool:
+        """Tell whether the environment was made on this machine."""
+        return self._local is not None
+
     async def _prepare(self, **kwargs: Any) -> dict[str, Any]:
         await self._follow_active_build()
         inherited: Mapping[str, str] = kwargs.pop("env", None) or os.environ
         variables = clean_variables(inherited, self.keep_variables)
         leave = inherited.get("CONDA_PREFIX")
-        activation, _ = await asyncio.gather(
-            self._activate(variables, None if leave is None else Path(leave)), self._hold_build()
-        )
+        if await asyncio.to_thread(Path(self.prefix).is_dir):
+            self._leave_local()
+            activating = self._activate(variables, None if leave is None else Path(leave))
+            activation, _ = await asyncio.gather(activating, self._hold_build())
+        else:
+            await self._hold_build()
+            await self._move_in(await self._ensure_local())
+            activation = await self._activate(variables, None if leave is None else Path(leave))
         kwargs = await super().pre_launch(env=activation.apply(variables), **kwargs)
         cmd, executable = await asyncio.to_thread(self._find_program, kwargs["cmd"], kwargs["env"]["PATH"])
+        if self._local is not None:
+            # The kernel's own process holds it too: it may outlive this server.
+            kwargs["pass_fds"] = (self._local.fileno(),)
         return {**kwargs, "cmd": cmd, "executable": executable}
 
     async def _follow_active_build(self) -> None:
@@ -95,13 +137,88 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         except NoSuchKernel:
             return
         if not isinstance(spec, EnvironmentKernelSpec):
+            spec = await self._find_active(manager.kernel_name)
+        elif spec.unseen:
+            spec = await self._find_unseen(spec)
+        if spec is None:
             return
         config: dict[str, Any] = spec.metadata["kernel_provisioner"]["config"]
         if any(getattr(self, name) != value for name, value in config.items()):
-            self.log.info("%s restarts in build %s", config["environment"], spec.build_id)
-            manager._kernel_spec = self.kernel_spec = spec  # noqa: SLF001 the command is made from the manager's
+            self.log.info("%s starts in build %s", config["environment"], spec.build_id)
+            self._take_spec(spec)
             for name, value in config.items():
                 setattr(self, name, value)
+        if self.pins is not None and KernelName.is_of_build(manager.kernel_name) and spec.view is not None:
+            await self.pins.keep(spec.view)
+
+    def _take_spec(self, spec: KernelSpec) -> None:
+        self.kernel_spec = spec
+        if self.parent is not None:
+            manager: Any = self.parent
+            manager._kernel_spec = spec  # noqa: SLF001 the command is made from the manager's
+
+    async def _find_active(self, kernel_name: str) -> EnvironmentKernelSpec | None:
+        """Return what an exported kernel stands for now; None, and it stays what it was, if nobody tells."""
+        builds = self._find_builds() if self.service else None
+        view = None if builds is None else await builds.find_kernel(kernel_name)
+        try:
+            return None if view is None else make_spec(view)
+        except ValidationError:
+            return None
+
+    async def _find_unseen(self, spec: EnvironmentKernelSpec) -> EnvironmentKernelSpec:
+        """Ask the service for one build that this server has never seen."""
+        builds = self._find_builds()
+        try:
+            views = [] if builds is None else await builds.list_build_kernels(spec.build_id)
+            made = [make_pinned_spec(view) for view in views]
+        except UnavailableError as exc:
+            raise ActivationError(f"What build {spec.build_id} has is not known here: {exc.public_message}") from exc
+        except (CondaStoreHubError, ValidationError):
+            made = []
+        for each in made:
+            if spec.name in (each.name, *each.aliases):
+                return each
+        if self.pins is not None:
+            await self.pins.drop(spec.name)
+        raise ActivationError(f"There is no kernel {spec.name}: its build does not exist, or you may not use it.")
+
+    async def _ensure_local(self) -> Hold:
+        """Return the environment on this machine, made if it is not there."""
+        builds = self._find_builds() if self.make_local else None
+        if builds is None:
+            raise self._miss_prefix()
+        try:
+            return await builds.ensure(self.kernel_id, self.environment, self.build_id, self.prefix)
+        except (NotFoundError, GoneError) as exc:
+            raise ActivationError(
+                f"Build {self.build_id} of {self.environment} is not on this machine, and the service does not offer"
+                f" it. {exc.public_message} Choose the kernel again."
+            ) from exc
+        except CondaStoreHubError as exc:
+            raise ActivationError(
+                f"Build {self.build_id} of {self.environment} could not be made on this machine. {exc.public_message}"
+            ) from exc
+
+    async def _move_in(self, hold: Hold) -> None:
+        """Start from what was made here, whatever path the kernel's spec names."""
+        self._leave_local()
+        self._local = hold
+        if self.kernel_spec is not None:
+            self._take_spec(relocate_spec(self.kernel_spec, self.prefix, str(hold.prefix)))
+
+    def _leave_local(self) -> None:
+        if self._local is not None:
+            self._local.close()
+            self._local = None
+
+    def _find_builds(self) -> LocalBuilds | None:
+        return self.builds or find_local_builds(self.service, self.log)
+
+    @property
+    def _root(self) -> Path:
+        """Where the environment is on this machine."""
+        return Path(self.prefix) if self._local is None else self._local.prefix
 
     async def _hold_build(self) -> None:
         """Say that this kernel needs its build, and no longer the one it ran in before."""
@@ -115,6 +232,7 @@ class CondaStoreHubProvisioner(LocalProvisioner):
             ) from exc
 
     def _release_build(self) -> None:
+        self._leave_local()
         if self.keeper is not None:
             self.keeper.release(self._holder)
 
@@ -131,8 +249,7 @@ class CondaStoreHubProvisioner(LocalProvisioner):
             raise
 
     async def _activate(self, variables: dict[str, str], leave: Path | None) -> Activation:
-        await asyncio.to_thread(self._require_prefix)
-        key = (self.prefix, self.environment, self.build_id)
+        key = (str(self._root), self.environment, self.build_id)
         activation = self._activations.get(key)
         if activation is None:
             activation = await self._run_activation(variables, leave)
@@ -146,11 +263,11 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         # BASH_ENV would be sourced first, and what it does is not part of activating.
         before = {name: value for name, value in variables.items() if name not in {"BASH_ENV", "ENV"}}
         script = await asyncio.to_thread(
-            make_script, Path(self.prefix), environment=self.environment, path=before["PATH"], leave=leave
+            make_script, self._root, environment=self.environment, path=before["PATH"], leave=leave
         )
         output, said = await self._run_bash(script, before)
         after = parse_variables(output)
-        if after.get("CONDA_PREFIX") != self.prefix:
+        if after.get("CONDA_PREFIX") != str(self._root):
             raise self._complain("did not come to its end: a script of it ended the shell", said)
         if said:
             self.log.debug("Activating %s said: %s", self.environment, said)
@@ -182,13 +299,12 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         except FileNotFoundError as exc:
             raise ActivationError("Environments are activated with bash, and there is none on this machine.") from exc
 
-    def _require_prefix(self) -> None:
-        if not Path(self.prefix).is_dir():
-            raise ActivationError(
-                f"Build {self.build_id} of {self.environment} is not on this machine. It may have been deleted:"
-                " choose the kernel again. If no environment starts here, this machine does not see the disk of the"
-                " service, which is an administrator's to mend."
-            )
+    def _miss_prefix(self) -> ActivationError:
+        return ActivationError(
+            f"Build {self.build_id} of {self.environment} is not on this machine. It may have been deleted:"
+            " choose the kernel again. If no environment starts here, this machine does not see the disk of the"
+            " service, which is an administrator's to mend."
+        )
 
     def _find_program(self, cmd: list[str], path: str) -> tuple[list[str], str]:
         """Return the command with its program's base name first, and the program.

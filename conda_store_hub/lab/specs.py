@@ -1,34 +1,27 @@
-"""Turn what the service says of a kernel into a kernel spec of Jupyter's."""
+"""Kernel specs as Jupyter takes them: of an environment, of one build that a notebook is pinned to, on this machine."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from traitlets import Integer, List, Unicode
+from traitlets import Bool, Integer, List, Unicode
 
+from conda_store_hub.client.kernelspecs import (
+    DEFAULT_PATTERN,
+    PROVISIONER_NAME,
+    KernelJson,
+    find_python,
+    list_kernel_jsons,
+    make_kernel_json,
+    relocate,
+    relocate_values,
+)
+from conda_store_hub.core.names import KernelName
 from conda_store_hub.core.schemas import KernelView
-
-PROVISIONER_NAME = "conda-store-hub-provisioner"
-_PYTHON = re.compile(r"python(\d+(\.\d+)?)?")
-
-
-class KernelJson(BaseModel):
-    """A `kernel.json` (jupyter_client, "Kernel specs"); what Jupyter does not know is left out."""
-
-    model_config = ConfigDict(frozen=True)
-
-    argv: list[str] = Field(min_length=1)
-    display_name: str = ""
-    language: str = ""
-    interrupt_mode: Literal["signal", "message"] = "signal"
-    env: dict[str, str] = {}
-    metadata: dict[str, Any] = {}
-    kernel_protocol_version: str = ""
 
 
 class EnvironmentKernelSpec(KernelSpec):
@@ -36,9 +29,11 @@ class EnvironmentKernelSpec(KernelSpec):
 
     build_id = Integer()
     aliases = List(Unicode(), help="Names that start it too: of the environment before it was renamed.")
+    unseen = Bool(help="Whether nothing is known of it but its name: the provisioner asks the service for it.")
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, view: KernelView | None = None, **values: Any) -> None:
         super().__init__(**values)
+        self.view = view
         self._listing = super().to_dict()
 
     def to_dict(self) -> dict[str, Any]:
@@ -46,81 +41,74 @@ class EnvironmentKernelSpec(KernelSpec):
         return dict(self._listing)
 
 
-def make_specs(views: Iterable[KernelView]) -> tuple[list[EnvironmentKernelSpec], list[str]]:
-    """Return the specs, and the names of kernels whose `kernel.json` cannot be used. Reads one link a prefix."""
-    specs: list[EnvironmentKernelSpec] = []
-    unusable: list[str] = []
-    shown: set[str] = set()
-    for view in views:
-        try:
-            spec = make_spec(view, python_version=find_python_version(view.prefix), taken=shown)
-        except ValidationError:
-            unusable.append(view.name)
-            continue
-        shown.add(spec.display_name)
-        specs.append(spec)
-    return specs, unusable
+def make_specs(
+    views: Iterable[KernelView], *, pattern: str = DEFAULT_PATTERN
+) -> tuple[list[EnvironmentKernelSpec], list[str]]:
+    """Return the specs, and the names of kernels whose `kernel.json` cannot be used. Looks at each prefix."""
+    made, unusable = list_kernel_jsons(views, pattern=pattern)
+    return [_make(view, kernel, _find_resources(view, kernel.language)) for view, kernel in made], unusable
 
 
-def make_spec(
-    view: KernelView, *, python_version: str | None = None, taken: Iterable[str] = ()
-) -> EnvironmentKernelSpec:
-    """Return the spec; `taken` are display names it must not have. Raises ValidationError for a bad kernel.json."""
-    told = KernelJson.model_validate(view.spec)
-    title = f"{view.namespace}/{view.environment} · {_label(told, python_version)}"
+def make_spec(view: KernelView, *, python_version: str | None = None) -> EnvironmentKernelSpec:
+    """Return one spec. Raises ValidationError for a bad kernel.json."""
+    return _make(view, make_kernel_json(view, python=python_version), _resources(view))
+
+
+def make_pinned_spec(view: KernelView) -> EnvironmentKernelSpec:
+    """Return the spec of one build, which is shown as such. Raises ValidationError for a bad kernel.json."""
+    name = f"{view.name}.b{view.build_id}"
+    pinned = view.model_copy(update={"name": name, "aliases": tuple(f"{old}.b{view.build_id}" for old in view.aliases)})
+    kernel = make_kernel_json(pinned, python=find_python(view), pattern=f"{DEFAULT_PATTERN} (build {{build}})")
+    spec = _make(pinned, kernel, _find_resources(view, kernel.language))
+    spec.view = view
+    return spec
+
+
+def make_unseen_spec(kernel_name: str) -> EnvironmentKernelSpec:
+    """Return what can be said of one build of which only the name is known; raises ValueError for another name."""
+    name = KernelName.find(kernel_name)
+    if name is None or name.build_id is None:
+        raise ValueError(kernel_name)
+    environment = f"{name.namespace}/{name.environment}"
+    config = {"prefix": "", "build_id": name.build_id, "environment": environment}
     return EnvironmentKernelSpec(
-        name=view.name,
-        build_id=view.build_id,
-        aliases=list(view.aliases),
-        argv=_absolute(told.argv, view.prefix),
-        display_name=f"{title} ({view.raw})" if title in taken else title,
-        language=told.language,
-        interrupt_mode=told.interrupt_mode,
-        env=told.env,
-        kernel_protocol_version=told.kernel_protocol_version,
-        resource_dir=f"{view.prefix}/share/jupyter/kernels/{view.raw}",
-        metadata=_metadata(view, told),
+        name=kernel_name,
+        build_id=name.build_id,
+        unseen=True,
+        argv=["python"],
+        display_name=f"{environment} · {name.raw} (build {name.build_id})",
+        metadata={"kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": config}},
     )
 
 
-def find_python_version(prefix: str) -> str | None:
-    """Return "3.11" for a prefix with that Python, or None when there is none to be seen."""
-    name = (Path(prefix) / "bin" / "python").resolve().name
-    match = re.fullmatch(r"python(\d+\.\d+t?)", name)
-    return match[1] if match else None
+def relocate_spec(spec: KernelSpec, old: str, new: str) -> KernelSpec:
+    """Return a spec that names another prefix."""
+    values = {name: getattr(spec, name) for name in spec.trait_names() if name not in ("parent", "log", "config")}
+    values["argv"] = relocate(spec.argv, old, new)
+    values["env"] = relocate_values(spec.env, old, new)
+    values["resource_dir"] = spec.resource_dir.replace(old, new)
+    return type(spec)(**values)
 
 
-def _label(told: KernelJson, python_version: str | None) -> str:
-    # ipykernel says "Python 3 (ipykernel)" in every environment.
-    if told.language == "python" and "ipykernel_launcher" in told.argv and python_version:
-        return f"Python {python_version}"
-    return told.display_name or told.language or "kernel"
+def _make(view: KernelView, kernel: KernelJson, resources: str) -> EnvironmentKernelSpec:
+    return EnvironmentKernelSpec(
+        view=view,
+        name=view.name,
+        build_id=view.build_id,
+        aliases=list(view.aliases),
+        resource_dir=resources,
+        **kernel.model_dump(),
+    )
 
 
-def _absolute(argv: list[str], prefix: str) -> list[str]:
-    # Jupyter replaces a bare `python` by the server's own, and `{prefix}` by the server's own.
-    argv = [argument.replace("{prefix}", prefix) for argument in argv]
-    return [f"{prefix}/bin/python", *argv[1:]] if _PYTHON.fullmatch(argv[0]) else argv
+def _resources(view: KernelView) -> str:
+    return f"{view.prefix}/share/jupyter/kernels/{view.raw}"
 
 
-def _metadata(view: KernelView, told: KernelJson) -> dict[str, Any]:
-    """Return the spec's own metadata with ours; the flat keys are those that launchers know from nb_conda_kernels."""
-    language = "Python" if told.language == "python" else told.display_name or told.language
-    return {
-        **told.metadata,
-        "kernel_provisioner": {
-            "provisioner_name": PROVISIONER_NAME,
-            "config": {
-                "prefix": view.prefix,
-                "build_id": view.build_id,
-                "environment": f"{view.namespace}/{view.environment}",
-            },
-        },
-        "conda_env_name": view.environment,
-        "conda_env_path": view.prefix,
-        "conda_language": language,
-        "conda_raw_kernel_name": view.raw,
-        "conda_is_base_environment": False,
-        "Namespace": view.namespace,
-        "conda_store_hub": {"build_id": view.build_id},
-    }
+def _find_resources(view: KernelView, language: str) -> str:
+    """Return where the logo is: in the prefix, or where that cannot be seen, that of the server's own Python kernel."""
+    own = _resources(view)
+    if language != "python" or Path(own).is_dir():
+        return own
+    ipykernel = find_spec("ipykernel")
+    return str(Path(ipykernel.origin).parent / "resources") if ipykernel and ipykernel.origin else own

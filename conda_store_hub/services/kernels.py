@@ -1,4 +1,4 @@
-"""Kernels of the active builds, as a kernel spec manager takes them."""
+"""Kernels of the active builds, and of one build, as a kernel spec manager takes them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
+from conda_store_hub.core.errors import ConflictError, GoneError
 from conda_store_hub.core.names import DataDirectory, KernelName
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.protocol import Kernel
-from conda_store_hub.db import aliases, people, queries
+from conda_store_hub.core.protocol import BuildStatus, Kernel
+from conda_store_hub.db import aliases, contents, people, queries
 from conda_store_hub.db.tables import Build
-from conda_store_hub.services import tokens
+from conda_store_hub.services import builds, tokens
 from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic
 
 MOST_ENVIRONMENTS = 1000
@@ -49,14 +50,37 @@ def list_kernels(session: Session, identity: Identity, *, data: DataDirectory) -
     """Return the kernels of every active build that `identity` may see, one a kernel spec in its prefix."""
     tokens.require_live(session, identity)
     rows = queries.kernel_rows(session, identity, MOST_ENVIRONMENTS)
+    kernels = _list_views(session, rows, data)
+    digest = hashlib.sha256(repr([view.model_dump() for view in kernels]).encode()).hexdigest()[:32]
+    return KernelAnswer(list=schemas.KernelList(etag=digest, kernels=kernels), topics=_topics(session, identity))
+
+
+def list_build_kernels(
+    session: Session, identity: Identity, build_id: int, *, data: DataDirectory
+) -> list[schemas.KernelView]:
+    """Return the kernels of one build, active or not, by what its environment is called now.
+
+    Raises GoneError for one that was deleted, ConflictError for one that is not completed.
+    """
+    build = builds.require(session, identity, build_id, Permission.ENVIRONMENT_READ)
+    if build.deleted_at is not None:
+        raise GoneError(f"Build {build_id} was deleted.")
+    if build.status is not BuildStatus.COMPLETED or build.prefix_name is None:
+        raise ConflictError(f"Build {build_id} is {build.status}: only a completed one has kernels.")
+    return _list_views(session, [(build.environment.namespace.name, build.environment.name, build)], data)
+
+
+def _list_views(
+    session: Session, rows: Sequence[tuple[str, str, Build]], data: DataDirectory
+) -> list[schemas.KernelView]:
     before = aliases.names_that_were(session, [build.environment_id for _, _, build in rows])
+    pythons = contents.find_pythons(session, [build.id for _, _, build in rows if build.kernels])
     kernels: list[schemas.KernelView] = []
     for namespace, environment, build in rows:
         names = _Names(namespace=namespace, environment=environment, before=before.get(build.environment_id, ()))
-        found = (_find_view(names, build, stored, data) for stored in build.kernels)
+        found = (_find_view(names, build, stored, data, pythons.get(build.id)) for stored in build.kernels)
         kernels += [view for view in found if view is not None]
-    digest = hashlib.sha256(repr([view.model_dump() for view in kernels]).encode()).hexdigest()[:32]
-    return KernelAnswer(list=schemas.KernelList(etag=digest, kernels=kernels), topics=_topics(session, identity))
+    return kernels
 
 
 def _topics(session: Session, identity: Identity) -> tuple[str, ...]:
@@ -69,7 +93,7 @@ def _topics(session: Session, identity: Identity) -> tuple[str, ...]:
 
 
 def _find_view(
-    names: _Names, build: Build, stored: Mapping[str, str], data: DataDirectory
+    names: _Names, build: Build, stored: Mapping[str, str], data: DataDirectory, python: str | None
 ) -> schemas.KernelView | None:
     """Return a kernel as it goes out; None for one that would spoil the whole list for everybody who sees it."""
     try:
@@ -83,6 +107,7 @@ def _find_view(
             prefix=str(data.prefix(build.prefix_name or "")),
             spec=Kernel.parse_spec(stored["spec"]),
             aliases=names.of_kernel_before(raw),
+            python=python,
         )
     except (ValueError, LookupError):
         return None

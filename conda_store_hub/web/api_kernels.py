@@ -1,4 +1,4 @@
-"""API: the kernels that one may start, as a long poll that costs nothing while it waits."""
+"""API: the kernels that one may start, as a long poll that costs nothing while it waits; those of one build."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from contextlib import ExitStack
 from pydantic import Field
 
 from conda_store_hub.core import schemas
+from conda_store_hub.core.errors import ConflictError, GoneError
+from conda_store_hub.core.permissions import Permission
 from conda_store_hub.services import kernels
 from conda_store_hub.services.changes import ALL_KERNELS
+from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import Query, Text
@@ -90,3 +93,19 @@ class KernelsHandler(ApiHandler):
         self.left = True
         if self.news is not None:
             self.news.set()
+
+
+class BuildKernelsHandler(ApiHandler):
+    """`GET /api/v1/build/ID/kernels/`."""
+
+    @Operation(
+        answer=schemas.Answer[list[schemas.KernelView]],
+        needs=Permission.ENVIRONMENT_READ,
+        errors=(ConflictError, GoneError),
+    )
+    async def get(self, build_id: str) -> None:
+        """List the kernels of one build, whether it is the active one or not."""
+        found = await self.services.db.read(
+            kernels.list_build_kernels, self.identity, arguments.read_id(build_id), data=self.services.data
+        )
+        self.write_model(schemas.Answer[list[schemas.KernelView]](data=found))

@@ -93,6 +93,7 @@ ROUTES = (
     Route("api/v1/build/", api_builds.BuildsHandler),
     Route(_BUILD, api_builds.BuildHandler),
     Route(f"{_BUILD}packages/", api_builds.PackagesHandler),
+    Route(f"{_BUILD}kernels/", api_kernels.BuildKernelsHandler),
     Route(f"{_BUILD}departed/", api_packages.DepartedHandler),
     Route(f"{_BUILD}logs/", api_builds.LogHandler),
     Route(f"{_BUILD}cancel/", api_builds.CancelHandler),

@@ -16,12 +16,13 @@ from conda_store_hub.builder.explicit import format_explicit
 from conda_store_hub.builder.lockfile import LockedPlatform, format_pinned, list_needs
 from conda_store_hub.builder.pixi import format_pixi_lock
 from conda_store_hub.builder.provided import Provided, make_stubs
-from conda_store_hub.builder.records import RecordDetails, strip_credentials
+from conda_store_hub.builder.records import RecordDetails
 from conda_store_hub.builder.stubs import Stub
 from conda_store_hub.builder.targets import find_target
 from conda_store_hub.builder.uvtool import Wheelless, find_wheelless
 from conda_store_hub.builder.wheels import rank_wheel
 from conda_store_hub.core import spec
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import PipError
 from conda_store_hub.core.matchspec import parse_dependency
 from conda_store_hub.core.protocol import MADE_OF_PREFIXES, ArtifactType, BuildRequest, Directories, Package

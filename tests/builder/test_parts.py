@@ -14,8 +14,9 @@ from conda_store_hub.builder.events import EventWriter, ProgressMeter
 from conda_store_hub.builder.prefix import list_kernels
 from conda_store_hub.builder.program import _translate
 from conda_store_hub.builder.reasons import explain_channel
-from conda_store_hub.builder.records import dump_records, load_records, strip_credentials
+from conda_store_hub.builder.records import dump_records, load_records
 from conda_store_hub.builder.words import count, format_seconds, format_size
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.protocol import Phase
 from tests.support.channel import solve
 

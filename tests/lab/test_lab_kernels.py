@@ -157,7 +157,14 @@ def test_a_name_of_the_past_gives_way_to_an_environment_that_has_it_now(catalog:
     assert manager(catalog).get_kernel_spec(ML).build_id == 6
 
 
-@pytest.mark.parametrize("name", ["csh.alice.none.python3", f"{ML}.b99", "csh.", "no-such-kernel"])
+def test_of_a_build_that_was_never_seen_the_name_is_known_until_it_is_started(catalog: KernelCatalog) -> None:
+    found = compose_manager(EmptyManager, catalog)().get_kernel_spec(f"{ML}.b99")
+    assert isinstance(found, EnvironmentKernelSpec)
+    assert (found.unseen, found.build_id, found.name) == (True, 99, f"{ML}.b99")
+    assert f"{ML}.b99" not in compose_manager(EmptyManager, catalog)().find_kernel_specs()
+
+
+@pytest.mark.parametrize("name", ["csh.alice.none.python3", f"{ML}.bx", "csh.", "no-such-kernel"])
 def test_an_unknown_name_is_no_such_kernel(catalog: KernelCatalog, name: str) -> None:
     with pytest.raises(NoSuchKernel):
         manager(catalog).get_kernel_spec(name)

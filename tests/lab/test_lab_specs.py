@@ -9,8 +9,10 @@ import pytest
 from jupyter_client.kernelspec import _is_valid_kernel_name
 from pydantic import ValidationError
 
+from conda_store_hub.client.kernelspecs import check_pattern, find_python_version
+from conda_store_hub.core.errors import InvalidRequestError
 from conda_store_hub.core.schemas import KernelView
-from conda_store_hub.lab.specs import EnvironmentKernelSpec, find_python_version, make_spec, make_specs
+from conda_store_hub.lab.specs import EnvironmentKernelSpec, make_spec, make_specs
 from tests.support.service_twin import IPYKERNEL, make_kernel
 
 
@@ -90,6 +92,7 @@ def test_the_metadata_hold_what_launchers_and_the_provisioner_need() -> None:
         "conda_language": "Python",
         "conda_raw_kernel_name": "python3",
         "conda_is_base_environment": False,
+        "conda_is_currently_running": False,
         "Namespace": "group.team",
         "conda_store_hub": {"build_id": 7},
     }
@@ -131,3 +134,30 @@ def test_the_version_is_read_from_the_prefix(tmp_path: Path) -> None:
     assert find_python_version(str(tmp_path)) == "3.13"
     specs, _ = make_specs([view(tmp_path)])
     assert specs[0].display_name == "alice/ml · Python 3.13"
+
+
+def test_where_the_prefix_cannot_be_seen_version_and_logo_are_still_good() -> None:
+    (spec,), _ = make_specs([view().model_copy(update={"python": "3.12.1"})])
+    assert spec.display_name == "alice/ml · Python 3.12"
+    assert (Path(spec.resource_dir) / "logo-64x64.png").is_file()
+
+
+def test_names_follow_a_pattern_and_differ_all_the_same() -> None:
+    views = [view(), view(environment="geo"), view(namespace="bob"), view(raw="other")]
+    specs, _ = make_specs(views, pattern="{environment}: {kernel} #{build}")
+    assert [spec.display_name for spec in specs] == [
+        "ml: Python 3 (ipykernel) #1",
+        "geo: Python 3 (ipykernel) #1",
+        "ml: Python 3 (ipykernel) #1 (python3)",
+        "ml: Python 3 (ipykernel) #1 (other)",
+    ]
+    constant, _ = make_specs(views, pattern="a kernel")
+    assert len({spec.display_name for spec in constant}) == 4
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{x}", "{}", "{0}", "{namespace.__class__}", "{kernel!r}", "{kernel:>9}", "{"]
+)
+def test_what_is_no_pattern_is_refused_in_words(pattern: str) -> None:
+    with pytest.raises(InvalidRequestError, match="is no pattern for names"):
+        check_pattern(pattern)

@@ -10,6 +10,8 @@ import pytest
 
 from conda_store_hub.app import Serve
 from conda_store_hub.hubconfig import ROLE_SCOPES, configure
+from conda_store_hub.lab.extension import CondaStoreHubExtension
+from conda_store_hub.lab.provisioner import CondaStoreHubProvisioner
 
 TEXT = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 
@@ -20,8 +22,11 @@ def rows_below(head: str) -> set[str]:
     return {name for row in body.splitlines()[1:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
 
 
-@pytest.mark.parametrize("cls", [*Serve.classes, Serve], ids=lambda cls: cls.__name__)
-def test_every_setting_of_the_service_is_described(cls: type) -> None:
+OF_USERS_SERVERS = (CondaStoreHubExtension, CondaStoreHubProvisioner)
+
+
+@pytest.mark.parametrize("cls", [*Serve.classes, Serve, *OF_USERS_SERVERS], ids=lambda cls: cls.__name__)
+def test_every_setting_is_described(cls: type) -> None:
     assert rows_below(f"`c.{cls.__name__}.…`") == set(cls.class_own_traits(config=True))
 
 

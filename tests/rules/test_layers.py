@@ -46,7 +46,10 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "obstore": ("storage/*",),
     "conda_lock": ("builder/*",),
     "conda_pack": ("builder/*",),
-    "rattler": ("builder/*", "client/*", "lab/*", "demo/*", "core/matchspec.py lazily", "core/packages.py lazily"),
+    "rattler": (
+        *("builder/*", "client/*", "lab/*", "demo/*"),
+        *("core/matchspec.py lazily", "core/packages.py lazily", "core/engine.py lazily"),
+    ),
     "traitlets": ("app.py", "settings.py", "configfile.py", "web/*", "queue/*", "lab/*"),
     "prometheus_client": ("services/metrics.py",),
     "httpx": ("client/*", "lab/*", "demo/*"),

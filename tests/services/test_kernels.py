@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from conda_store_hub.core.errors import ConflictError, GoneError, NotFoundError
 from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import Kernel
 from conda_store_hub.db.aliases import MOST_ALIASES
 from conda_store_hub.db.session import Database
@@ -21,6 +23,46 @@ def test_an_administrator_is_listed_some_of_very_many_kernels_their_own_first(
     monkeypatch.setattr(kernels, "MOST_ENVIRONMENTS", 2)
     listed = db.read_sync(kernels.list_kernels, ADMIN, data=data).list.kernels
     assert [view.environment for view in listed] == ["mine", "one"]
+
+
+def test_a_kernel_tells_which_python_it_has(db: Database, data: DataDirectory) -> None:
+    make.complete(db, make.submit(db, yaml=make.text("ml")), make.usable("python=3.12.1", "ipykernel=6.29"))
+    make.complete(db, make.submit(db, yaml=make.text("r")), make.usable("r-irkernel=1.3"))
+    listed = db.read_sync(kernels.list_kernels, ALICE, data=data).list.kernels
+    assert {view.environment: view.python for view in listed} == {"ml": "3.12.1", "r": None}
+
+
+def test_the_kernels_of_a_build_are_told_whether_it_is_active_or_not(db: Database, data: DataDirectory) -> None:
+    first = make.submit(db)
+    make.complete(db, first)
+    make.complete(db, make.submit(db))
+    (active,) = db.read_sync(kernels.list_kernels, ALICE, data=data).list.kernels
+    (view,) = db.read_sync(kernels.list_build_kernels, ALICE, first, data=data)
+    assert active.build_id != first
+    assert (view.build_id, view.name, view.environment) == (first, active.name, active.environment)
+    assert view.prefix != active.prefix
+    rename(db, view.environment, "stats")
+    (view,) = db.read_sync(kernels.list_build_kernels, ALICE, first, data=data)
+    assert view.environment == "stats"
+    assert view.aliases == (active.name,)
+
+
+def test_a_build_that_is_deleted_hidden_or_not_completed_has_no_kernels(db: Database, data: DataDirectory) -> None:
+    first, second = make.submit(db), make.submit(db, yaml=make.text("other"))
+    make.complete(db, first)
+
+    def ask(build_id: int, identity: Identity = ALICE) -> None:
+        db.read_sync(kernels.list_build_kernels, identity, build_id, data=data)
+
+    with pytest.raises(ConflictError, match="only a completed one"):
+        ask(second)
+    with pytest.raises(NotFoundError):
+        ask(first, BOB)
+    make.complete(db, second)
+    make.complete(db, make.submit(db))
+    db.write_sync(removals.delete_build, ALICE, first, frozenset(), force=True)
+    with pytest.raises(GoneError):
+        ask(first)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from conda_store_hub.core.schemas.wire import Wire
 
 
 class KernelView(Wire):
-    """A kernel of an active build, ready for a kernel spec manager; `aliases` are names that start it too."""
+    """A kernel of a build, ready for a kernel spec manager; `aliases` are names that start it too."""
 
     name: str
     namespace: str
@@ -19,6 +19,8 @@ class KernelView(Wire):
     prefix: str
     spec: dict[str, Any]
     aliases: tuple[str, ...] = ()
+    python: str | None = None
+    """The version of conda's Python in the build, such as `3.12.1`."""
 
 
 class KernelList(Wire):

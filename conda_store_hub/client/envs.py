@@ -1,0 +1,347 @@
+"""Make an environment on this machine: once, of a build's lock, or of its archive where that cannot be.
+
+One makes it, and who wants it meanwhile waits and is told how far it is. Whatever stops a making, what is left of it
+has no record: nobody uses it, and the next one removes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, cast
+
+from pydantic import ValidationError
+
+from conda_store_hub.client.api import Client
+from conda_store_hub.client.envcache import EnvironmentCache, Hold, Made, Origin, discard, name_server, replace_text
+from conda_store_hub.client.failures import find_error_class
+from conda_store_hub.client.filelocks import FileLock
+from conda_store_hub.client.making import (
+    MakeFailure,
+    MakePhase,
+    MakeRequest,
+    MakeResult,
+    OnProgress,
+    Progress,
+    ignore,
+    make_event,
+)
+from conda_store_hub.core import disk
+from conda_store_hub.core.errors import (
+    BuildDiskFullError,
+    BuildError,
+    CondaStoreHubError,
+    ConflictError,
+    GoneError,
+    LocalCacheDamagedError,
+    LocalEnvironmentError,
+    MakingCancelledError,
+    NotFoundError,
+    PackageCorruptError,
+    StorageError,
+)
+from conda_store_hub.core.protocol import ArtifactType, BuildStatus
+from conda_store_hub.core.schemas import Build
+
+ARTIFACT_SECONDS = 300.0  # how long one waits for the service to write a lock or an archive
+_LOOK_SECONDS = 0.1
+_ASK_SECONDS = 1.0
+_SHOW_SECONDS = 0.2
+
+
+def ensure_environment(
+    cache: EnvironmentCache,
+    client: Client,
+    build_id: int,
+    *,
+    place: str = "",
+    origin: Origin = Origin.AUTO,
+    on_progress: OnProgress = ignore,
+    cancelled: threading.Event | None = None,
+) -> Hold:
+    """Return a build's environment, which is made if it is not here; while another makes it, wait for that.
+
+    place: the path of the prefix at the service, where that is known. on_progress: called from this thread.
+    cancelled: set by another one, ends it with MakingCancelledError.
+    Raises what the service answers, LocalEnvironmentError, or the BuildError of a package that cannot be had.
+    """
+    hold = cache.hold(client.url, build_id, place=place)
+    if hold is not None:
+        return hold
+    build = _require_usable(client.get_build(build_id))
+    try:
+        return _Making(cache, client, build, origin, on_progress, cancelled or threading.Event()).run()
+    except OSError as exc:
+        if disk.is_full(exc):
+            raise _explain_full(cache.root) from exc
+        raise LocalEnvironmentError(f"{exc.filename or cache.root} cannot be written: {exc.strerror or exc}.") from exc
+
+
+def _explain_full(root: Path) -> LocalEnvironmentError:
+    return LocalEnvironmentError(
+        f"The disk that {root} is on is full, or your share of it: remove something, or set CONDA_STORE_CACHE to a"
+        " folder on another disk."
+    )
+
+
+class _Making:
+    """One wish for an environment that was not there when it was looked for."""
+
+    def __init__(
+        self,
+        cache: EnvironmentCache,
+        client: Client,
+        build: Build,
+        origin: Origin,
+        on_progress: OnProgress,
+        cancelled: threading.Event,
+    ) -> None:
+        self._cache = cache
+        self._client = client
+        self._build = build
+        self._origin = origin
+        self._on_progress = on_progress
+        self._cancelled = cancelled
+        self._place = cache.make_place(client.url, build.id, build.prefix or "")
+        self._shown = 0.0
+
+    def run(self) -> Hold:
+        """Make it, or wait for who does."""
+        while True:
+            self._check()
+            lock = FileLock(self._place.lock)
+            try:
+                hold = self._take(lock)
+            except BaseException:
+                lock.close()
+                raise
+            if hold is not None:
+                return hold
+            lock.close()
+            self._relay()
+            self._cancelled.wait(_LOOK_SECONDS)
+
+    def _take(self, lock: FileLock) -> Hold | None:
+        """Return the environment, made or found; None while somebody else has it."""
+        # It is looked for again once the lock is ours: another one may have come first.
+        if self._find_made() is None and lock.try_lock() and lock.is_current() and self._find_made() is None:
+            self._make(lock)
+        # From here on others may use it too; between the two locks it may have been removed.
+        if not lock.try_lock(shared=True) or not lock.is_current():
+            return None
+        made = self._find_made()
+        return None if made is None else Hold(self._place.prefix, made, lock)
+
+    def _find_made(self) -> Made | None:
+        return self._place.find_made()
+
+    def _make(self, lock: FileLock) -> None:
+        try:
+            origin, size = self._make_of_any(lock)
+            made = Made(
+                server=name_server(self._client.url),
+                build_id=self._build.id,
+                namespace=self._build.namespace,
+                environment=self._build.environment,
+                origin=origin,
+                size=size,
+            )
+            replace_text(self._place.record, made.dump())
+        except BaseException:
+            discard(self._place.prefix)
+            raise
+        finally:
+            shutil.rmtree(self._place.work, ignore_errors=True)
+            self._place.progress.unlink(missing_ok=True)
+
+    def _make_of_any(self, lock: FileLock) -> tuple[Origin, int]:
+        if self._origin is Origin.ARCHIVE:
+            return Origin.ARCHIVE, self._make_of_archive(lock)
+        try:
+            return Origin.LOCK, self._make_of_lock(lock)
+        except (NotFoundError, GoneError, BuildError) as exc:
+            if self._origin is Origin.LOCK or isinstance(exc, BuildDiskFullError):
+                raise
+            try:
+                return Origin.ARCHIVE, self._make_of_archive(lock)
+            except (NotFoundError, GoneError):
+                raise exc from None  # it says more about what stands in the way
+
+    def _make_of_lock(self, lock: FileLock) -> int:
+        self._clear()
+        path = self._place.work / "conda-lock.yml"
+        self._download(ArtifactType.LOCKFILE, path)
+        try:
+            return self._run(lock, lock_file=path)
+        except LocalCacheDamagedError:
+            discard(self._place.prefix)
+            return self._run(lock, lock_file=path, distrust_cache=True)
+
+    def _make_of_archive(self, lock: FileLock) -> int:
+        self._clear()
+        path = self._place.work / "environment.tar.gz"
+        self._download(ArtifactType.CONDA_PACK, path)
+        _require_digest(path, self._build)
+        return self._run(lock, archive=path)
+
+    def _clear(self) -> None:
+        """Begin with nothing but an empty folder to work in, whatever one that was killed has left."""
+        self._place.record.unlink(missing_ok=True)
+        discard(self._place.prefix)
+        shutil.rmtree(self._place.work, ignore_errors=True)
+        self._place.work.mkdir()
+
+    def _download(self, artifact: ArtifactType, path: Path) -> None:
+        """Download an artifact; wait while the service is still writing it."""
+        until = time.monotonic() + ARTIFACT_SECONDS
+        on_bytes = self._show_bytes if artifact is ArtifactType.CONDA_PACK else None
+        while True:
+            self._show(Progress(phase=MakePhase.ASK))
+            try:
+                self._client.download(self._build.id, artifact, path, on_bytes=on_bytes)
+            except StorageError as exc:
+                raise exc.__cause__ if isinstance(exc.__cause__, OSError) else exc from None
+            except ConflictError:
+                if time.monotonic() > until:
+                    raise
+                self._cancelled.wait(_ASK_SECONDS)
+            else:
+                return
+
+    def _show_bytes(self, done: int, total: int) -> None:
+        self._show(Progress(phase=MakePhase.ARCHIVE, done=done, total=total, unit="bytes"))
+
+    def _run(
+        self,
+        lock: FileLock,
+        *,
+        lock_file: Path | None = None,
+        archive: Path | None = None,
+        distrust_cache: bool = False,
+    ) -> int:
+        """Have the environment made by a process that ends with this one; return its bytes on disk."""
+        request = MakeRequest(
+            prefix=str(self._place.prefix),
+            packages=str(self._cache.packages),
+            work=str(self._place.work),
+            lock=None if lock_file is None else str(lock_file),
+            archive=None if archive is None else str(archive),
+            variables=_read_variables(self._build),
+            distrust_cache=distrust_cache,
+        )
+        with self._cache.using_packages() as packages:
+            return self._follow(request, (lock.fileno(), packages.fileno()))
+
+    def _follow(self, request: MakeRequest, descriptors: tuple[int, ...]) -> int:
+        with (self._place.work / "log").open("w+b") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "conda_store_hub.client.maker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                # Python would look for modules where it is started first.
+                cwd=self._place.work,
+                pass_fds=descriptors,
+                # A Ctrl-C in a terminal is for who waits here, and ends both.
+                start_new_session=True,
+            )
+            try:
+                return self._read_outcome(process, request, log)
+            finally:
+                process.kill()
+                process.communicate()
+
+    def _read_outcome(self, process: subprocess.Popen[bytes], request: MakeRequest, log: IO[bytes]) -> int:
+        stdin = cast("IO[bytes]", process.stdin)  # left open: its end is the end of the process
+        with suppress(BrokenPipeError):
+            stdin.write(request.model_dump_json().encode() + b"\n")
+            stdin.flush()
+        for line in _read_lines(cast("IO[bytes]", process.stdout), self._check):
+            with suppress(ValidationError):
+                match make_event.validate_json(line):
+                    case Progress() as progress:
+                        self._show(progress)
+                    case MakeResult(size=size):
+                        return size
+                    case MakeFailure() as failure:
+                        raise self._rebuild(failure)
+        process.wait()
+        log.seek(0)
+        raise LocalEnvironmentError(
+            f"The environment could not be made: the process that does it ended ({process.returncode}).",
+            detail=log.read().decode("utf-8", "replace")[-4000:],
+        )
+
+    def _rebuild(self, failure: MakeFailure) -> CondaStoreHubError:
+        if failure.code == BuildDiskFullError.code:
+            return _explain_full(self._cache.root)
+        kind = find_error_class(failure.code) or LocalEnvironmentError
+        return kind(failure.message, detail=failure.detail)
+
+    def _check(self) -> None:
+        if self._cancelled.is_set():
+            raise MakingCancelledError
+
+    def _show(self, progress: Progress) -> None:
+        """Tell who waits here, and, not too often, who waits elsewhere."""
+        self._check()
+        self._on_progress(progress)
+        now = time.monotonic()
+        if now - self._shown > _SHOW_SECONDS:
+            self._shown = now
+            replace_text(self._place.progress, progress.model_dump_json())
+
+    def _relay(self) -> None:
+        """Tell how far another one is."""
+        with suppress(OSError, ValidationError):
+            self._on_progress(Progress.model_validate_json(self._place.progress.read_bytes()))
+
+
+def _read_lines(stream: IO[bytes], check: Callable[[], None]) -> Iterator[bytes]:
+    """Yield the lines of a pipe until it ends; `check` is called now and then, and may raise."""
+    rest = b""
+    while True:
+        check()
+        if not select.select([stream], [], [], _LOOK_SECONDS)[0]:
+            continue
+        piece = os.read(stream.fileno(), 1 << 16)
+        if not piece:
+            return
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+
+
+def _require_usable(build: Build) -> Build:
+    if build.deleted_on is not None or (build.prefix is None and build.status is BuildStatus.COMPLETED):
+        raise GoneError(f"Build {build.id} of {build.namespace}/{build.environment} was deleted.")
+    if build.status is not BuildStatus.COMPLETED:
+        raise ConflictError(
+            f"Build {build.id} of {build.namespace}/{build.environment} is {build.status}, not completed."
+        )
+    return build
+
+
+def _require_digest(path: Path, build: Build) -> None:
+    """Raise PackageCorruptError for an archive that is not the service's."""
+    wanted = {each.sha256 for each in build.build_artifacts if each.artifact_type is ArtifactType.CONDA_PACK}
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    # Of one that was written only after the build was asked for, no digest is known.
+    if wanted - {None} and found not in wanted:
+        raise PackageCorruptError(f"The archive of build {build.id} did not arrive as it was sent: try again.")
+
+
+def _read_variables(build: Build) -> tuple[tuple[str, str], ...]:
+    variables = build.specification.spec.get("variables")
+    if not isinstance(variables, dict):
+        return ()
+    return tuple((str(name), str(value)) for name, value in variables.items())

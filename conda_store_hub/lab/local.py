@@ -1,0 +1,193 @@
+"""Environments made on this machine for kernels, where the service's disk is not shared; what the person is told of it.
+
+Everything that waits for the service or for the disk does so in threads of its own: those of the loop are few.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from conda_store_hub.client.api import Client
+from conda_store_hub.client.envcache import KEEP_BYTES, KEEP_DAYS, EnvironmentCache, Hold, name_server
+from conda_store_hub.client.envs import ensure_environment
+from conda_store_hub.client.making import MakePhase, Progress
+from conda_store_hub.core.errors import CondaStoreHubError, MakingCancelledError
+from conda_store_hub.core.schemas import KernelView
+
+T = TypeVar("T")
+
+_SHOW_SECONDS = 0.2
+_ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelProgress:
+    """How far the environment of a kernel is: `making`, `ready`, `failed` or `cancelled`, and the step."""
+
+    kernel_id: str
+    environment: str
+    build_id: int
+    state: str
+    phase: str = ""
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    message: str = ""
+
+
+@dataclass(kw_only=True)
+class LocalBuilds:
+    """Makes what kernels need, and asks the service about builds; for one service, with the server's token."""
+
+    url: str
+    token: str | None
+    log: logging.Logger
+    on_progress: Callable[[KernelProgress], object] = lambda _: None
+    """Called in threads."""
+    cache: EnvironmentCache = field(default_factory=EnvironmentCache)
+    keep_days: float = KEEP_DAYS
+    keep_bytes: int = KEEP_BYTES
+    _under_way: set[threading.Event] = field(default_factory=set[threading.Event])
+
+    async def ensure(self, kernel_id: str, environment: str, build_id: int, place: str) -> Hold:
+        """Return the environment of a kernel, made if it is not here; given up when the task is cancelled.
+
+        Raises a CondaStoreHubError, which the person has been told by then.
+        """
+        hold = await asyncio.to_thread(self.cache.hold, self.url, build_id, place=place)
+        if hold is not None:
+            return hold
+        cancelled = threading.Event()
+        self._under_way.add(cancelled)
+        shown = KernelProgress(kernel_id=kernel_id, environment=environment, build_id=build_id, state="making")
+        teller = _Teller(self.on_progress, shown)
+        making = _start(lambda: self._make(build_id, place, teller, cancelled))
+        try:
+            return await asyncio.wrap_future(making)
+        except asyncio.CancelledError:
+            cancelled.set()
+            making.add_done_callback(_let_go)
+            raise
+        finally:
+            self._under_way.discard(cancelled)
+
+    async def list_build_kernels(self, build_id: int) -> list[KernelView]:
+        """Return the kernels of one build; raises a CondaStoreHubError."""
+        return await asyncio.wrap_future(_start(lambda: self._list_build_kernels(build_id)))
+
+    async def find_kernel(self, name: str) -> KernelView | None:
+        """Return the kernel of an active build by its name, or None when there is none or the service is away."""
+        return await asyncio.wrap_future(_start(lambda: self._find_kernel(name)))
+
+    def stop(self) -> None:
+        """Give up what is being made."""
+        for each in list(self._under_way):
+            each.set()
+
+    def _make(self, build_id: int, place: str, teller: _Teller, cancelled: threading.Event) -> Hold:
+        began = time.monotonic()
+        environment = teller.shown.environment
+        self.log.info("Making build %s of %s on this machine", build_id, environment)
+        try:
+            with Client(self.url, token=self.token) as client:
+                hold = ensure_environment(
+                    self.cache, client, build_id, place=place, on_progress=teller.show, cancelled=cancelled
+                )
+        except CondaStoreHubError as exc:
+            given_up = isinstance(exc, MakingCancelledError)
+            teller.end("cancelled" if given_up else "failed", exc.public_message)
+            self.log.warning("Build %s of %s was not made: %s", build_id, environment, exc.detail or exc.message)
+            raise
+        self.log.info(
+            "Made build %s of %s of its %s in %.1f s", build_id, environment, hold.made.origin, time.monotonic() - began
+        )
+        teller.end("ready")
+        self._trim()
+        return hold
+
+    def _trim(self) -> None:
+        try:
+            for gone in self.cache.trim(keep_days=self.keep_days, keep_bytes=self.keep_bytes):
+                self.log.info("Removed build %s of %s from this machine", gone.made.build_id, gone.made.environment)
+        except OSError as exc:
+            self.log.warning("The cache of environments could not be tidied: %s", exc)
+
+    def _list_build_kernels(self, build_id: int) -> list[KernelView]:
+        with Client(self.url, token=self.token, timeout=_ANSWER_SECONDS) as client:
+            return client.build_kernels(build_id)
+
+    def _find_kernel(self, name: str) -> KernelView | None:
+        try:
+            with Client(self.url, token=self.token, timeout=_ANSWER_SECONDS) as client:
+                listed = client.kernels()
+        except CondaStoreHubError as exc:
+            self.log.warning("Whether %s has a newer build is not known: %s", name, exc.public_message)
+            return None
+        kernels = listed.kernels if listed else []
+        return next((view for view in kernels if name in (view.name, *view.aliases)), None)
+
+
+def find_local_builds(service: str, log: logging.Logger) -> LocalBuilds | None:
+    """Return what can be made of a service outside of a server, or None where no service is known.
+
+    The Hub's token goes to the Hub's service, and nowhere else.
+    """
+    hub_url = os.environ.get("CONDA_STORE_HUB_URL", "")
+    url = service or os.environ.get("CONDA_STORE_URL", "") or hub_url
+    if not url.startswith(("http://", "https://")):
+        return None
+    token = os.environ.get("CONDA_STORE_TOKEN")
+    if hub_url and name_server(url) == name_server(hub_url):
+        token = token or os.environ.get("CONDA_STORE_HUB_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN")
+    return LocalBuilds(url=url, token=token, log=log)
+
+
+class _Teller:
+    """Tells of one making, not too often."""
+
+    def __init__(self, on_progress: Callable[[KernelProgress], object], shown: KernelProgress) -> None:
+        self.shown = shown
+        self._on_progress = on_progress
+        self._phase: MakePhase | None = None
+        self._told = 0.0
+
+    def show(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.phase is self._phase and now - self._told < _SHOW_SECONDS:
+            return
+        self._phase, self._told = progress.phase, now
+        self._on_progress(
+            replace(self.shown, phase=progress.phase, done=progress.done, total=progress.total, unit=progress.unit)
+        )
+
+    def end(self, state: str, message: str = "") -> None:
+        self._on_progress(replace(self.shown, state=state, message=message))
+
+
+def _start(work: Callable[[], T]) -> Future[T]:
+    """Run something in a thread that nobody waits for when the process ends."""
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # who waits may leave; the work goes on
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as exc:  # noqa: BLE001 it is raised where it is waited for
+            future.set_exception(exc)
+
+    threading.Thread(target=run, daemon=True, name="conda-store-hub-local").start()
+    return future
+
+
+def _let_go(future: Future[Hold]) -> None:
+    """Let go of what was made for somebody who has left."""
+    if future.exception() is None:
+        future.result().close()

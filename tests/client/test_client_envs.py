@@ -1,0 +1,522 @@
+"""Environments on this machine: really made, of locks and archives of real builds, and never used half-made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from conda_store_hub.client.api import Client
+from conda_store_hub.client.envcache import EnvironmentCache, Hold, Origin
+from conda_store_hub.client.envs import ensure_environment
+from conda_store_hub.client.making import MakePhase, Progress
+from conda_store_hub.core.errors import (
+    ConflictError,
+    GoneError,
+    LocalEnvironmentError,
+    MakingCancelledError,
+    NotFoundError,
+    PackageCorruptError,
+)
+from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.demo.channel import index, make_package
+from tests.builder.conftest import Built
+from tests.support.builder import REPOSITORY, Workshop
+from tests.support.jupyter import wait_until
+from tests.support.service_twin import TOKEN, ServiceTwin, make_build
+
+PLACE = "/srv/data/b/abcdefghijklmnopqrstuv"
+
+
+def offer(twin: ServiceTwin, lock: bytes | None = None, archive: bytes | None = None, **more: Any) -> None:
+    """Have the service tell of build 1, with these of its artifacts."""
+    twin.state.builds = {1: make_build(1, prefix=PLACE, **more)}
+    found = {"lockfile": lock, "archive": archive}
+    twin.state.artifacts = {name: data for name, data in found.items() if data is not None}
+
+
+def read(built: Built, kind: ArtifactType) -> bytes:
+    return Path(built.outcome.artifacts[kind].path or "").read_bytes()
+
+
+def ensure(twin: ServiceTwin, root: Path, **more: Any) -> Hold:
+    with Client(twin.url, token=TOKEN, timeout=20) as client:
+        return ensure_environment(EnvironmentCache(root), client, 1, **more)
+
+
+def run(hold: Hold, *command: str) -> str:
+    path = {"PATH": f"{hold.prefix}/bin:/usr/bin:/bin"}
+    done = subprocess.run(
+        [hold.prefix / "bin" / command[0], *command[1:]], capture_output=True, text=True, check=True, env=path
+    )
+    return done.stdout.strip()
+
+
+def left(root: Path) -> set[str]:
+    """Return what there is of environments, whole or not."""
+    return {path.name for path in root.glob("envs/*/*") if path.suffix != ".lock"}
+
+
+class Channel:
+    """A channel over HTTP that can be told to wait with packages."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.open = threading.Event()
+        self.open.set()
+        self.asked = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, channel=self, directory=str(directory)))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        self.open.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def __init__(self, *arguments: Any, channel: Channel, directory: str) -> None:
+        self._channel = channel
+        super().__init__(*arguments, directory=directory)
+
+    def do_GET(self) -> None:
+        if self.path.endswith(".conda"):
+            self._channel.asked.set()
+            self._channel.open.wait(60)
+        super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Generator[Channel]:
+    directory = tmp_path_factory.mktemp("channel")
+    make_package(
+        directory, "small", "1.0", files={"share/small.txt": "small\n", "bin/hello": "#!/bin/sh\necho hello\n"}
+    )
+    make_package(directory, "big", "1.0", files={"share/big.bin": "x" * 3_000_000})
+    index(directory)
+    channel = Channel(directory)
+    yield channel
+    channel.close()
+
+
+@pytest.fixture(scope="module")
+def small(channel: Channel, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The lock of a build of two packages."""
+    outcome = Workshop(tmp_path_factory.mktemp("s"), [channel.url]).build(
+        "small", "big", artifacts=(ArtifactType.LOCKFILE,)
+    )
+    assert outcome.succeeded, outcome.log
+    return Path(outcome.artifacts[ArtifactType.LOCKFILE].path or "").read_bytes()
+
+
+@contextmanager
+def closed(channel: Channel) -> Generator[None]:
+    channel.open.clear()
+    channel.asked.clear()
+    try:
+        yield
+    finally:
+        channel.open.set()
+
+
+# What is made
+
+
+@pytest.fixture(scope="module")
+def made(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Hold, list[Progress]]]:
+    """An environment made of a lock that has packages of both kinds."""
+    from tests.support.service_twin import run_twin
+
+    told: list[Progress] = []
+    with run_twin() as twin:
+        variables = {"GREETING": "good day", "NUMBER": 1}
+        specification = {**make_build(1)["specification"], "spec": {"name": "ml", "variables": variables}}
+        offer(twin, read(built, ArtifactType.LOCKFILE), specification=specification)
+        with ensure(twin, tmp_path_factory.mktemp("made") / "cache", on_progress=told.append) as hold:
+            yield hold, told
+
+
+def test_an_environment_is_made_of_its_lock_with_packages_of_conda_and_pip(
+    made: tuple[Hold, list[Progress]], built: Built
+) -> None:
+    hold, told = made
+    code = "import sys, numpy, flask, tiny_pip; print(sys.prefix, tiny_pip.ANSWER)"
+    assert run(hold, "python", "-c", code) == f"{hold.prefix} 42"
+    assert run(hold, "tiny-pip") == str(hold.prefix)
+
+    def names(prefix: Path) -> set[str]:
+        return {path.name for path in (prefix / "conda-meta").glob("*.json")}
+
+    assert names(hold.prefix) == names(built.prefix)
+    assert {progress.phase for progress in told} == set(MakePhase) - {MakePhase.ARCHIVE, MakePhase.UNPACK}
+    linked = [progress for progress in told if progress.phase is MakePhase.LINK]
+    assert linked[-1].done == linked[-1].total == len(names(hold.prefix))
+    assert hold.made.origin is Origin.LOCK
+
+
+def test_its_variables_are_where_activation_reads_them(made: tuple[Hold, list[Progress]]) -> None:
+    state = json.loads((made[0].prefix / "conda-meta" / "state").read_text())
+    assert state["env_vars"] == {"GREETING": "good day", "NUMBER": "1"}
+
+
+def test_its_files_are_read_only_and_pip_says_where_to_add_a_package(made: tuple[Hold, list[Progress]]) -> None:
+    prefix = made[0].prefix
+    files = [path for path in prefix.rglob("*") if path.is_file() and not path.is_symlink() and path.suffix != ".pyc"]
+    writable = [path for path in files if path.stat().st_mode & 0o222]
+    assert writable == []
+    marker = next(prefix.glob("lib/python3.*/EXTERNALLY-MANAGED")).read_text()
+    assert "specification" in marker
+    folder = run(made[0], "python", "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))")
+    assert (Path(folder) / "EXTERNALLY-MANAGED").exists()
+
+
+def test_it_says_where_its_metadata_of_pip_comes_from(made: tuple[Hold, list[Progress]]) -> None:
+    code = "import importlib.metadata as m; d = m.distribution('tiny-pip'); print(d.version, d.read_text('INSTALLER'))"
+    assert run(made[0], "python", "-c", code) == "1.2 conda-store-hub"
+
+
+def test_the_second_time_the_service_is_not_asked(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+    offer(twin, small)
+    ensure(twin, tmp_path).close()
+    url = twin.url
+    twin.stop()
+    with Client(url, token=TOKEN) as client, ensure_environment(EnvironmentCache(tmp_path), client, 1) as hold:
+        assert run(hold, "hello") == "hello"
+    with EnvironmentCache(tmp_path).hold(url, 1, place=PLACE) or pytest.fail("it is not here") as hold:
+        assert hold.made.build_id == 1
+
+
+def test_a_build_of_another_database_with_the_same_id_is_another_one(
+    twin: ServiceTwin, small: bytes, tmp_path: Path
+) -> None:
+    offer(twin, small)
+    ensure(twin, tmp_path).close()
+    cache = EnvironmentCache(tmp_path)
+    assert cache.hold(twin.url, 1, place="/srv/data/b/another") is None
+    assert cache.hold(twin.url.replace("127.0.0.1", "localhost"), 1, place=PLACE) is None
+    assert cache.hold(twin.url, 2) is None
+    offer(twin, small)
+    twin.state.builds[1]["prefix"] = "/srv/data/b/another"
+    with ensure(twin, tmp_path, place="/srv/data/b/another") as hold:
+        assert hold.prefix.name.startswith("1-")
+    assert len(cache.list_environments()) == 2
+
+
+# Where the lock does not do
+
+
+def test_where_a_package_cannot_be_had_any_more_the_archive_is_taken(
+    built: Built, twin: ServiceTwin, tmp_path: Path
+) -> None:
+    lock = re.sub(rb"http://127\.0\.0\.1:\d+", b"http://127.0.0.1:9", read(built, ArtifactType.LOCKFILE))
+    archive = read(built, ArtifactType.CONDA_PACK)
+    offer(twin, lock, archive)
+    digest = hashlib.sha256(archive).hexdigest()
+    artifact = {"id": 1, "build_id": 1, "artifact_type": "CONDA_PACK", "state": "READY", "key": "k", "sha256": digest}
+    twin.state.builds[1]["build_artifacts"] = [artifact]
+    told: list[Progress] = []
+    with ensure(twin, tmp_path, on_progress=told.append) as hold:
+        code = "import sys, numpy, tiny_pip; print(sys.prefix)"
+        assert run(hold, "python", "-c", code) == str(hold.prefix)
+        assert run(hold, "tiny-pip") == str(hold.prefix)
+        assert hold.made.origin is Origin.ARCHIVE
+    assert {MakePhase.ARCHIVE, MakePhase.UNPACK} <= {progress.phase for progress in told}
+
+    artifact["sha256"] = "0" * 64
+    with pytest.raises(PackageCorruptError, match="did not arrive as it was sent"):
+        ensure(twin, tmp_path / "other", origin=Origin.ARCHIVE)
+
+
+def test_without_an_archive_it_is_said_what_stood_in_the_way_of_the_lock(
+    twin: ServiceTwin, small: bytes, tmp_path: Path
+) -> None:
+    offer(twin, re.sub(rb"http://127\.0\.0\.1:\d+", b"http://127.0.0.1:9", small))
+    with pytest.raises(Exception, match=r"The package \S+ could not be downloaded") as caught:
+        ensure(twin, tmp_path)
+    assert str(tmp_path) not in str(caught.value)
+    assert left(tmp_path) == set()
+
+
+def test_a_package_that_is_not_what_the_lock_says_is_refused(
+    twin: ServiceTwin, channel: Channel, small: bytes, tmp_path: Path
+) -> None:
+    offer(twin, re.sub(rb"sha256: [0-9a-f]{64}", b"sha256: " + b"0" * 64, small))
+    with pytest.raises(PackageCorruptError, match="is not what its channel says it is"):
+        ensure(twin, tmp_path)
+    assert left(tmp_path) == set()
+
+
+def test_a_lock_for_other_machines_is_refused_in_words(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+    text = small.decode().replace("linux-64", "osx-arm64").replace("linux-aarch64", "osx-arm64")
+    offer(twin, text.encode())
+    with pytest.raises(Exception, match=r"no packages for linux-\S+; it is for osx-arm64"):
+        ensure(twin, tmp_path)
+
+
+def test_a_damaged_package_in_the_cache_is_fetched_again(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+    offer(twin, small)
+    ensure(twin, tmp_path).close()
+    (found,) = tmp_path.glob("pkgs/big-1.0-*/share/big.bin")
+    found.chmod(0o644)
+    found.write_text("cut short")
+    twin.state.builds[1]["prefix"] = "/srv/data/b/another"
+    with ensure(twin, tmp_path, place="/srv/data/b/another") as hold:
+        assert (hold.prefix / "share" / "big.bin").stat().st_size == 3_000_000
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_full_disk_is_said_so_and_leaves_nothing(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", disk], check=True)
+    try:
+        offer(twin, small)
+        with pytest.raises(LocalEnvironmentError, match=r"is full.*CONDA_STORE_CACHE"):
+            ensure(twin, disk)
+        assert left(disk) == set()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "says"),
+    [
+        ({"status": "BUILDING"}, ConflictError, "is BUILDING, not completed"),
+        ({"deleted_on": "2026-01-02T03:04:05Z"}, GoneError, "Build 1 of alice/ml was deleted"),
+    ],
+)
+def test_a_build_that_cannot_be_used_is_refused_in_words(
+    twin: ServiceTwin, tmp_path: Path, more: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    offer(twin, b"", **more)
+    with pytest.raises(error, match=says):
+        ensure(twin, tmp_path)
+
+
+def test_a_build_without_a_lock_and_an_archive_is_refused(twin: ServiceTwin, tmp_path: Path) -> None:
+    offer(twin)
+    with pytest.raises(NotFoundError):
+        ensure(twin, tmp_path)
+    assert left(tmp_path) == set()
+
+
+def test_a_cache_that_others_can_write_is_refused(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+    offer(twin, small)
+    ensure(twin, tmp_path / "cache").close()
+    (tmp_path / "cache").chmod(0o777)
+    with pytest.raises(LocalEnvironmentError, match="could put into it what you would run"):
+        EnvironmentCache(tmp_path / "cache").hold(twin.url, 1)
+    with pytest.raises(LocalEnvironmentError, match="could put into it what you would run"):
+        ensure(twin, tmp_path / "cache")
+
+
+# Several at once, and what is stopped in the middle
+
+MAKE = """
+import sys
+from pathlib import Path
+from conda_store_hub.client.api import Client
+from conda_store_hub.client.envcache import EnvironmentCache
+from conda_store_hub.client.envs import ensure_environment
+url, root, token = sys.argv[1:]
+with Client(url, token=token) as client:
+    hold = ensure_environment(
+        EnvironmentCache(Path(root)), client, 1, on_progress=lambda each: print(each.phase, flush=True)
+    )
+print("made", hold.prefix, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def making(twin: ServiceTwin, root: Path) -> Generator[subprocess.Popen[str]]:
+    """Have another process make it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKE, twin.url, str(root), TOKEN],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_of_two_at_once_one_makes_it_and_the_other_is_told_how_far_it_is(
+    twin: ServiceTwin, channel: Channel, small: bytes, tmp_path: Path
+) -> None:
+    offer(twin, small)
+    with closed(channel), making(twin, tmp_path) as first:
+        wait_until(channel.asked.is_set, "the first one to fetch packages")
+        told: list[Progress] = []
+        second: list[Hold] = []
+        thread = threading.Thread(target=lambda: second.append(ensure(twin, tmp_path, on_progress=told.append)))
+        thread.start()
+        wait_until(lambda: told, "the second one to be told")
+        assert second == []
+        channel.open.set()
+        thread.join(60)
+        assert first.stdout is not None
+        lines = iter(first.stdout.readline, "")
+        assert next(line for line in lines if line.startswith("made")).split()[1] == str(second[0].prefix)
+        second[0].close()
+    assert len(twin.asked("build/1/lockfile/")) == 1
+
+
+def test_who_is_killed_while_making_leaves_nothing_that_is_used(
+    twin: ServiceTwin, channel: Channel, small: bytes, tmp_path: Path
+) -> None:
+    offer(twin, small)
+    with closed(channel), making(twin, tmp_path) as first:
+        wait_until(channel.asked.is_set, "packages to be fetched")
+        (child,) = psutil.Process(first.pid).children()
+        first.send_signal(signal.SIGKILL)
+        assert psutil.wait_procs([child], timeout=20)[1] == []
+    assert left(tmp_path) != set()
+    assert EnvironmentCache(tmp_path).hold(twin.url, 1) is None
+    assert EnvironmentCache(tmp_path).list_environments() == []
+    with ensure(twin, tmp_path) as hold:
+        assert run(hold, "hello") == "hello"
+
+
+def test_when_the_process_that_installs_is_killed_the_other_says_so(
+    twin: ServiceTwin, channel: Channel, small: bytes, tmp_path: Path
+) -> None:
+    offer(twin, small)
+    with closed(channel):
+        failed: list[BaseException] = []
+
+        def make() -> None:
+            try:
+                ensure(twin, tmp_path)
+            except LocalEnvironmentError as exc:
+                failed.append(exc)
+
+        thread = threading.Thread(target=make)
+        thread.start()
+        wait_until(channel.asked.is_set, "packages to be fetched")
+        (child,) = (each for each in psutil.Process().children() if "conda_store_hub.client.maker" in each.cmdline())
+        child.kill()
+        thread.join(30)
+    assert "the process that does it ended (-9)" in str(failed[0])
+    assert left(tmp_path) == set()
+
+
+def test_giving_up_ends_the_making_at_once(twin: ServiceTwin, channel: Channel, small: bytes, tmp_path: Path) -> None:
+    offer(twin, small)
+    with closed(channel):
+        cancelled = threading.Event()
+        threading.Thread(target=lambda: (channel.asked.wait(60), cancelled.set())).start()
+        with pytest.raises(MakingCancelledError):
+            ensure(twin, tmp_path, cancelled=cancelled)
+    assert left(tmp_path) == set()
+    assert [each for each in psutil.Process().children() if "conda_store_hub.client.maker" in each.cmdline()] == []
+
+
+def test_while_the_lock_is_still_being_written_one_waits(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+    offer(twin, small)
+    body = {"status": "error", "code": "conflict", "message": "The LOCKFILE of build 1 is being made."}
+    told: list[Progress] = []
+    with Client(twin.url, token=TOKEN) as client:
+        client.get_build(1)
+
+        def tell(progress: Progress) -> None:
+            told.append(progress)
+            twin.state.instead = None if len(told) > 1 else (409, {}, json.dumps(body).encode())
+
+        with ensure_environment(EnvironmentCache(tmp_path), client, 1, on_progress=tell) as hold:
+            assert run(hold, "hello") == "hello"
+    assert len(twin.asked("build/1/lockfile/")) == 2
+
+
+# What goes
+
+
+def age(cache: EnvironmentCache, days: float) -> None:
+    for each in cache.root.glob("envs/*/*.json"):
+        status = each.stat()
+        os.utime(each, (status.st_atime, status.st_mtime - days * 86400))
+    for each in cache.root.glob("pkgs/*"):
+        os.utime(each, (0, 0))
+
+
+def test_what_is_not_used_for_long_goes_with_its_packages(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+    offer(twin, small)
+    ensure(twin, tmp_path).close()
+    cache = EnvironmentCache(tmp_path)
+    assert cache.trim(keep_days=30) == []
+    assert [*tmp_path.glob("pkgs/big-1.0-*/share")] != []
+    age(cache, 31)
+    (gone,) = cache.trim(keep_days=30)
+    assert gone.made.environment == "ml"
+    assert left(tmp_path) == set()
+    assert [*tmp_path.glob("envs/*/*")] == []
+    assert [*tmp_path.glob("pkgs/big-1.0-*/share")] == []
+    with ensure(twin, tmp_path) as hold:
+        assert run(hold, "hello") == "hello"
+
+
+def test_what_was_used_least_lately_goes_first_when_there_is_too_much(
+    twin: ServiceTwin, small: bytes, tmp_path: Path
+) -> None:
+    cache = EnvironmentCache(tmp_path)
+    offer(twin, small)
+    ensure(twin, tmp_path).close()
+    age(cache, 1)
+    twin.state.builds[1]["prefix"] = "/srv/data/b/another"
+    ensure(twin, tmp_path, place="/srv/data/b/another").close()
+    newest, oldest = cache.list_environments()
+    assert newest.made.size > 3_000_000
+    assert [each.prefix for each in cache.trim(keep_bytes=newest.made.size + 1)] == [oldest.prefix]
+    assert [each.prefix for each in cache.list_environments()] == [newest.prefix]
+
+
+def test_what_is_in_use_stays_even_by_a_process_that_only_inherited_it(
+    twin: ServiceTwin, small: bytes, tmp_path: Path
+) -> None:
+    offer(twin, small)
+    cache = EnvironmentCache(tmp_path)
+    hold = ensure(twin, tmp_path)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(hold.fileno(),))
+    hold.close()
+    age(cache, 100)
+    try:
+        assert cache.trim(keep_days=1, keep_bytes=0) == []
+        assert not cache.remove(cache.list_environments()[0])
+    finally:
+        child.communicate(b"\n")
+    assert len(cache.trim(keep_days=1, keep_bytes=0)) == 1
+
+
+def test_what_was_left_half_made_goes(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+    offer(twin, small)
+    ensure(twin, tmp_path).close()
+    (record,) = tmp_path.glob("envs/*/*.json")
+    record.unlink()
+    EnvironmentCache(tmp_path).trim()
+    assert [*tmp_path.glob("envs/*/*")] == []

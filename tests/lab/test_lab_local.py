@@ -1,0 +1,244 @@
+"""Kernels whose environment is not on this machine: made of a real build's lock, told of, started at once later."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from conda_store_hub.client.envcache import EnvironmentCache
+from conda_store_hub.core.errors import ActivationError
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel
+from conda_store_hub.lab.local import KernelProgress, LocalBuilds
+from conda_store_hub.lab.provisioner import CondaStoreHubProvisioner
+from conda_store_hub.services import work
+from tests.builder.conftest import Built, built, sample, tiny, wheels, workshop
+from tests.lab.test_lab_provisioner import SERVER, provisioner
+from tests.lab.test_lab_server import receive
+from tests.lab.test_lab_service import ML, complete
+from tests.support import make
+from tests.support.jupyter import JupyterServer, run_jupyter, wait_until
+from tests.support.service import RunningService, service
+from tests.support.service_twin import IPYKERNEL, ServiceTwin, make_build
+
+__all__ = ["built", "sample", "service", "tiny", "wheels", "workshop"]
+
+PROGRESS = "https://conda-store-hub/events/environment-progress/v1"
+RUNNING = "https://conda-store-hub/events/running-kernels/v1"
+
+
+def complete_elsewhere(service: RunningService, built: Built | None, name: str = "ml") -> int:
+    """Return a build that is active, whose prefix this machine does not see; with its lock, if one is given."""
+    build_id = service.submit(name)
+    service.claim(build_id)
+    usable = make.usable().model_copy(update={"kernels": (Kernel(raw="python3", spec=json.dumps(IPYKERNEL)),)})
+    service.db.write_sync(work.mark_usable, service.tickets[build_id], usable)
+    if built is not None:
+        path = built.outcome.artifacts[ArtifactType.LOCKFILE].path or ""
+        service.store(build_id, ArtifactType.LOCKFILE, Path(path).read_bytes())
+    return build_id
+
+
+def variables(service: RunningService) -> dict[str, str]:
+    return {"CONDA_STORE_HUB_URL": service.url, "JUPYTERHUB_API_TOKEN": "alice-token"}
+
+
+def cache_of(server: JupyterServer) -> EnvironmentCache:
+    return EnvironmentCache(server.root / "home" / ".cache" / "conda-store")
+
+
+def running(server: JupyterServer) -> list[dict[str, Any]]:
+    return server.ask("GET", "conda-store-hub/api/running").raise_for_status().json()["kernels"]
+
+
+def test_an_environment_that_is_not_here_is_made_before_its_kernel_starts_and_told_of(
+    service: RunningService, built: Built, tmp_path: Path
+) -> None:
+    build_id = complete_elsewhere(service, built)
+    with run_jupyter(tmp_path, **variables(service)) as server:
+        wait_until(lambda: ML in server.kernelspecs(), "the kernel in the picker")
+        assert server.kernelspecs()[ML]["spec"]["display_name"] == "alice/ml · Python 3.11"
+        assert "logo-64x64" in server.kernelspecs()[ML]["resources"]
+        events = server.connect("api/events/subscribe")
+        kernel = server.start_kernel(ML)
+        told = [receive(events, PROGRESS)]
+        while told[-1]["state"] == "making":
+            told.append(receive(events, PROGRESS))
+        events.close()
+        assert {"ask", "fetch", "link", "pip"} <= {each["phase"] for each in told}
+        assert told[-1]["state"] == "ready"
+        assert {(each["kernel_id"], each["environment"], each["build_id"]) for each in told} == {
+            (kernel.id, "alice/ml", build_id)
+        }
+
+        (local,) = cache_of(server).list_environments()
+        code = "[__import__('sys').prefix, __import__('os').environ['CONDA_PREFIX'], __import__('tiny_pip').ANSWER]"
+        assert kernel.value(code) == [str(local.prefix), str(local.prefix), 42]
+        (listed,) = running(server)
+        assert listed == {
+            "kernel_id": kernel.id,
+            "kernel_name": ML,
+            "namespace": "alice",
+            "environment": "ml",
+            "build_id": build_id,
+            "active_build_id": build_id,
+            "pinned": False,
+            "local": True,
+            "outdated": False,
+        }
+        kernel.restart()
+        assert kernel.value("__import__('sys').prefix") == str(local.prefix)
+        assert server.start_kernel(ML).execute("1 + 1") == "2"
+        assert server.log.count("Making build") == 1
+
+        process = psutil.Process(kernel.value("__import__('os').getpid()"))
+        assert not cache_of(server).remove(local)
+        server.ask("DELETE", f"api/kernels/{kernel.id}").raise_for_status()
+        process.wait(20)
+        assert not cache_of(server).remove(local), "the other kernel has it"
+    assert cache_of(server).remove(local)
+    assert "Traceback" not in server.log
+
+
+def test_a_kernel_whose_environment_cannot_be_made_says_why_and_the_server_goes_on(
+    service: RunningService, tmp_path: Path
+) -> None:
+    build_id = complete_elsewhere(service, None)
+    with run_jupyter(tmp_path, **variables(service)) as server:
+        wait_until(lambda: ML in server.kernelspecs(), "the kernel in the picker")
+        events = server.connect("api/events/subscribe")
+        answers: list[httpx.Response] = []
+        starting = threading.Thread(target=lambda: answers.append(server.start_session(ML)))
+        starting.start()
+        assert receive(events, PROGRESS)["phase"] == "ask"  # the lock is awaited, and was not written
+        for kind, why in ((ArtifactType.CONDA_PACK, "There was no box."), (ArtifactType.LOCKFILE, "There was no ink.")):
+            event = ArtifactEvent(artifact=kind, error=why)
+            service.db.write_sync(work.record_artifact, service.tickets[build_id], event, "")
+        starting.join(60)
+        told = receive(events, PROGRESS)
+        while told["state"] == "making":
+            told = receive(events, PROGRESS)
+        events.close()
+        assert told["state"] == "failed"
+        assert told["message"] in answers[0].json()["message"]
+        assert "Choose the kernel again" in answers[0].json()["message"]
+        assert "There was no ink." in told["message"]
+        assert server.start_kernel("python3").execute("1 + 1") == "2"
+
+
+def test_a_build_that_this_server_has_never_seen_can_be_asked_for_and_stays_in_the_picker(
+    service: RunningService, prefix: Path, tmp_path: Path
+) -> None:
+    first = complete(service, "ml", prefix)
+    second = complete(service, "ml", prefix)
+    pinned = f"{ML}.b{first}"
+    with run_jupyter(tmp_path, **variables(service)) as server:
+        wait_until(lambda: ML in server.kernelspecs(), "the kernel in the picker")
+        assert pinned not in server.kernelspecs()
+        kernel = server.start_kernel(pinned)
+        assert kernel.value("__import__('os').environ['CONDA_PREFIX']").startswith(str(service.services.data.prefixes))
+        (listed,) = running(server)
+        assert (listed["build_id"], listed["active_build_id"], listed["pinned"], listed["outdated"]) == (
+            *(first, second, True, False),
+        )
+        shown = server.kernelspecs()[pinned]["spec"]
+        assert shown["display_name"] == f"alice/ml · Python 3.11 (build {first})"
+        kernel.restart()
+        assert [each["build_id"] for each in running(server)] == [first]
+
+        answer = server.start_session(f"{ML}.b999")
+        assert "There is no kernel" in answer.json()["message"]
+        assert f"{ML}.b999" not in server.kernelspecs()
+        answer = server.start_session(f"csh.alice.other.python3.b{first}")
+        assert "There is no kernel" in answer.json()["message"]
+        server.stop()
+        server.start()
+        wait_until(lambda: ML in server.kernelspecs(), "the kernel in the picker")
+        assert pinned in server.kernelspecs()
+        assert server.start_kernel(pinned).execute("1 + 1") == "2"
+
+
+def test_a_new_build_is_offered_to_the_kernels_that_run_in_another(
+    service: RunningService, prefix: Path, tmp_path: Path
+) -> None:
+    first = complete(service, "ml", prefix)
+    with run_jupyter(tmp_path, **variables(service)) as server:
+        wait_until(lambda: ML in server.kernelspecs(), "the kernel in the picker")
+        kernel, other = server.start_kernel(ML), server.start_kernel("python3")
+        pinned = server.start_kernel(f"{ML}.b{first}")
+        events = server.connect("api/events/subscribe")
+        second = complete(service, "ml", prefix)
+        (offered,) = receive(events, RUNNING)["outdated"]
+        events.close()
+        assert (offered["kernel_id"], offered["build_id"], offered["active_build_id"]) == (kernel.id, first, second)
+        assert {each["kernel_id"]: each["outdated"] for each in running(server)} == {kernel.id: True, pinned.id: False}
+        one = server.ask("GET", f"conda-store-hub/api/running/{kernel.id}").json()
+        assert (one["build_id"], one["active_build_id"]) == (first, second)
+        assert server.ask("GET", f"conda-store-hub/api/running/{other.id}").status_code == 404
+        kernel.restart()
+        wait_until(lambda: not any(each["outdated"] for each in running(server)), "the restarted kernel")
+        assert httpx.get(f"{server.url}conda-store-hub/api/running", trust_env=False).status_code == 403
+
+
+# The provisioner alone
+
+
+@pytest.fixture
+def builds(twin: ServiceTwin, tmp_path: Path) -> Generator[LocalBuilds]:
+    import logging
+
+    from tests.support.service_twin import TOKEN
+
+    told: list[KernelProgress] = []
+    twin.state.builds = {1: make_build(1, prefix="/nowhere/b/x")}
+    made = LocalBuilds(
+        url=twin.url, token=TOKEN, log=logging.getLogger("t"), cache=EnvironmentCache(tmp_path), on_progress=told.append
+    )
+    CondaStoreHubProvisioner.builds = made
+    yield made
+    CondaStoreHubProvisioner.builds = None
+
+
+def test_a_start_that_is_cancelled_ends_the_making(builds: LocalBuilds, twin: ServiceTwin, tmp_path: Path) -> None:
+    twin.state.builds[1] = make_build(1, prefix="/nowhere/b/x")
+    twin.state.artifacts = {"lockfile": b"version: 1\n"}
+    asked = threading.Event()
+    original = builds.on_progress
+
+    def on_progress(progress: KernelProgress) -> None:
+        original(progress)
+        asked.set()
+        if progress.state == "making":
+            wait_until(lambda: not builds._under_way, "the start to be given up")
+
+    builds.on_progress = on_progress
+
+    async def start() -> None:
+        task = asyncio.create_task(provisioner(Path("/nowhere/b/x")).pre_launch(env=SERVER))
+        await asyncio.to_thread(asked.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(start())
+    told: list[KernelProgress] = original.__self__  # type: ignore[attr-defined]
+    wait_until(lambda: told[-1].state == "cancelled", "the end of the making")
+    assert [path for path in tmp_path.glob("envs/*/*") if path.suffix != ".lock"] == []
+
+
+def test_where_nothing_may_be_made_it_is_said_that_the_disk_is_not_shared(builds: LocalBuilds) -> None:
+    with pytest.raises(ActivationError, match="does not see the disk of the service"):
+        asyncio.run(provisioner(Path("/nowhere/b/x"), make_local=False).pre_launch(env=SERVER))
+
+
+def test_a_service_that_is_away_is_named_as_the_reason(builds: LocalBuilds, twin: ServiceTwin) -> None:
+    twin.stop()
+    with pytest.raises(ActivationError, match=r"could not be made on this machine.*cannot be reached"):
+        asyncio.run(provisioner(Path("/nowhere/b/x")).pre_launch(env=SERVER))
