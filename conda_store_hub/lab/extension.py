@@ -1,4 +1,4 @@
-"""The server extension: lays our kernels over the server's own, keeps them fresh, and tells how that stands."""
+"""The server extension: kernels laid over the server's own and kept fresh, and the pages' way to the service."""
 
 from __future__ import annotations
 
@@ -20,13 +20,21 @@ from traitlets import Unicode, default
 from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
+from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.lab.allowed import Place
+from conda_store_hub.lab.builds import BuildFollower
 from conda_store_hub.lab.kernels import KernelCatalog, KernelChange, compose_manager
 from conda_store_hub.lab.leases import LeaseKeeper
 from conda_store_hub.lab.poller import KernelFile, KernelPoller
 from conda_store_hub.lab.provisioner import CondaStoreHubProvisioner
+from conda_store_hub.lab.proxy import Change, ProxyHandler, Upstream
 
 EVENT_ID = "https://conda-store-hub/events/kernels/v1"
-_EVENT_SCHEMA = Path(__file__).parent / "events" / "kernels-v1.yaml"
+ENVIRONMENTS_EVENT_ID = "https://conda-store-hub/events/environments/v1"
+_EVENT_SCHEMAS = (
+    Path(__file__).parent / "events" / "kernels-v1.yaml",
+    Path(__file__).parent / "events" / "environments-v1.yaml",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +64,7 @@ class KernelsHandler(APIHandler):
 
 
 class CondaStoreHubExtension(ExtensionApp):
-    """Shows the environments of conda-store-hub as kernels."""
+    """Shows the environments of conda-store-hub as kernels, and lets the server's pages manage them."""
 
     name = "conda_store_hub"
 
@@ -74,6 +82,9 @@ class CondaStoreHubExtension(ExtensionApp):
         self._catalog = KernelCatalog()
         self._poller: KernelPoller | None = None
         self._keeper: LeaseKeeper | None = None
+        self._upstream: Upstream | None = None
+        self._follower: BuildFollower | None = None
+        self._events: EventLogger | None = None
         self._disabled = ""
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
@@ -88,15 +99,19 @@ class CondaStoreHubExtension(ExtensionApp):
         serverapp.update_config(Config({"ServerApp": {"kernel_spec_manager_class": manager}}))
 
     def initialize_handlers(self) -> None:
-        """Add the one address of this extension."""
+        """Add the addresses of this extension."""
         self.handlers.append((r"/conda-store-hub/api/kernels/?", KernelsHandler, {"extension": self}))
+        self.handlers.append((r"/conda-store-hub/api/v1/(.*)", ProxyHandler, {"find_upstream": self.find_upstream}))
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         if self._disabled:
             return
-        events = cast("EventLogger", serverapp.event_logger)
-        events.register_event_schema(_EVENT_SCHEMA)
+        events = self._events = cast("EventLogger", serverapp.event_logger)
+        for schema in _EVENT_SCHEMAS:
+            events.register_event_schema(schema)
         token = _find_token() or ""
+        self._upstream = Upstream(url=self.url, token=token, on_change=self._note_change)
+        self._follower = BuildFollower(self._upstream, on_state=self._announce_state)
         self._poller = KernelPoller(
             url=self.url,
             token=token,
@@ -118,6 +133,10 @@ class CondaStoreHubExtension(ExtensionApp):
             await self._keeper.stop()
         if self._poller is not None:
             await self._poller.stop()
+        if self._follower is not None:
+            await self._follower.stop()
+        if self._upstream is not None:
+            await self._upstream.close()
 
     def standing(self) -> Standing:
         """Return how the kernels of this server stand."""
@@ -125,6 +144,29 @@ class CondaStoreHubExtension(ExtensionApp):
             return Standing(state="disabled", message=self._disabled, kernels=[])
         status = self._poller.status
         return Standing(state=status.state, message=status.message, kernels=sorted(self._catalog.listed))
+
+    def find_upstream(self) -> Upstream | str:
+        """Return the way to the service, or why there is none."""
+        return self._upstream or self._disabled or "this server is still starting"
+
+    def _note_change(self, change: Change) -> None:
+        """Tell all pages of a change that one of them has made, and follow what it has begun."""
+        self._announce_environments(change.place, build_id=change.build_id or change.place.build_id)
+        if change.build_id is not None and self._follower is not None:
+            self._follower.follow(change.build_id)
+        if self._poller is not None:
+            self._poller.hurry()
+
+    def _announce_state(self, build_id: int, status: BuildStatus) -> None:
+        self._announce_environments(Place(), build_id=build_id, status=status)
+
+    def _announce_environments(
+        self, place: Place, *, build_id: int | None = None, status: BuildStatus | None = None
+    ) -> None:
+        if self._events is not None:
+            where = {"namespace": place.namespace, "environment": place.environment}
+            data = {**where, "build_id": build_id, "status": status}
+            self._events.emit(schema_id=ENVIRONMENTS_EVENT_ID, data=data)
 
     def _why_disabled(self, serverapp: ServerApp) -> str:
         if serverapp.config.GatewayClient.get("url") or os.environ.get("JUPYTER_GATEWAY_URL"):
