@@ -30,7 +30,8 @@ import type {
   Setting,
   SolvedSpecification,
   SolveSpecification,
-  SubmitSpecification
+  SubmitSpecification,
+  Usage
 } from './tokens';
 
 const BASE = 'conda-store-hub/api/v1/';
@@ -100,6 +101,10 @@ export class Api implements IApi {
 
   namespace(name: string): Promise<NamespaceDetails> {
     return this._data('GET', place(name));
+  }
+
+  usage(paging: IPaging = {}): Promise<Readonly<Record<string, Usage>>> {
+    return this._data('GET', 'usage/', { query: { ...paging } });
   }
 
   environments(

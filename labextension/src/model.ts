@@ -20,7 +20,8 @@ import {
   type NamespaceSummary,
   type Permission,
   type PermissionSummary,
-  type Standing
+  type Standing,
+  type Usage
 } from './tokens';
 
 /** How many environments are asked for at once; the service gives no more. */
@@ -54,11 +55,13 @@ export class EnvironmentsModel implements IEnvironments {
   readonly api: IApi;
   readonly changed: ISignal<this, void>;
   readonly buildChanged: ISignal<this, IBuildNews>;
+  readonly news: ISignal<this, void>;
 
   constructor(private readonly _options: IModelOptions) {
     this.api = _options.api;
     this.changed = this._changed = new Signal(this);
     this.buildChanged = this._buildChanged = new Signal(this);
+    this.news = this._news = new Signal(this);
     _options.events.connect(this._onEvent, this);
     _options.kernelspecs.specsChanged.connect(this._onKernels, this);
     _options.kernels.runningChanged.connect(this._onKernels, this);
@@ -109,6 +112,23 @@ export class EnvironmentsModel implements IEnvironments {
 
   get favourites(): readonly Environment[] {
     return this._favourites;
+  }
+
+  get selected(): IEnvironmentArgs | null {
+    return this._selected;
+  }
+
+  select(environment: IEnvironmentArgs | null): void {
+    const { namespace, name } = environment ?? {};
+    if (namespace === this._selected?.namespace && name === this._selected?.name) {
+      return;
+    }
+    this._selected = namespace === undefined || name === undefined ? null : { namespace, name };
+    this._changed.emit();
+  }
+
+  position(environment: Environment): number | null {
+    return (environment.latest_build_id && this._positions.get(environment.latest_build_id)) || null;
   }
 
   watch(): IDisposable {
@@ -200,6 +220,14 @@ export class EnvironmentsModel implements IEnvironments {
     return own !== undefined && !names.includes(own) && this.may('environment:create', own) ? [own, ...names] : names;
   }
 
+  size(namespace: string): number | null {
+    return this._usage[namespace]?.storage ?? null;
+  }
+
+  get knowsKernels(): boolean {
+    return this._options.kernelspecs.specs !== null;
+  }
+
   kernels(environment: IEnvironmentArgs): readonly IEnvironmentKernel[] {
     return this._kernelsByName().get(`${environment.namespace}/${environment.name}`) ?? [];
   }
@@ -243,7 +271,27 @@ export class EnvironmentsModel implements IEnvironments {
         this._loadFavourites(),
         ...(found ? [this._findPage(1)] : [])
       ]);
+      await Promise.all([this._loadPositions(), this._loadUsage()]);
     });
+  }
+
+  /** Where in the queue builds are: asked for only if one of what is shown waits. */
+  private async _loadPositions(): Promise<void> {
+    const waits = this._shown().some(one => one.latest_status === 'QUEUED');
+    const queued = waits ? (await this.api.builds({ status: 'QUEUED', size: PAGE })).items : [];
+    this._positions = new Map(queued.map(one => [one.id, one.position ?? 0]));
+    this._changed.emit();
+  }
+
+  /** How much the namespaces hold that stand first. */
+  private async _loadUsage(): Promise<void> {
+    this._usage = await this.api.usage({ size: PAGE });
+    this._changed.emit();
+  }
+
+  private _shown(): Environment[] {
+    const found = this._found?.environments ?? [];
+    return [...this._lists.flatMap(one => one.environments), ...this._favourites, ...found];
   }
 
   private async _listNamespaces(): Promise<NamespaceSummary[]> {
@@ -367,10 +415,10 @@ export class EnvironmentsModel implements IEnvironments {
 
   /** Look again if something goes on that nobody pushes, or the service was away. */
   private async _look(): Promise<void> {
-    const shown = [...this._lists.flatMap(one => one.environments), ...this._favourites];
-    const goesOn = shown.some(one => isActive(one.latest_status));
+    const goesOn = this._shown().some(one => isActive(one.latest_status));
     if (this._watchers > 0 && (goesOn || this._standing === 'unavailable')) {
       await this.refresh();
+      this._news.emit();
     }
   }
 
@@ -401,6 +449,7 @@ export class EnvironmentsModel implements IEnvironments {
     this._gathering = setTimeout(() => {
       this._gathering = undefined;
       if (this._watchers > 0) {
+        this._news.emit();
         void (this._refreshing ?? Promise.resolve()).then(() => this.refresh());
       }
     }, GATHER);
@@ -428,6 +477,7 @@ export class EnvironmentsModel implements IEnvironments {
 
   private readonly _changed: Signal<this, void>;
   private readonly _buildChanged: Signal<this, IBuildNews>;
+  private readonly _news: Signal<this, void>;
   private readonly _poll: Poll;
   private _isDisposed = false;
   private _isStale = true;
@@ -440,6 +490,9 @@ export class EnvironmentsModel implements IEnvironments {
   private _permissions: PermissionSummary | null = null;
   private _lists: IMutableList[] = [];
   private _found: IFound | null = null;
+  private _selected: IEnvironmentArgs | null = null;
+  private _usage: Readonly<Record<string, Usage>> = {};
+  private _positions: ReadonlyMap<number, number> = new Map();
   private _favouriteNames: readonly string[] = [];
   private _favourites: readonly Environment[] = [];
   private _byName: ReadonlyMap<string, readonly IEnvironmentKernel[]> | null = null;

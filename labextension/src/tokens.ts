@@ -25,7 +25,8 @@ import type {
   Setting,
   SolvedSpecification,
   SolveSpecification,
-  SubmitSpecification
+  SubmitSpecification,
+  Usage
 } from './schema';
 
 export * from './schema';
@@ -109,6 +110,11 @@ export function fullName(environment: Environment): string {
   return `${environment.namespace.name}/${environment.name}`;
 }
 
+/** What commands take to be about this environment. */
+export function argsOf(environment: Environment): IEnvironmentArgs {
+  return { namespace: environment.namespace.name, name: environment.name };
+}
+
 /** The states in which a build goes on. */
 export function isActive(status: BuildStatus | null | undefined): boolean {
   return status === 'QUEUED' || status === 'BUILDING';
@@ -148,6 +154,8 @@ export interface IApi {
   permissions(): Promise<PermissionSummary>;
   namespaces(paging?: IPaging): Promise<IPage<NamespaceSummary>>;
   namespace(name: string): Promise<NamespaceDetails>;
+  /** What namespaces hold, by name; in pages as the namespaces are. */
+  usage(paging?: IPaging): Promise<Readonly<Record<string, Usage>>>;
   environments(
     query: IPaging & { readonly namespace?: string; readonly search?: string; readonly status?: BuildStatus },
     signal?: AbortSignal
@@ -237,6 +245,8 @@ export interface IEnvironments extends IDisposable {
   readonly changed: ISignal<IEnvironments, void>;
   /** A build that was begun from this server has changed its state. */
   readonly buildChanged: ISignal<IEnvironments, IBuildNews>;
+  /** Something at the service may be other than it was: whoever shows more than these lists asks again. */
+  readonly news: ISignal<IEnvironments, void>;
 
   readonly standing: Standing;
   /** Why the last request for lists failed, in words for people; null when it did not. */
@@ -247,6 +257,8 @@ export interface IEnvironments extends IDisposable {
   /** What is searched for; null when nothing is. */
   readonly search: IFound | null;
   readonly favourites: readonly Environment[];
+  /** What commands without arguments are about. */
+  readonly selected: IEnvironmentArgs | null;
 
   /** Keep what is shown fresh until the returned handle is disposed of. */
   watch(): IDisposable;
@@ -260,11 +272,18 @@ export interface IEnvironments extends IDisposable {
   findMore(): Promise<void>;
   isFavourite(environment: IEnvironmentArgs): boolean;
   setFavourites(names: readonly string[]): void;
+  select(environment: IEnvironmentArgs | null): void;
+  /** Its latest build's place in the queue, from 1; null where it does not wait, or that is not known. */
+  position(environment: Environment): number | null;
 
   /** Whether one may do something in a namespace, or with one environment of it. */
   may(permission: Permission, namespace: string, name?: string): boolean;
   /** The namespaces that one may make environments in, one's own first. */
   readonly writableNamespaces: readonly string[];
+  /** Bytes that would be free if a namespace went; null while that is not known. */
+  size(namespace: string): number | null;
+  /** Whether the server's list of kernels is there. */
+  readonly knowsKernels: boolean;
   /** The kernels that an environment offers. */
   kernels(environment: IEnvironmentArgs): readonly IEnvironmentKernel[];
   /** How many kernels run in it on this server. */

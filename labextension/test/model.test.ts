@@ -19,6 +19,7 @@ class World {
   running: { name: string }[] = [];
   specs: Record<string, object> = {};
   refreshedSpecs = 0;
+  queued: object[] = [];
   down = false;
   permissions: Record<string, string[]> = { 'alice/*': ['environment:create', 'environment::read'] };
   readonly server = new FakeServer(request => this.answer(new URL(request.url)));
@@ -70,6 +71,10 @@ class World {
     switch (path) {
       case 'permission/':
         return answer(200, { data: { primary_namespace: ME, entity_permissions: this.permissions } });
+      case 'usage/':
+        return answer(200, { data: { alice: { num_environments: 1, num_builds: 2, storage: 3000 } } });
+      case 'build/':
+        return page(url, this.queued);
       case 'namespace/': {
         const data = [...this.environments].map(([name, list]) => ({ id: 1, name, environments: list.length }));
         return page(url, data);
@@ -95,7 +100,7 @@ afterEach(() => {
 
 function page(url: URL, data: object[]): Response {
   const size = Number(url.searchParams.get('size'));
-  const start = (Number(url.searchParams.get('page')) - 1) * size;
+  const start = (Number(url.searchParams.get('page') ?? 1) - 1) * size;
   return answer(200, { status: 'ok', data: data.slice(start, start + size), count: data.length });
 }
 
@@ -147,6 +152,7 @@ test('who watches sees their own namespace first, and others when they are opene
   ]);
   await world.model.load('aaa');
   assert.deepEqual(seen()[1], ['aaa', 2, 2]);
+  assert.deepEqual([world.model.size(ME), world.model.size('aaa')], [3000, null]);
 });
 
 test('of five hundred environments one page is asked for, and more when they are wanted', async () => {
@@ -156,7 +162,7 @@ test('of five hundred environments one page is asked for, and more when they are
   await until(() => world.model.standing === 'ready');
   const own = () => world.model.namespaces[0]!;
   assert.deepEqual([own().environments.length, own().count], [PAGE, 500]);
-  assert.equal(world.server.requests.length, 3);
+  assert.equal(world.server.count('environment/'), 1);
   await world.model.load(ME);
   assert.deepEqual([own().environments.length, own().environments[PAGE]!.name], [2 * PAGE, 'e0100']);
   await world.model.refresh();
@@ -271,6 +277,20 @@ test('rights on a namespace are rights on what is in it, and not the other way r
     [true, true, false, false, false]
   );
   assert.deepEqual(model.writableNamespaces, ['alice']);
+});
+
+test('who waits is told their place, which is asked for only if somebody does', async () => {
+  const world = new World();
+  world.model.watch();
+  await until(() => world.model.standing === 'ready');
+  assert.equal(world.server.count('build/'), 0);
+  const [ml] = world.environments.get(ME)!;
+  const waiting = { ...ml!, latest_status: 'QUEUED', latest_build_id: 7 } as Environment;
+  world.environments.set(ME, [waiting]);
+  world.queued = [{ id: 7, position: 3 }];
+  await world.model.refresh();
+  assert.equal(world.model.position(waiting), 3);
+  assert.equal(world.model.position(ml!), null);
 });
 
 test('kernels of an environment are known from the server’s list, and who runs in them', () => {

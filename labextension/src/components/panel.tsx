@@ -1,22 +1,14 @@
 /** The panel in the sidebar. */
-import type { TranslationBundle } from '@jupyterlab/translation';
-import { PanelWithToolbar, ReactWidget } from '@jupyterlab/ui-components';
-import type { CommandRegistry } from '@lumino/commands';
+import { addIcon, CommandToolbarButton, PanelWithToolbar, ReactWidget, refreshIcon } from '@jupyterlab/ui-components';
 import type { IDisposable } from '@lumino/disposable';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 import { environmentsIcon } from '../icons';
-import type { IEnvironments, ISettings } from '../tokens';
-
-export interface IPanelOptions {
-  readonly model: IEnvironments;
-  readonly settings: ISettings;
-  readonly commands: CommandRegistry;
-  readonly trans: TranslationBundle;
-}
+import { COMMANDS } from '../tokens';
+import { type IPanelProps, PanelView } from './panelview';
 
 export class EnvironmentsPanel extends PanelWithToolbar {
-  constructor(private readonly _options: IPanelOptions) {
+  constructor(private readonly _options: IPanelProps) {
     super();
     this.id = 'conda-store-hub-panel';
     this.addClass('csh-Panel');
@@ -24,7 +16,13 @@ export class EnvironmentsPanel extends PanelWithToolbar {
     this.title.caption = _options.trans.__('Environments');
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', _options.trans.__('Environments'));
-    this.addWidget(ReactWidget.create(<div />));
+    const { commands, trans } = _options;
+    this.toolbar.node.setAttribute('aria-label', trans.__('Environments'));
+    const add = { commands, icon: addIcon, id: COMMANDS.createEnvironment, label: '' };
+    const refresh = { commands, icon: refreshIcon, id: COMMANDS.refresh, label: '' };
+    this.toolbar.addItem('create', new CommandToolbarButton(add));
+    this.toolbar.addItem('refresh', new CommandToolbarButton(refresh));
+    this.addWidget(ReactWidget.create(<PanelView {..._options} />));
   }
 
   protected override onAfterShow(msg: Message): void {
