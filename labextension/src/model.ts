@@ -261,7 +261,8 @@ export class EnvironmentsModel implements IEnvironments {
     await this._guard(async () => {
       const [permissions, namespaces] = await Promise.all([this.api.permissions(), this._listNamespaces()]);
       this._permissions = permissions;
-      this._lists = this._merge(namespaces, permissions.primary_namespace);
+      const shared = listShared(permissions, namespaces);
+      this._lists = this._merge([...namespaces, ...shared], permissions.primary_namespace);
       this._changed.emit();
       const own = this._lists.find(one => one.namespace.name === permissions.primary_namespace);
       const wanted = this._lists.filter(one => one.isLoaded || one === own);
@@ -496,6 +497,20 @@ export class EnvironmentsModel implements IEnvironments {
   private _favouriteNames: readonly string[] = [];
   private _favourites: readonly Environment[] = [];
   private _byName: ReadonlyMap<string, readonly IEnvironmentKernel[]> | null = null;
+}
+
+/** The namespaces of which one may see single environments, which the service does not list as namespaces. */
+function listShared(permissions: PermissionSummary, namespaces: readonly NamespaceSummary[]): NamespaceSummary[] {
+  const known = new Set(namespaces.map(one => one.name));
+  const counts = new Map<string, number>();
+  for (const key of Object.keys(permissions.entity_permissions)) {
+    const [namespace, name] = key.split('/');
+    if (namespace && name !== '*' && !known.has(namespace)) {
+      counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
+    }
+  }
+  // Whose they are is told with their environments; that the name is a user's is a guess until then.
+  return [...counts].map(([name, environments]) => ({ id: 0, name, kind: 'user', hub_name: null, environments }));
 }
 
 /** Whether a kernel is the one of that name, or one build of it. */

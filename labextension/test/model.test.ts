@@ -16,6 +16,8 @@ class World {
   readonly specsChanged = new Signal<object, never>(this.source);
   readonly runningChanged = new Signal<object, never>(this.source);
   environments = new Map<string, Environment[]>();
+  /** Of namespaces that are not listed. */
+  hidden = new Map<string, Environment[]>();
   running: { name: string }[] = [];
   specs: Record<string, object> = {};
   refreshedSpecs = 0;
@@ -82,7 +84,7 @@ class World {
       default: {
         const namespace = url.searchParams.get('namespace');
         const search = url.searchParams.get('search') ?? '';
-        const lists = [...this.environments].filter(([name]) => namespace === null || name === namespace);
+        const lists = [...this.environments, ...this.hidden].filter(([name]) => namespace === null || name === namespace);
         return page(
           url,
           lists.flatMap(([, list]) => list.filter(item => item.name.includes(search)))
@@ -257,6 +259,24 @@ test('favourites are shown from wherever they are, and not when they are gone', 
   assert.equal(world.model.isFavourite({ namespace: 'alice', name: 'gone' }), true);
   world.model.setFavourites([]);
   assert.deepEqual(world.model.favourites, []);
+});
+
+test('a single environment that was shared is shown in its namespace, which is not one’s to list', async () => {
+  const world = new World();
+  const list = world.hidden;
+  list.set('bob', [makeEnvironment('bob', 'x', 9)]);
+  world.permissions = { 'alice/*': ['environment:create'], 'bob/x': ['environment::read'] };
+  world.model.watch();
+  await until(() => world.model.standing === 'ready');
+  assert.deepEqual(
+    world.model.namespaces.map(one => [one.namespace.name, one.count]),
+    [
+      ['alice', 1],
+      ['bob', 1]
+    ]
+  );
+  await world.model.load('bob');
+  assert.equal(world.model.namespaces[1]!.environments[0]!.name, 'x');
 });
 
 test('rights on a namespace are rights on what is in it, and not the other way round', async () => {

@@ -363,6 +363,9 @@ function BuildRow(
 function DetailView(props: IShownProps): JSX.Element | null {
   const { commands, trans, view } = props;
   const { detail } = view;
+  const node = React.useRef<HTMLDivElement>(null);
+  const shown = detail && `${detail.kind} ${detail.buildId}`;
+  React.useEffect(() => node.current?.scrollIntoView({ block: 'nearest' }), [shown]);
   const onTurn = React.useCallback(() => void view.refresh(), [view]);
   const close = (
     <IconButton icon={closeIcon} label={trans.__('Close')} onClick={() => view.closeDetail()} />
@@ -373,7 +376,7 @@ function DetailView(props: IShownProps): JSX.Element | null {
   if (detail.kind === 'diff') {
     const title = trans.__('What changed from build %1 to build %2', detail.other, detail.buildId);
     return (
-      <div className="csh-Detail">
+      <div className="csh-Detail" ref={node}>
         {close}
         <Section title={title}>{detail.diff && <Diff diff={detail.diff} trans={trans} />}</Section>
       </div>
@@ -382,7 +385,7 @@ function DetailView(props: IShownProps): JSX.Element | null {
   const { namespace, name } = view.target;
   const offered = detail.build && isActive(detail.build.status) && view.model.may('build::cancel', namespace, name);
   return (
-    <div className="csh-Detail">
+    <div className="csh-Detail" ref={node}>
       {close}
       <LiveBuild
         api={view.model.api}

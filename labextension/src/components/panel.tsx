@@ -1,15 +1,16 @@
 /** The panel in the sidebar. */
-import { addIcon, CommandToolbarButton, PanelWithToolbar, ReactWidget, refreshIcon } from '@jupyterlab/ui-components';
+import { addIcon, CommandToolbarButton, ReactWidget, refreshIcon, SidePanel } from '@jupyterlab/ui-components';
 import type { IDisposable } from '@lumino/disposable';
 import type { Message } from '@lumino/messaging';
+import { Panel } from '@lumino/widgets';
 import * as React from 'react';
 import { environmentsIcon } from '../icons';
 import { COMMANDS } from '../tokens';
 import { type IPanelProps, PanelView } from './panelview';
 
-export class EnvironmentsPanel extends PanelWithToolbar {
+export class EnvironmentsPanel extends SidePanel {
   constructor(private readonly _options: IPanelProps) {
-    super();
+    super({ content: new Panel() });
     this.id = 'conda-store-hub-panel';
     this.addClass('csh-Panel');
     this.title.icon = environmentsIcon;
@@ -22,6 +23,7 @@ export class EnvironmentsPanel extends PanelWithToolbar {
     const refresh = { commands, icon: refreshIcon, id: COMMANDS.refresh, label: '' };
     this.toolbar.addItem('create', new CommandToolbarButton(add));
     this.toolbar.addItem('refresh', new CommandToolbarButton(refresh));
+    this.content.addClass('csh-Panel-content');
     this.addWidget(ReactWidget.create(<PanelView {..._options} />));
   }
 

@@ -317,26 +317,28 @@ function EnvironmentRow(
     : trans.__('Add %1 to favourites', fullName(environment));
   return (
     <>
-      <span className="csh-TreeItem-name" title={describe(environment, trans)}>
-        {text}
-      </span>
-      {running > 0 && (
-        <Badge kind="ok" title={trans._n('%1 kernel runs in it', '%1 kernels run in it', running)}>
-          {trans.__('in use: %1', running)}
-        </Badge>
-      )}
-      <State {...props} />
-      {values.showUpdated && environment.updated_on && (
-        <span className="csh-Dim csh-Updated" title={new Date(environment.updated_on).toLocaleString()}>
-          {sayWhen(environment.updated_on)}
-        </span>
-      )}
       <IconButton
         icon={isFavourite ? starIcon : starEmptyIcon}
         label={star}
         pressed={isFavourite}
         onClick={() => commands.execute(COMMANDS.toggleFavourite, { ...args })}
       />
+      <span className="csh-TreeItem-name" title={describe(environment, trans)}>
+        {text}
+      </span>
+      <span className="csh-TreeItem-facts">
+        <State {...props} />
+        {running > 0 && (
+          <Badge kind="ok" title={trans._n('%1 kernel runs in it', '%1 kernels run in it', running)}>
+            {trans.__('in use: %1', running)}
+          </Badge>
+        )}
+        {values.showUpdated && environment.updated_on && (
+          <span className="csh-Dim" title={new Date(environment.updated_on).toLocaleString()}>
+            {sayWhen(environment.updated_on)}
+          </span>
+        )}
+      </span>
     </>
   );
 }
