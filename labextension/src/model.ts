@@ -127,6 +127,11 @@ export class EnvironmentsModel implements IEnvironments {
     this._changed.emit();
   }
 
+  known(environment: IEnvironmentArgs): Environment | null {
+    const name = `${environment.namespace}/${environment.name}`;
+    return this._shown().find(one => fullName(one) === name) ?? null;
+  }
+
   position(environment: Environment): number | null {
     return (environment.latest_build_id && this._positions.get(environment.latest_build_id)) || null;
   }

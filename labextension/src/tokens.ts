@@ -273,6 +273,8 @@ export interface IEnvironments extends IDisposable {
   isFavourite(environment: IEnvironmentArgs): boolean;
   setFavourites(names: readonly string[]): void;
   select(environment: IEnvironmentArgs | null): void;
+  /** An environment as it was last seen in one of these lists; null if it is in none. */
+  known(environment: IEnvironmentArgs): Environment | null;
   /** Its latest build's place in the queue, from 1; null where it does not wait, or that is not known. */
   position(environment: Environment): number | null;
 

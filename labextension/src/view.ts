@@ -122,7 +122,7 @@ export class EnvironmentView implements IDisposable {
       [COMMANDS.activateBuild, isKept && !build.active && may('environment::update')],
       [COMMANDS.togglePin, isKept && may('environment::update')],
       [COMMANDS.cancelBuild, isActive(build.status) && may('build::cancel')],
-      [COMMANDS.deleteBuild, !isActive(build.status) && !build.active && !build.deleted_on && may('build::delete')]
+      [COMMANDS.deleteBuild, isKept && !build.active && may('build::delete')]
     ];
     return offered.flatMap(([id, isOffered]) => (isOffered ? [id] : []));
   }

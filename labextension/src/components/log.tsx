@@ -73,12 +73,13 @@ function Phases(props: {
   if (phases.length === 0 && !progress) {
     return null;
   }
-  const current = progress && !log.isComplete ? progress : null;
+  const isOver = log.isComplete || log.status === 'FAILED' || log.status === 'CANCELED';
+  const current = progress && !isOver ? progress : null;
   const isKnown = current !== null && phases.some(one => one.phase === current.phase);
   return (
     <ol className="csh-Phases" aria-label={trans.__('Phases')}>
       {phases.map(one => (
-        <li key={one.phase} className={one.seconds == null ? 'csh-mod-running' : 'csh-mod-done'}>
+        <li key={one.phase} className={one.seconds != null ? 'csh-mod-done' : isOver ? 'csh-mod-broken' : 'csh-mod-running'}>
           <span>{sayPhase(one.phase, trans)}</span>
           {one.seconds != null && <span className="csh-Dim">{saySeconds(one.seconds)}</span>}
           {current?.phase === one.phase && one.seconds == null && <Bar {...current} trans={trans} />}

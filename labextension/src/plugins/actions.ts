@@ -91,7 +91,8 @@ function listEnvironmentCommands(
   app: JupyterFrontEnd,
   trans: TranslationBundle
 ): IEnvironmentCommand[] {
-  const lacksKernel = (target: IEnvironmentArgs) => model.knowsKernels && model.kernels(target).length === 0;
+  const lacksKernel = (target: IEnvironmentArgs) =>
+    model.knowsKernels && model.kernels(target).length === 0 && model.known(target)?.current_build_id != null;
   return [
     {
       id: COMMANDS.openNotebook,
