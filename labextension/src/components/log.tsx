@@ -41,7 +41,7 @@ function Live(props: ILiveBuildProps & { readonly log: LogModel }): JSX.Element 
   const status = log.status ?? build?.status ?? null;
   return (
     <section className="csh-Live" aria-label={trans.__('Build %1', buildId)}>
-      <header className="csh-Live-header">
+      <div className="csh-Live-header">
         <h3>{trans.__('Build %1', buildId)}</h3>
         <span role="status">
           {status && <StatusBadge status={status} position={build?.position ?? null} trans={trans} />}
@@ -53,7 +53,7 @@ function Live(props: ILiveBuildProps & { readonly log: LogModel }): JSX.Element 
             onClick={() => commands.execute(COMMANDS.cancelBuild, { buildId })}
           />
         )}
-      </header>
+      </div>
       {build?.status_info && status === 'FAILED' && <Notice kind="bad">{build.status_info}</Notice>}
       <Phases build={build} log={log} trans={trans} />
       {log.problem && <Notice kind="warn">{log.problem.message}</Notice>}

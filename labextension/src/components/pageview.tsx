@@ -117,7 +117,7 @@ function Header({ commands, environment, trans, view }: IShownProps): JSX.Elemen
   const mayDelete = view.model.may('environment::delete', namespace, name);
   const run = (id: string) => () => commands.execute(id, args);
   return (
-    <header className="csh-PageView-header">
+    <div className="csh-PageView-header">
       <h1>
         <span className="csh-Dim">{sayNamespace(environment.namespace, trans)} / </span>
         {environment.name}
@@ -137,7 +137,7 @@ function Header({ commands, environment, trans, view }: IShownProps): JSX.Elemen
           <Button icon={deleteIcon} label={trans.__('Delete')} onClick={run(COMMANDS.deleteEnvironment)} />
         )}
       </div>
-    </header>
+    </div>
   );
 }
 
