@@ -16,6 +16,7 @@ import {
   type IEnvironments,
   type IFound,
   type INamespaceList,
+  type IPage,
   isActive,
   type NamespaceSummary,
   type Permission,
@@ -39,6 +40,8 @@ export interface IModelOptions {
   readonly events: ISignal<unknown, Event.Emission>;
   readonly kernelspecs: Pick<KernelSpec.IManager, 'specs' | 'specsChanged' | 'refreshSpecs'>;
   readonly kernels: Pick<Kernel.IManager, 'running' | 'runningChanged'>;
+  /** What one's own namespace is probably called: asked for at once, before the service has said so. */
+  readonly probablyOwn?: string;
   /** Seconds between two looks at builds that go on, while somebody watches; 0 is never. */
   readonly refreshSeconds?: number;
 }
@@ -264,21 +267,39 @@ export class EnvironmentsModel implements IEnvironments {
   private async _refresh(): Promise<void> {
     this._isStale = false;
     await this._guard(async () => {
+      const guess = this._guess();
       const [permissions, namespaces] = await Promise.all([this.api.permissions(), this._listNamespaces()]);
       this._permissions = permissions;
       const shared = listShared(permissions, namespaces);
       this._lists = this._merge([...namespaces, ...shared], permissions.primary_namespace);
-      this._changed.emit();
       const own = this._lists.find(one => one.namespace.name === permissions.primary_namespace);
+      const guessed = await guess;
+      if (own && guessed && own.namespace.name === this._options.probablyOwn) {
+        this._fill(own, [guessed]);
+      }
+      this._changed.emit();
       const wanted = this._lists.filter(one => one.isLoaded || one === own);
       const found = this._found;
       await Promise.all([
-        ...wanted.map(one => this._reload(one)),
+        ...wanted.filter(one => !guessed || one !== own || !own.isLoaded).map(one => this._reload(one)),
         this._loadFavourites(),
         ...(found ? [this._findPage(1)] : [])
       ]);
       await Promise.all([this._loadPositions(), this._loadUsage()]);
     });
+  }
+
+  /** The first environments of what is probably one's own namespace, if there are none yet; null if that failed. */
+  private async _guess(): Promise<IPage<Environment> | null> {
+    const namespace = this._options.probablyOwn;
+    if (!namespace || this._lists.length > 0) {
+      return null;
+    }
+    try {
+      return await this.api.environments({ namespace, page: 1, size: PAGE });
+    } catch {
+      return null; // what went wrong is said by the other requests
+    }
   }
 
   /** Where in the queue builds are: asked for only if one of what is shown waits. */
@@ -334,11 +355,14 @@ export class EnvironmentsModel implements IEnvironments {
     const pages = Array.from({ length: shown }, (_, index) =>
       this.api.environments({ namespace, page: index + 1, size: PAGE })
     );
-    const answers = await Promise.all(pages);
-    list.environments = answers.flatMap(one => [...one.items]);
-    list.count = answers[0]!.count;
-    list.isLoaded = true;
+    this._fill(list, await Promise.all(pages));
     this._changed.emit();
+  }
+
+  private _fill(list: IMutableList, pages: readonly IPage<Environment>[]): void {
+    list.environments = pages.flatMap(one => [...one.items]);
+    list.count = pages[0]!.count;
+    list.isLoaded = true;
   }
 
   private async _loadPage(list: IMutableList): Promise<void> {

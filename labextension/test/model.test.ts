@@ -27,7 +27,7 @@ class World {
   readonly server = new FakeServer(request => this.answer(new URL(request.url)));
   readonly model: EnvironmentsModel;
 
-  constructor(refreshSeconds = 0) {
+  constructor(refreshSeconds = 0, probablyOwn = '') {
     this.put(ME, 'ml');
     this.model = new EnvironmentsModel({
       api: new Api(this.server.settings),
@@ -40,6 +40,7 @@ class World {
           this.refreshedSpecs += 1;
         }
       } as never,
+      probablyOwn,
       refreshSeconds
     });
     worlds.push(this);
@@ -170,6 +171,20 @@ test('of five hundred environments one page is asked for, and more when they are
   await world.model.refresh();
   assert.equal(own().environments.length, 2 * PAGE);
 });
+
+for (const probablyOwn of [ME, 'somebody-else']) {
+  test(`one’s own environments are asked for once, guessed as those of ${probablyOwn}`, async () => {
+    const world = new World(0, probablyOwn);
+    world.model.watch();
+    await until(() => world.model.standing === 'ready');
+    assert.deepEqual(
+      world.model.namespaces[0]!.environments.map(one => one.name),
+      ['ml']
+    );
+    const own = world.server.requests.filter(one => one.query.get('namespace') === ME);
+    assert.equal(own.length, 1);
+  });
+}
 
 test('a search is the service’s, and what was typed last counts', async () => {
   const world = new World();

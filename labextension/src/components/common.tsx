@@ -10,24 +10,18 @@ import { sayStatus, sayWhen } from '../words';
 export function useSignal<S, A>(signal: ISignal<S, A>): void {
   const [, again] = React.useReducer((count: number) => count + 1, 0);
   React.useEffect(() => {
-    // What is emitted twice in one turn is rendered once.
-    let waits = false;
-    let gone = false;
+    // Once a frame at most: what comes from the service comes in pieces.
+    let frame = 0;
     const onEmit = () => {
-      if (!waits) {
-        waits = true;
-        queueMicrotask(() => {
-          waits = false;
-          if (!gone) {
-            again();
-          }
-        });
-      }
+      frame ||= requestAnimationFrame(() => {
+        frame = 0;
+        again();
+      });
     };
     signal.connect(onEmit);
     again();
     return () => {
-      gone = true;
+      cancelAnimationFrame(frame);
       signal.disconnect(onEmit);
     };
   }, [signal]);

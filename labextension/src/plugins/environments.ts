@@ -1,5 +1,6 @@
 /** Provides what the page knows of environments, and has the picker follow the server's kernels. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { PageConfig } from '@jupyterlab/coreutils';
 import { Api } from '../api';
 import { EnvironmentsModel } from '../model';
 import { IEnvironments, ISettings, PACKAGE } from '../tokens';
@@ -12,7 +13,13 @@ export const environments: JupyterFrontEndPlugin<IEnvironments> = {
   requires: [ISettings],
   activate: (app: JupyterFrontEnd, settings: ISettings): IEnvironments => {
     const { events, kernels, kernelspecs, serverSettings } = app.serviceManager;
-    const model = new EnvironmentsModel({ api: new Api(serverSettings), events: events.stream, kernels, kernelspecs });
+    const model = new EnvironmentsModel({
+      api: new Api(serverSettings),
+      events: events.stream,
+      kernels,
+      kernelspecs,
+      probablyOwn: PageConfig.getOption('hubServerUser')
+    });
     const apply = () => {
       model.setFavourites(settings.current.favourites);
       model.setRefreshSeconds(settings.current.refreshSeconds);
