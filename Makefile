@@ -12,31 +12,32 @@ export HOME := $(CURDIR)/.cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench clean labextension
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/.for-demo ## start a JupyterHub with the service and an example environment; ONCE=1 ends after the check
+demo: .venv/.for-demo labextension ## start a JupyterHub with the service and an example environment; ONCE=1 ends after the check
 	@$(BIN)/conda-store-hub demo $(if $(ONCE),--once) $(ARGS)
 
-test: .venv/.for-test ## run all tests; as root on Debian it installs what they need; ARGS= for pytest (-n 0: one after the other)
+test: .venv/.for-test labextension ## run all tests; as root on Debian it installs what they need; ARGS= for pytest (-n 0: one after the other)
 	@bash tests/support/debian.sh
 	@$(BIN)/python -m pytest $(AT_ONCE) $(ARGS)
 
 lint: .venv/.for-lint ## check style, with ruff
-	@$(BIN)/ruff check conda_store_hub tests benchmarks
+	@$(BIN)/ruff check conda_store_hub tests benchmarks labextension hatch_build.py
 
 types: .venv/.for-test .venv/.for-lint ## check types, with pyright
 	@$(BIN)/pyright
 
-bench: .venv/.for-bench ## measure, and print ratios
+bench: .venv/.for-bench labextension ## measure, and print ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove the virtual environment, the demo's state and the caches
 	@chmod -R u+w .demo/data/ 2> /dev/null || true # environments are read-only
 	@[ ! -L .demo/data ] || rm -rf "$$(readlink .demo/data)"
 	rm -rf .venv .demo .cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf conda_store_hub/labextension labextension/lib labextension/node_modules labextension/tsconfig.tsbuildinfo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.uv:
@@ -47,16 +48,20 @@ clean: ## remove the virtual environment, the demo's state and the caches
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@touch $@
 
+# An editable install does not build the lab extension; this does, when something of it has changed.
+labextension: $(if $(filter demo,$(MAKECMDGOALS)),.venv/.for-demo,.venv/.for-test)
+	@$(BIN)/python labextension/scripts/build.py
+
 .venv/.for-demo: pyproject.toml .venv/.uv
-	$(UV) -e '.[server]' --group demo
+	@SKIP_JUPYTER_BUILDER=1 $(UV) -e '.[server]' --group demo
 	@touch $@
 
 .venv/.for-test: pyproject.toml .venv/.uv
-	$(UV) -e '.[server]' --group test
+	@SKIP_JUPYTER_BUILDER=1 $(UV) -e '.[server]' --group test
 	@touch $@
 
 .venv/.for-bench: pyproject.toml .venv/.uv
-	$(UV) -e '.[server]' --group bench
+	@SKIP_JUPYTER_BUILDER=1 $(UV) -e '.[server]' --group bench
 	@touch $@
 
 .venv/.for-lint: pyproject.toml .venv/.uv

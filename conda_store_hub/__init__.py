@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from conda_store_hub.hubconfig import configure
 
-__all__ = ["__version__", "configure"]
+__all__ = ["__version__", "_jupyter_labextension_paths", "configure"]
 
 __version__ = "0.1.0"
 
@@ -19,3 +19,8 @@ def __getattr__(name: str) -> Any:
 
         return configure
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Tell JupyterLab's tools where the built extension is, and what it is called where it is installed."""
+    return [{"src": "labextension", "dest": "conda-store-hub"}]

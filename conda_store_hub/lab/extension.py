@@ -1,4 +1,4 @@
-"""The server extension: lays our kernels over the server's own, keeps them fresh, and tells how that stands."""
+"""The server extension: kernels laid over the server's own and kept fresh, and the pages' way to the service."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 from jupyter_client.kernelspec import KernelSpecManager
@@ -23,13 +24,20 @@ from traitlets.utils.importstring import import_item
 from conda_store_hub.client.envcache import KEEP_BYTES, KEEP_DAYS
 from conda_store_hub.client.kernelspecs import DEFAULT_PATTERN, check_pattern
 from conda_store_hub.core.errors import InvalidRequestError
+from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.lab.allowed import Place
+from conda_store_hub.lab.builds import BuildFollower
 from conda_store_hub.lab.kernels import KernelCatalog, compose_manager
 from conda_store_hub.lab.leases import LeaseKeeper
 from conda_store_hub.lab.local import LocalBuilds
 from conda_store_hub.lab.pins import Pins
 from conda_store_hub.lab.poller import KernelFile, KernelPoller
 from conda_store_hub.lab.provisioner import CondaStoreHubProvisioner
+from conda_store_hub.lab.proxy import Change, ProxyHandler, Upstream
 from conda_store_hub.lab.running import RunningHandler, RunningKernels
+
+ENVIRONMENTS_EVENT_ID = "https://conda-store-hub/events/environments/v1"
+_ENVIRONMENTS_SCHEMA = Path(__file__).parent / "events" / "environments-v1.yaml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +67,7 @@ class KernelsHandler(APIHandler):
 
 
 class CondaStoreHubExtension(ExtensionApp):
-    """Shows the environments of conda-store-hub as kernels."""
+    """Shows the environments of conda-store-hub as kernels, and lets the server's pages manage them."""
 
     name = "conda_store_hub"
 
@@ -102,6 +110,9 @@ class CondaStoreHubExtension(ExtensionApp):
         self._keeper: LeaseKeeper | None = None
         self._builds: LocalBuilds | None = None
         self.running: RunningKernels | None = None
+        self._upstream: Upstream | None = None
+        self._follower: BuildFollower | None = None
+        self._events: EventLogger | None = None
         self._disabled = ""
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
@@ -119,14 +130,18 @@ class CondaStoreHubExtension(ExtensionApp):
         """Add the addresses of this extension."""
         self.handlers.append((r"/conda-store-hub/api/kernels/?", KernelsHandler, {"extension": self}))
         self.handlers.append((r"/conda-store-hub/api/running(?:/([\w-]+))?/?", RunningHandler, {"extension": self}))
+        self.handlers.append((r"/conda-store-hub/api/v1/(.*)", ProxyHandler, {"find_upstream": self.find_upstream}))
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         if self._disabled:
             return
-        events = cast("EventLogger", serverapp.event_logger)
+        events = self._events = cast("EventLogger", serverapp.event_logger)
+        events.register_event_schema(_ENVIRONMENTS_SCHEMA)
         running = self.running = RunningKernels(serverapp.kernel_manager, self._catalog, events)
         token = _find_token() or ""
         await self._start_local(serverapp, token, running)
+        self._upstream = Upstream(url=self.url, token=token, on_change=self._note_change)
+        self._follower = BuildFollower(self._upstream, on_state=self._announce_state)
         self._poller = KernelPoller(
             url=self.url,
             token=token,
@@ -152,6 +167,10 @@ class CondaStoreHubExtension(ExtensionApp):
             await self._keeper.stop()
         if self._poller is not None:
             await self._poller.stop()
+        if self._follower is not None:
+            await self._follower.stop()
+        if self._upstream is not None:
+            await self._upstream.close()
 
     async def _start_local(self, serverapp: ServerApp, token: str, running: RunningKernels) -> None:
         loop = asyncio.get_running_loop()
@@ -175,6 +194,29 @@ class CondaStoreHubExtension(ExtensionApp):
             return Standing(state="disabled", message=self._disabled, kernels=[])
         status = self._poller.status
         return Standing(state=status.state, message=status.message, kernels=sorted(self._catalog.listed))
+
+    def find_upstream(self) -> Upstream | str:
+        """Return the way to the service, or why there is none."""
+        return self._upstream or self._disabled or "this server is still starting"
+
+    def _note_change(self, change: Change) -> None:
+        """Tell all pages of a change that one of them has made, and follow what it has begun."""
+        self._announce_environments(change.place, build_id=change.build_id or change.place.build_id)
+        if change.build_id is not None and self._follower is not None:
+            self._follower.follow(change.build_id)
+        if self._poller is not None:
+            self._poller.hurry()
+
+    def _announce_state(self, build_id: int, status: BuildStatus) -> None:
+        self._announce_environments(Place(), build_id=build_id, status=status)
+
+    def _announce_environments(
+        self, place: Place, *, build_id: int | None = None, status: BuildStatus | None = None
+    ) -> None:
+        if self._events is not None:
+            where = {"namespace": place.namespace, "environment": place.environment}
+            data = {**where, "build_id": build_id, "status": status}
+            self._events.emit(schema_id=ENVIRONMENTS_EVENT_ID, data=data)
 
     def _why_disabled(self, serverapp: ServerApp) -> str:
         if serverapp.config.GatewayClient.get("url") or os.environ.get("JUPYTER_GATEWAY_URL"):

@@ -113,6 +113,7 @@ class KernelPoller:
         self._hasty = 0
         self._line: Line | None = None
         self._stopping = asyncio.Event()
+        self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -120,11 +121,17 @@ class KernelPoller:
         self._line = Line(self._url, self._token)
         self._task = asyncio.create_task(self._run(self._line), name="conda-store-hub-kernels")
 
+    def hurry(self) -> None:
+        """Ask at once if this is a pause: the service was heard of elsewhere, and something may have changed."""
+        self._failures = 0
+        self._woken.set()
+
     async def stop(self) -> None:
         """End the task and wait for it."""
         if self._task is None or self._line is None:
             return
         self._stopping.set()
+        self._woken.set()
         self._line.hang_up()
         await asyncio.wait({self._task}, timeout=GOODBYE_SECONDS)
         self._task.cancel()
@@ -140,7 +147,8 @@ class KernelPoller:
                 await self._poll_guarded(line)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._pause(time.monotonic() - began)):
-                        await self._stopping.wait()
+                        await self._woken.wait()
+                self._woken.clear()
         finally:
             line.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -44,8 +45,14 @@ def run(command: Sequence[str | Path], cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("dist")
-    run([*UV, "build", "--quiet", "--wheel", "--out-dir", made, ROOT], made)
+    """A wheel as whoever clones the project gets it: with nothing built before."""
+    made, clone = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("clone")
+    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, clone / name)
+    run([*UV, "build", "--quiet", "--wheel", "--out-dir", made, clone], made)
     (path,) = made.glob("*.whl")
     return path
 
@@ -56,6 +63,14 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run([*UV, "venv", "--quiet", "--python", sys.executable, home / "venv"], home)
     run([*UV, "pip", "install", "--quiet", "--python", home / "venv" / "bin" / "python", wheel], home)
     return home / "venv"
+
+
+def test_the_extension_of_jupyterlab_is_installed_where_it_is_looked_for(environment: Path) -> None:
+    installed = environment / "share" / "jupyter" / "labextensions" / "conda-store-hub"
+    assert json.loads((installed / "install.json").read_text())["packageName"] == "conda-store-hub"
+    assert json.loads((installed / "package.json").read_text())["jupyterlab"]["_build"]["load"].startswith("static/")
+    assert (installed / "schemas" / "conda-store-hub" / "plugin.json").is_file()
+    assert (environment / "etc" / "jupyter" / "jupyter_server_config.d" / "conda_store_hub.json").is_file()
 
 
 def test_nothing_of_the_server_is_installed(environment: Path) -> None:

@@ -11,9 +11,9 @@ from playwright.sync_api import Page, expect
 
 from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
-from tests.support.browser import shoot
+from tests.support.browser import log_in_page, shoot
 from tests.support.channel import sample_channel_dir
-from tests.support.hub import allow_root, make_settings, password_of
+from tests.support.hub import allow_root, make_settings
 
 pytestmark = pytest.mark.browser
 
@@ -47,7 +47,7 @@ def hub(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Dem
 
 def test_log_in_submit_watch_and_compute(page: Page, hub: DemoHub, channel: str) -> None:
     hub.start_server("alice")  # it runs before there is anything to list, and is never restarted
-    _log_in(page, hub, "alice")
+    log_in_page(page, hub, "alice")
     page.goto(hub.service_url)
     shoot(page, "home-empty")
 
@@ -99,16 +99,8 @@ def test_a_person_who_is_not_logged_in_is_sent_to_the_hub(page: Page, hub: DemoH
 
 
 def test_another_persons_environment_is_not_there(page: Page, hub: DemoHub) -> None:
-    _log_in(page, hub, "carol")
+    log_in_page(page, hub, "carol")
     answer = page.goto(f"{hub.service_url}environment/alice/lecture/")
     assert answer is not None
     assert answer.status == 404
     shoot(page, "not-found")
-
-
-def _log_in(page: Page, hub: DemoHub, user: str) -> None:
-    page.goto(f"{hub.url}hub/login")
-    page.get_by_label("Username").fill(user)
-    page.get_by_label("Password").fill(password_of(hub, user))
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(lambda url: "login" not in url)

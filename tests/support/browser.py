@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from conda_store_hub.demo.hub import DemoHub
+from tests.support.hub import password_of
+
 SHOTS = Path(__file__).parents[1] / "browser" / "shots"
 SECONDS = 60_000
 _QUIET = (
@@ -45,6 +48,15 @@ def page(chromium: Browser) -> Generator[Page]:
         page.on("request", lambda request: _note_outside(request, outside))
         yield page
         assert outside == [], "a page asked another host"
+
+
+def log_in_page(page: Page, hub: DemoHub, user: str) -> None:
+    """Log in through the Hub's form."""
+    page.goto(f"{hub.url}hub/login")
+    page.get_by_label("Username").fill(user)
+    page.get_by_label("Password").fill(password_of(hub, user))
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "login" not in url)
 
 
 def shoot(page: Page, name: str) -> None:

@@ -1,0 +1,14 @@
+/** What JupyterLab loads: each plugin stands in a file of its own. */
+import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { actions } from './plugins/actions';
+import { environments } from './plugins/environments';
+import { notifications } from './plugins/notifications';
+import { pages } from './plugins/pages';
+import { panel } from './plugins/panel';
+import { settings } from './plugins/settings';
+
+export { IEnvironments, ISettings } from './tokens';
+
+const plugins: JupyterFrontEndPlugin<unknown>[] = [settings, environments, actions, pages, panel, notifications];
+
+export default plugins;

@@ -1,0 +1,159 @@
+/** One environment in full, with its builds: what a page of it shows, asked for while that is shown. */
+import type { IDisposable } from '@lumino/disposable';
+import { type ISignal, Signal } from '@lumino/signaling';
+import { ApiError } from './api';
+import {
+  type Build,
+  type BuildSummary,
+  COMMANDS,
+  type Environment,
+  type IEnvironmentArgs,
+  type IEnvironments,
+  isActive,
+  type PackageDiff
+} from './tokens';
+
+const BUILDS = 20;
+
+/** What is shown below the table of builds. */
+export type Detail =
+  | { readonly kind: 'build'; readonly buildId: number; readonly build: Build | null }
+  | { readonly kind: 'diff'; readonly buildId: number; readonly other: number; readonly diff: PackageDiff | null };
+
+export class EnvironmentView implements IDisposable {
+  readonly changed: ISignal<this, void>;
+
+  constructor(
+    readonly model: IEnvironments,
+    readonly target: IEnvironmentArgs
+  ) {
+    this.changed = this._changed = new Signal(this);
+    model.news.connect(this._onNews, this);
+  }
+
+  environment: Environment | null = null;
+  builds: readonly BuildSummary[] = [];
+  count = 0;
+  detail: Detail | null = null;
+  /** Why the last request failed, in words. */
+  problem: Error | null = null;
+  isGone = false;
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    if (!this._isDisposed) {
+      this._isDisposed = true;
+      this.hide();
+      Signal.clearData(this);
+    }
+  }
+
+  /** Be fresh until `hide`. */
+  show(): void {
+    if (!this._watching) {
+      this._watching = this.model.watch();
+      void this.refresh();
+    }
+  }
+
+  hide(): void {
+    this._watching?.dispose();
+    this._watching = null;
+  }
+
+  async refresh(): Promise<void> {
+    const { namespace, name } = this.target;
+    await this._ask(async api => {
+      const environment = await api.environment(namespace, name);
+      const size = Math.max(BUILDS, this.builds.length);
+      const builds = await api.builds({ environmentId: environment.id, page: 1, size });
+      this.environment = environment;
+      this.builds = builds.items;
+      this.count = builds.count;
+      this.isGone = false;
+      const { detail } = this;
+      if (detail?.kind === 'build') {
+        await this._loadBuild(detail.buildId);
+      }
+    });
+  }
+
+  async more(): Promise<void> {
+    const [environment, last] = [this.environment, this.builds[this.builds.length - 1]];
+    if (environment && last) {
+      await this._ask(async api => {
+        const { items } = await api.builds({ environmentId: environment.id, after: last.id, size: BUILDS });
+        this.builds = [...this.builds, ...items];
+      });
+    }
+  }
+
+  /** Show a build below the table, with its log. */
+  async openBuild(buildId: number): Promise<void> {
+    this.detail = { kind: 'build', buildId, build: null };
+    this._changed.emit();
+    await this._ask(() => this._loadBuild(buildId));
+  }
+
+  /** Show what changed from one build to another. */
+  async openDiff(buildId: number, other: number): Promise<void> {
+    this.detail = { kind: 'diff', buildId, other, diff: null };
+    this._changed.emit();
+    await this._ask(async api => {
+      const diff = await api.diff(buildId, other);
+      this.detail = { kind: 'diff', buildId, other, diff };
+    });
+  }
+
+  closeDetail(): void {
+    this.detail = null;
+    this._changed.emit();
+  }
+
+  /** The commands that make sense for a build and that one may use. */
+  offers(build: BuildSummary): readonly string[] {
+    const { namespace, name } = this.target;
+    const may = (permission: Parameters<IEnvironments['may']>[0]) => this.model.may(permission, namespace, name);
+    const isKept = build.status === 'COMPLETED' && !build.deleted_on;
+    const offered: [string, boolean][] = [
+      [COMMANDS.activateBuild, isKept && !build.active && may('environment::update')],
+      [COMMANDS.togglePin, isKept && may('environment::update')],
+      [COMMANDS.cancelBuild, isActive(build.status) && may('build::cancel')],
+      [COMMANDS.deleteBuild, isKept && !build.active && may('build::delete')]
+    ];
+    return offered.flatMap(([id, isOffered]) => (isOffered ? [id] : []));
+  }
+
+  private async _loadBuild(buildId: number): Promise<void> {
+    const build = await this.model.api.build(buildId);
+    if (this.detail?.kind === 'build' && this.detail.buildId === buildId) {
+      this.detail = { kind: 'build', buildId, build };
+    }
+  }
+
+  private async _ask(ask: (api: IEnvironments['api']) => Promise<void>): Promise<void> {
+    try {
+      await ask(this.model.api);
+      this.problem = null;
+    } catch (error) {
+      this.problem = error as Error;
+      this.isGone = error instanceof ApiError && error.status === 404 && this.detail === null;
+    }
+    if (!this._isDisposed) {
+      this._changed.emit();
+    }
+  }
+
+  private _onNews(): void {
+    if (this._watching) {
+      void this.refresh();
+    }
+  }
+
+  private readonly _changed: Signal<this, void>;
+  private _watching: IDisposable | null = null;
+  private _isDisposed = false;
+}

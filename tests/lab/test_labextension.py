@@ -1,0 +1,103 @@
+"""The extension of JupyterLab: its types, its own tests, what it was made from, and what a browser has to load."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "labextension"
+BUILT = ROOT / "conda_store_hub" / "labextension"
+MOST_BYTES = 250_000  # compressed
+ORDER = ("schema", "tokens", "api", "model", "components", "plugins", "index")
+
+
+def load(name: str) -> ModuleType:
+    """Return a script of the extension's as a module."""
+    spec = importlib.util.spec_from_file_location(name, SOURCE / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def node() -> Path:
+    """A Node, with the extension's packages in place."""
+    return load("build").ensure_modules().node
+
+
+def run(node: Path, arguments: Sequence[str]) -> str:
+    environment = os.environ | {"NO_COLOR": "1", "PATH": f"{node.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([node, *arguments], cwd=SOURCE, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_types_hold_in_the_extension_and_its_tests(node: Path) -> None:
+    run(node, ["node_modules/typescript/bin/tsc", "--project", "tsconfig.test.json"])
+
+
+def test_its_own_tests_pass(node: Path) -> None:
+    files = sorted(str(path.relative_to(SOURCE)) for path in (SOURCE / "test").glob("*.test.ts"))
+    said = run(node, ["--import", "tsx", "--test", "--test-reporter=tap", *files])
+    found = re.search(r"^# pass (\d+)$", said, re.MULTILINE)
+    assert found is not None
+    assert int(found[1]) >= 26
+
+
+def test_the_types_of_the_api_are_those_of_the_service(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(node.parent), prepend=os.pathsep)
+    said = "run: .venv/bin/python labextension/scripts/schema.py"
+    assert (SOURCE / "src" / "schema.ts").read_text() == load("schema").make_types(), said
+
+
+def test_a_browser_loads_little() -> None:
+    files = [path for path in (BUILT / "static").iterdir() if path.suffix in (".js", ".css", ".svg")]
+    assert files
+    assert sum(len(gzip.compress(path.read_bytes())) for path in files) < MOST_BYTES
+
+
+def test_the_package_and_its_extension_have_one_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    package = json.loads((SOURCE / "package.json").read_text())
+    assert package["version"] == project["version"]
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    assert "://" not in (SOURCE / "yarn.lock").read_text()
+
+
+def test_requests_are_made_in_one_file() -> None:
+    verbs = re.compile(r"\bfetch\(|makeRequest|XMLHttpRequest|EventSource\(|sendBeacon")
+    users = {path.name for path in _list_sources() if verbs.search(path.read_text())}
+    assert users == {"api.ts"}
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "src").rglob("*.ts*")), ids=lambda path: path.name)
+def test_imports_point_one_way(path: Path) -> None:
+    own = _rank(path)
+    for found in re.findall(r"""from '(\.[^']*)'""", path.read_text()):
+        imported = (path.parent / found).resolve()
+        assert _rank(imported) <= own, f"{path.name} imports {found}"
+
+
+def _list_sources() -> list[Path]:
+    return [path for path in (SOURCE / "src").rglob("*.ts*") if path.name != "schema.ts"]
+
+
+def _rank(path: Path) -> int:
+    """Return how far up a file stands; icons, settings and the like are on the level of the model."""
+    part = path.relative_to(SOURCE / "src").parts[0].split(".")[0]
+    return ORDER.index(part) if part in ORDER else ORDER.index("model")
