@@ -76,13 +76,9 @@ class ChannelIndex:
         # Who has no more patience leaves; the channel goes on being read for who asks next.
         await self._translate(lambda: asyncio.shield(self._looking or asyncio.sleep(0)))
 
-    def has(self, name: str) -> bool:
-        """Tell whether there is a package of that name."""
-        return name in self._known
-
     async def query(self, names: Sequence[str]) -> list[RepoDataRecord]:
         """Return all records of some packages, names that the channel has; raise ChannelError in words."""
-        known = [name for name in names if self.has(name)]
+        known = [name for name in names if name in self._known]
         return await self._translate(lambda: self._query(known)) if known else []
 
     async def _query(self, names: Sequence[str]) -> list[RepoDataRecord]:

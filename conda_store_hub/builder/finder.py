@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from http.client import HTTPException
@@ -38,7 +36,6 @@ _State = Literal["there", "gone", "changed", "unknown"]
 _HEAD_SECONDS = 3.0
 _MOST_INDEXES = 32  # in memory
 _OLD, _NEW = ".tar.bz2", ".conda"
-_BEHIND_ALL = chr(sys.maxunicode)  # no name of a package has it
 
 
 class Finder:
@@ -196,19 +193,18 @@ async def _query_each(index: ChannelIndex, names: Sequence[str]) -> tuple[list[R
 
 def _list_matches(indexes: Sequence[ChannelIndex], text: str, ask: FindNames) -> list[tuple[str, int]]:
     """Return names with the numbers of their channels: those that are the text, begin with it, and have it in them."""
-    same = [(text, at) for at, index in enumerate(indexes) if index.has(text)]
-    if ask.exact:
-        return same
+    same: list[tuple[str, int]] = []
     begin: list[tuple[str, int]] = []
     rest: list[tuple[str, int]] = []
     for at, index in enumerate(indexes):
-        names = index.names  # in order, so that those which begin with the text are beside each other
-        first, end = bisect_left(names, text), bisect_left(names, text + _BEHIND_ALL)
-        begin += [(name, at) for name in names[first:end] if name != text]
-        rest += [(name, at) for name in (*names[:first], *names[end:]) if text in name]
+        for name in index.names:
+            if text in name:
+                (same if name == text else begin if name.startswith(text) else rest).append((name, at))
+    if ask.exact:
+        return same
     if ask.by_name:
         return sorted([*same, *begin, *rest])
-    return [*same, *sorted(begin), *sorted(rest)]
+    return [*same, *sorted(begin), *sorted(rest)]  # quick, because the names of each channel are in order
 
 
 def _age(record: RepoDataRecord) -> tuple[Any, ...]:
