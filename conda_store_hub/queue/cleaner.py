@@ -16,7 +16,7 @@ from itertools import islice
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import audit, leases, retention, storage, work
+from conda_store_hub.services import audit, leases, links, retention, storage
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.storage import caches, prefixes
 from conda_store_hub.storage.base import ArtifactStore, Stored, list_shards
@@ -134,7 +134,7 @@ class Cleaner:
 
     async def _remove_orphans(self) -> AsyncIterator[Freed]:
         on_disk = await asyncio.to_thread(prefixes.list_prefixes, self._data)
-        for name in sorted(await self._db.read(work.unknown_prefixes, on_disk)):
+        for name in sorted(await self._db.read(links.list_unknown_prefixes, on_disk)):
             self._log.info("removing the prefix %s, which no build owns", name)
             await asyncio.to_thread(prefixes.remove_prefix, self._data, name)
             yield Freed(prefixes=1)

@@ -7,8 +7,8 @@ import logging
 
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import work
-from conda_store_hub.services.work import Link
+from conda_store_hub.services import links
+from conda_store_hub.services.links import Link
 from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.locks import ProcessLock
 
@@ -31,7 +31,7 @@ class Links:
         """
         async with self._one_at_a_time:
             after = 0
-            while found := await self._db.read(work.links_to_swap, after, _AT_ONCE):
+            while found := await self._db.read(links.list_behind, after, _AT_ONCE):
                 for link in found:
                     await self._swap(link)
                 after = found[-1].environment_id
@@ -42,7 +42,7 @@ class Links:
         except OSError as exc:
             self._log.error("the link of %s/%s cannot be made: %s", link.namespace, link.environment, exc.strerror)
         else:
-            await self._db.write(work.record_link, link)
+            await self._db.write(links.record, link)
 
     def _change(self, link: Link) -> None:
         if link.prefix_name is not None:

@@ -29,7 +29,7 @@ from conda_store_hub.core.protocol import (
 from conda_store_hub.core.reasons import Wanted, key_of
 from conda_store_hub.db import claims, lifecycle, queries, records
 from conda_store_hub.db.session import announce
-from conda_store_hub.db.tables import Artifact, Build, Environment
+from conda_store_hub.db.tables import Artifact, Build
 from conda_store_hub.services import environments, policies
 from conda_store_hub.services.changes import QUEUE, artifacts_topic, build_topic
 from conda_store_hub.services.rules import BuildRules
@@ -110,24 +110,6 @@ class Usable(StrEnum):
     ACTIVE = "active"
     INACTIVE = "inactive"
     CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Link:
-    """A link on disk that must show the prefix of a build; None when nothing is active, or nothing is left.
-
-    `shown` is the prefix that it shows now, as far as is known: who removes a link removes that one, and not what
-    another environment has put under the same name since.
-    """
-
-    environment_id: int
-    build_id: int | None
-    namespace: str
-    environment: str
-    prefix_name: str | None
-    shown: str | None
-    shown_as: str
-    """The name under which it is there now."""
 
 
 def claim(session: Session, worker: str) -> Claim | None:
@@ -426,33 +408,3 @@ def give_back(session: Session, ticket: Ticket) -> None:
     else:
         records.forget_attempts(session, row.id)
     row.worker = None
-
-
-def links_to_swap(session: Session, after: int, limit: int) -> list[Link]:
-    """Return the links on disk, of environments above the id `after`, that do not show the active build yet."""
-    rows = queries.unlinked_environments(session, after, limit)
-    shown = queries.prefix_names(session, [row.linked_build_id for row in rows if row.linked_build_id is not None])
-    return [_link(row, shown.get(row.linked_build_id or 0)) for row in rows]
-
-
-def _link(row: Environment, shown: str | None) -> Link:
-    build = row.current_build if row.deleted_at is None else None
-    return Link(
-        environment_id=row.id,
-        build_id=build.id if build else None,
-        namespace=row.namespace.name,
-        environment=row.name,
-        prefix_name=build.prefix_name if build else None,
-        shown=shown,
-        shown_as=row.linked_name or row.name,
-    )
-
-
-def record_link(session: Session, link: Link) -> None:
-    """Record what the link on disk shows now."""
-    queries.set_linked(session, link.environment_id, link.build_id, link.environment)
-
-
-def unknown_prefixes(session: Session, names: Sequence[str]) -> set[str]:
-    """Return those of `names` on disk that no build owns."""
-    return set(names) - claims.known_prefixes(session, names)

@@ -78,7 +78,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "commit": ("db/session.py",),
     "SQL": (
         *("db/queries.py", "db/lists.py", "db/claims.py", "db/records.py", "db/people.py", "db/visibility.py"),
-        *("db/usage.py", "db/lifecycle.py", "db/retention.py", "db/policies.py", "db/tables.py", "db/session.py"),
+        *("db/usage.py", "db/lifecycle.py", "db/retention.py", "db/policies.py", "db/tables/*", "db/session.py"),
         *("db/aliases.py", "db/contents.py", "db/totals.py", "db/watched.py", "db/migrations/*"),
     ),
     "process": (
@@ -275,7 +275,7 @@ def test_no_arrow_points_back() -> None:
         ("core/spec.py", "import httpx", "httpx is for"),
         ("core/spec.py", "import click", "core imports click"),
         ("core/matchspec.py", "from rattler import MatchSpec", "rattler is for"),
-        ("db/tables.py", "if TYPE_CHECKING:\n    from conda_store_hub.web import base", "db imports web"),
+        ("db/tables/builds.py", "if TYPE_CHECKING:\n    from conda_store_hub.web import base", "db imports web"),
         ("core/names.py", "def f():\n    import rattler", "rattler is for"),
         ("services/builds.py", "import tornado.web", "tornado is for"),
         ("web/base.py", "import conda_lock", "conda_lock is for"),

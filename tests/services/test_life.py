@@ -36,6 +36,7 @@ from conda_store_hub.services import (
     environments,
     kernels,
     leases,
+    links,
     namespaces,
     rebuilds,
     removals,
@@ -176,14 +177,14 @@ def count_specifications(session: Session) -> int:
 
 def test_the_link_follows_a_rename(db: Database) -> None:
     built(db)
-    for link in db.read_sync(work.links_to_swap, 0, 9):
-        db.write_sync(work.record_link, link)
-    assert db.read_sync(work.links_to_swap, 0, 9) == []
+    for link in db.read_sync(links.list_behind, 0, 9):
+        db.write_sync(links.record, link)
+    assert db.read_sync(links.list_behind, 0, 9) == []
     db.write_sync(environments.rename, ALICE, "alice", "ml", "stats")
-    (link,) = db.read_sync(work.links_to_swap, 0, 9)
+    (link,) = db.read_sync(links.list_behind, 0, 9)
     assert (link.environment, link.shown_as, link.prefix_name == link.shown) == ("stats", "ml", True)
-    db.write_sync(work.record_link, link)
-    assert db.read_sync(work.links_to_swap, 0, 9) == []
+    db.write_sync(links.record, link)
+    assert db.read_sync(links.list_behind, 0, 9) == []
 
 
 # Builds from builds

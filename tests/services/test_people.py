@@ -38,7 +38,7 @@ from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import people, queries, visibility
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Token
-from conda_store_hub.services import audit, builds, environments, grants, namespaces, rights, tokens, users, work
+from conda_store_hub.services import audit, builds, environments, grants, links, namespaces, rights, tokens, users
 from conda_store_hub.services.grants import Place
 from tests.support import make
 
@@ -532,8 +532,8 @@ def test_a_namespace_goes_with_all_that_is_in_it_and_comes_back(db: Database, da
     alice, bob = come(db, "alice"), come(db, "bob")
     build_id = make.submit(db, alice)
     make.complete(db, build_id)
-    for link in db.read_sync(work.links_to_swap, 0, 9):
-        db.write_sync(work.record_link, link)
+    for link in db.read_sync(links.list_behind, 0, 9):
+        db.write_sync(links.record, link)
     share(db, alice, Place(namespace="alice"), bob)
     gone = db.write_sync(namespaces.delete, alice, "alice", force=False)
     assert (gone.num_environments, gone.num_builds) == (1, 1)
@@ -542,7 +542,7 @@ def test_a_namespace_goes_with_all_that_is_in_it_and_comes_back(db: Database, da
         with pytest.raises(NotFoundError):
             db.read_sync(builds.get_build, identity, build_id, data=data)
         assert db.read_sync(builds.list_builds, identity, page=1, size=9) == ([], 0)
-    left = db.read_sync(work.links_to_swap, 0, 9)
+    left = db.read_sync(links.list_behind, 0, 9)
     assert [(link.prefix_name, link.shown is None) for link in left] == [(None, False)]
     assert db.write_sync(namespaces.restore, alice, "alice", None).name == "alice"
     assert may_read(db, alice)

@@ -1,95 +1,28 @@
-"""The tables: columns, constraints, indexes, and no behaviour."""
+"""Namespaces, environments, builds, and what builds have."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
-    DateTime,
-    Dialect,
-    Enum,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Text,
-    TypeDecorator,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.names import NamespaceKind
-from conda_store_hub.core.permissions import IdentityKind, Role
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, PackageReason, Phase
+from conda_store_hub.db.tables.columns import KEEP_IDS, Base
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC; SQLite keeps no zone of its own."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a naive time: nobody knows where it was."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone")
-        return value.astimezone(UTC).replace(tzinfo=None if dialect.name == "sqlite" else UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-def _values(states: type[StrEnum]) -> list[str]:
-    return [state.value for state in states]
-
-
-def _words(states: type[StrEnum]) -> Enum:
-    """Return a column type that keeps a state as the text of its value."""
-    return Enum(states, native_enum=False, length=32, values_callable=_values)
-
-
-class Base(DeclarativeBase):
-    """All tables; constraints have names, so that migrations can change them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(column_0_label)s",
-            "uq": "uq_%(table_name)s_%(column_0_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it on the class
-        datetime: UtcDateTime,
-        dict[str, Any]: JSON,
-        list[Any]: JSON,
-        NamespaceKind: _words(NamespaceKind),
-        BuildStatus: _words(BuildStatus),
-        ArtifactType: _words(ArtifactType),
-        ArtifactState: _words(ArtifactState),
-        Phase: _words(Phase),
-        PackageReason: _words(PackageReason),
-        Role: _words(Role),
-        AuditAction: _words(AuditAction),
-        IdentityKind: _words(IdentityKind),
-    }
-
-
-# Ids are never used again: AUTOINCREMENT on SQLite, sequences elsewhere.
-_KEEP_IDS = {"sqlite_autoincrement": True}
 _OPEN = "hub_name IS NOT NULL AND sealed_at IS NULL AND deleted_at IS NULL"
 #: When the link on disk does not show what it has to, or has another name.
 _BEHIND = (
@@ -102,37 +35,6 @@ _HAS_BYTES = "state = 'DELETED' AND key != ''"
 #: The index by which lists are walked in the order of namespaces.
 NAMESPACE_NAMES = "uq_namespace_name"
 _STATUSES = ", ".join(f"'{status}'" for status in BuildStatus)
-
-
-class HubUser(Base):
-    """A person as the Hub knows them.
-
-    A name that the Hub gave to somebody new gets a new row: `replaced_at` is set on the old one, and what refers to it
-    is nobody's any more. `hub_created` is None until the Hub has told it. `seen_at` is when the Hub last let them in,
-    `denied_at` since when it does not; `scopes` is what its custom scopes gave them at their last session.
-    """
-
-    __tablename__ = "hub_user"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
-    hub_created: Mapped[datetime | None]
-    first_seen_at: Mapped[datetime]
-    replaced_at: Mapped[datetime | None]
-    seen_at: Mapped[datetime | None]
-    denied_at: Mapped[datetime | None]
-    scopes: Mapped[list[Any] | None]
-
-    __table_args__ = (
-        Index(
-            "uq_hub_user_name",
-            "name",
-            unique=True,
-            sqlite_where=text("replaced_at IS NULL"),
-            postgresql_where=text("replaced_at IS NULL"),
-        ),
-        _KEEP_IDS,
-    )
 
 
 class Namespace(Base):
@@ -170,7 +72,7 @@ class Namespace(Base):
             postgresql_where=text(_OPEN),
         ),
         Index("ix_namespace_kind", "kind", "name"),
-        _KEEP_IDS,
+        KEEP_IDS,
     )
 
 
@@ -225,7 +127,7 @@ class Environment(Base):
         ),
         Index("ix_environment_name_key", "name_key"),
         Index("ix_environment_current_build_id", "current_build_id"),
-        _KEEP_IDS,
+        KEEP_IDS,
     )
 
 
@@ -254,7 +156,7 @@ class Specification(Base):
     parsed: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
 
-    __table_args__ = (_KEEP_IDS,)
+    __table_args__ = (KEEP_IDS,)
 
 
 class Build(Base):
@@ -329,7 +231,7 @@ class Build(Base):
         ),
         Index("ix_build_lock_key", "lock_key", "id"),
         Index("ix_build_lock_build_id", "lock_build_id"),
-        _KEEP_IDS,
+        KEEP_IDS,
     )
 
 
@@ -383,7 +285,7 @@ class Artifact(Base):
             postgresql_where=text("state = 'PENDING'"),
         ),
         Index("ix_artifact_deleted", "id", sqlite_where=text(_HAS_BYTES), postgresql_where=text(_HAS_BYTES)),
-        _KEEP_IDS,
+        KEEP_IDS,
     )
 
 
@@ -408,7 +310,7 @@ class Package(Base):
     license: Mapped[str] = mapped_column(Text, default="")
     depends: Mapped[list[Any]] = mapped_column(default=list)
 
-    __table_args__ = (_KEEP_IDS,)
+    __table_args__ = (KEEP_IDS,)
 
 
 class BuildPackage(Base):
@@ -431,158 +333,6 @@ class BuildPackage(Base):
 # Who may do what, beyond what follows from whose a namespace is.
 
 
-class Grant(Base):
-    """A role that a subject has on a namespace, or on one environment of it; see `core.permissions.SubjectKind`."""
-
-    __tablename__ = "role_grant"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    namespace_id: Mapped[int] = mapped_column(ForeignKey("namespace.id", ondelete="CASCADE"))
-    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="CASCADE"))
-    subject: Mapped[str] = mapped_column(Text)
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("hub_user.id", ondelete="CASCADE"))
-    role: Mapped[Role]
-    expires_at: Mapped[datetime | None]
-    granted_by: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime]
-
-    user: Mapped[HubUser | None] = relationship(lazy="raise")
-
-    __table_args__ = (
-        Index(
-            "uq_role_grant_namespace",
-            "namespace_id",
-            "subject",
-            unique=True,
-            sqlite_where=text("environment_id IS NULL"),
-            postgresql_where=text("environment_id IS NULL"),
-        ),
-        Index(
-            "uq_role_grant_environment",
-            "environment_id",
-            "subject",
-            unique=True,
-            sqlite_where=text("environment_id IS NOT NULL"),
-            postgresql_where=text("environment_id IS NOT NULL"),
-        ),
-        Index("ix_role_grant_subject", "subject"),
-        Index("ix_role_grant_user_id", "user_id"),
-        _KEEP_IDS,
-    )
-
-
-class Token(Base):
-    """A token that a user made; only a digest of it is kept. `scopes` is what the Hub's scopes gave its maker then."""
-
-    __tablename__ = "token"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("hub_user.id", ondelete="CASCADE"), index=True)
-    label: Mapped[str] = mapped_column(String(100))
-    digest: Mapped[str] = mapped_column(String(64), unique=True)
-    hint: Mapped[str] = mapped_column(String(8))
-    scopes: Mapped[list[Any] | None]
-    created_at: Mapped[datetime]
-    expires_at: Mapped[datetime | None]
-    last_used_at: Mapped[datetime | None]
-    last_used_from: Mapped[str | None] = mapped_column(Text)
-    revoked_at: Mapped[datetime | None]
-
-    user: Mapped[HubUser] = relationship(lazy="raise")
-    limits: Mapped[list[TokenLimit]] = relationship(order_by="TokenLimit.id", lazy="raise")
-
-    __table_args__ = (_KEEP_IDS,)
-
-
-class TokenLimit(Base):
-    """What a token narrows its owner's rights to; without a namespace, all that they have."""
-
-    __tablename__ = "token_limit"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    token_id: Mapped[int] = mapped_column(ForeignKey("token.id", ondelete="CASCADE"), index=True)
-    namespace_id: Mapped[int | None] = mapped_column(ForeignKey("namespace.id", ondelete="CASCADE"))
-    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="CASCADE"))
-    role: Mapped[Role]
-
-    namespace: Mapped[Namespace | None] = relationship(lazy="raise")
-    environment: Mapped[Environment | None] = relationship(lazy="raise")
-
-    __table_args__ = (_KEEP_IDS,)
-
-
-class AuditEntry(Base):
-    """Who did what when, to what, from where. Names and numbers, and no reference: it outlives what it describes."""
-
-    __tablename__ = "audit"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime]
-    action: Mapped[AuditAction]
-    actor: Mapped[str | None] = mapped_column(Text)
-    actor_kind: Mapped[IdentityKind]
-    user_id: Mapped[int | None] = mapped_column(Integer)
-    via: Mapped[str] = mapped_column(Text)
-    source: Mapped[str] = mapped_column(Text)
-    namespace_id: Mapped[int | None] = mapped_column(Integer)
-    namespace: Mapped[str | None] = mapped_column(Text)
-    environment: Mapped[str | None] = mapped_column(Text)
-    build_id: Mapped[int | None] = mapped_column(Integer)
-    detail: Mapped[str] = mapped_column(Text)
-
-    __table_args__ = (
-        Index("ix_audit_namespace", "namespace_id", "id"),
-        Index("ix_audit_namespace_name", "namespace", "id"),
-        Index("ix_audit_actor", "actor", "id"),
-        Index("ix_audit_action", "action", "id"),
-        _KEEP_IDS,
-    )
-
-
-# How builds are made and how long they stay.
-
-
-class Policy(Base):
-    """A rule that somebody set, for the service, a namespace or an environment: `core.policy` knows the keys."""
-
-    __tablename__ = "policy"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    namespace_id: Mapped[int | None] = mapped_column(ForeignKey("namespace.id", ondelete="CASCADE"))
-    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="CASCADE"))
-    key: Mapped[str] = mapped_column(String(64))
-    value: Mapped[Any] = mapped_column(JSON, nullable=False)
-    set_by: Mapped[str | None] = mapped_column(Text)
-    set_at: Mapped[datetime]
-
-    __table_args__ = (
-        Index(
-            "uq_policy_service",
-            "key",
-            unique=True,
-            sqlite_where=text("namespace_id IS NULL"),
-            postgresql_where=text("namespace_id IS NULL"),
-        ),
-        Index(
-            "uq_policy_namespace",
-            "namespace_id",
-            "key",
-            unique=True,
-            sqlite_where=text("namespace_id IS NOT NULL AND environment_id IS NULL"),
-            postgresql_where=text("namespace_id IS NOT NULL AND environment_id IS NULL"),
-        ),
-        Index(
-            "uq_policy_environment",
-            "environment_id",
-            "key",
-            unique=True,
-            sqlite_where=text("environment_id IS NOT NULL"),
-            postgresql_where=text("environment_id IS NOT NULL"),
-        ),
-        _KEEP_IDS,
-    )
-
-
 class Lease(Base):
     """Who is using a build, until when: a build with a living lease is never removed."""
 
@@ -594,43 +344,3 @@ class Lease(Base):
     expires_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_lease_expires_at", "expires_at"),)
-
-
-class WatchedFolder(Base):
-    """A folder of files that are watched, or the folder of a single one.
-
-    `identity` is of the folder that was read last: another one that is empty is where something is mounted.
-    `problem` says why it cannot be read now.
-    """
-
-    __tablename__ = "watched_folder"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    path: Mapped[str] = mapped_column(Text)
-    identity: Mapped[str] = mapped_column(String(40), default="")
-    problem: Mapped[str | None] = mapped_column(Text)
-
-    __table_args__ = (_KEEP_IDS,)
-
-
-class WatchedFile(Base):
-    """A file that is watched, by its path in its folder, and the environment that it describes.
-
-    `text_sha256` is of what was read last, empty for what could not be read; `problem` says why that is not what the
-    environment is. `seen_at` is when one of these changed.
-    """
-
-    __tablename__ = "watched_file"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    folder_id: Mapped[int] = mapped_column(ForeignKey("watched_folder.id", ondelete="CASCADE"))
-    path: Mapped[str] = mapped_column(Text)
-    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="SET NULL"), index=True)
-    text_sha256: Mapped[str] = mapped_column(String(64))
-    problem: Mapped[str | None] = mapped_column(Text)
-    seen_at: Mapped[datetime]
-
-    folder: Mapped[WatchedFolder] = relationship(lazy="raise")
-    environment: Mapped[Environment | None] = relationship(lazy="raise")
-
-    __table_args__ = (Index("uq_watched_file_path", "folder_id", "path", unique=True), _KEEP_IDS)

@@ -1,0 +1,56 @@
+"""The tables: columns, constraints, indexes, and no behaviour."""
+
+from __future__ import annotations
+
+from conda_store_hub.db.tables.access import (
+    AuditEntry,
+    Grant,
+    HubUser,
+    Token,
+    TokenLimit,
+)
+from conda_store_hub.db.tables.builds import (
+    NAMESPACE_NAMES,
+    Artifact,
+    Build,
+    BuildPackage,
+    BuildPhase,
+    Environment,
+    EnvironmentAlias,
+    Lease,
+    LogChunk,
+    Namespace,
+    Package,
+    Specification,
+)
+from conda_store_hub.db.tables.columns import Base, UtcDateTime
+from conda_store_hub.db.tables.settings import (
+    Policy,
+    WatchedFile,
+    WatchedFolder,
+)
+
+__all__ = [
+    "NAMESPACE_NAMES",
+    "Artifact",
+    "AuditEntry",
+    "Base",
+    "Build",
+    "BuildPackage",
+    "BuildPhase",
+    "Environment",
+    "EnvironmentAlias",
+    "Grant",
+    "HubUser",
+    "Lease",
+    "LogChunk",
+    "Namespace",
+    "Package",
+    "Policy",
+    "Specification",
+    "Token",
+    "TokenLimit",
+    "UtcDateTime",
+    "WatchedFile",
+    "WatchedFolder",
+]
