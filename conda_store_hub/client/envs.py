@@ -35,6 +35,7 @@ from conda_store_hub.client.making import (
     ignore,
     make_event,
 )
+from conda_store_hub.client.variables import drop_secrets
 from conda_store_hub.core import disk
 from conda_store_hub.core.errors import (
     BuildDiskFullError,
@@ -250,6 +251,8 @@ class _Making:
                 stderr=log,
                 # Python would look for modules where it is started first.
                 cwd=self._place.work,
+                # An archive brings a program along that is run.
+                env=drop_secrets(os.environ),
                 pass_fds=descriptors,
                 # A Ctrl-C in a terminal is for who waits here, and ends both.
                 start_new_session=True,
