@@ -112,7 +112,7 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         inherited: Mapping[str, str] = kwargs.pop("env", None) or os.environ
         variables = clean_variables(inherited, self.keep_variables)
         leave = inherited.get("CONDA_PREFIX")
-        if await asyncio.to_thread(Path(self.prefix).is_dir):
+        if self.prefix and await asyncio.to_thread(Path(self.prefix).is_dir):
             self._leave_local()
             activating = self._activate(variables, None if leave is None else Path(leave))
             activation, _ = await asyncio.gather(activating, self._hold_build())
