@@ -143,7 +143,7 @@ class LocalBuilds:
             "Made build %s of %s of its %s in %.1f s", build_id, environment, hold.made.origin, time.monotonic() - began
         )
         teller.end("ready")
-        self._trim()
+        _start(self._trim)  # what goes may be much, and the kernel need not wait for that
         return hold
 
     def _trim(self) -> None:

@@ -106,12 +106,12 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         variables = clean_variables(inherited, self.keep_variables)
         leave = inherited.get("CONDA_PREFIX")
         if self.prefix and await asyncio.to_thread(Path(self.prefix).is_dir):
-            self._leave_local()
+            self._move_out()
             activating = self._activate(variables, None if leave is None else Path(leave))
             activation, _ = await asyncio.gather(activating, self._hold_build())
         else:
             await self._hold_build()
-            await self._move_in(await self._ensure_local())
+            self._move_in(await self._ensure_local())
             activation = await self._activate(variables, None if leave is None else Path(leave))
         kwargs = await super().pre_launch(env=activation.apply(variables), **kwargs)
         cmd, executable = await asyncio.to_thread(self._find_program, kwargs["cmd"], kwargs["env"]["PATH"])
@@ -169,12 +169,18 @@ class CondaStoreHubProvisioner(LocalProvisioner):
             raise self._miss_prefix()
         return await builds.ensure(self.kernel_id, self.environment, self.build_id, self.prefix)
 
-    async def _move_in(self, hold: Hold) -> None:
+    def _move_in(self, hold: Hold) -> None:
         """Start from what was made here, whatever path the kernel's spec names."""
         self._leave_local()
         self._local = hold
         if self.kernel_spec is not None:
             self._take_spec(relocate_spec(self.kernel_spec, self.prefix, str(hold.prefix)))
+
+    def _move_out(self) -> None:
+        """Start from the service's prefix, which has come into sight since the kernel started last."""
+        if self._local is not None and self.kernel_spec is not None:
+            self._take_spec(relocate_spec(self.kernel_spec, str(self._local.prefix), self.prefix))
+        self._leave_local()
 
     def _leave_local(self) -> None:
         if self._local is not None:
