@@ -147,10 +147,11 @@ class EnvironmentCache:
         server: the service's address. place: the path of the prefix at the service, where that is known. It is
         different for each build there ever was, ids of builds begin anew with a new database.
         """
-        for each in self._list_places(server, build_id, place):
-            if (hold := self._try_hold(each)) is not None:
-                return hold
-        return None
+        try:
+            holds = map(self._try_hold, self._list_places(server, build_id, place))
+            return next((hold for hold in holds if hold is not None), None)
+        except OSError as exc:
+            raise LocalEnvironmentError(f"{exc.filename or self.root} cannot be used: {exc.strerror}.") from exc
 
     def make_place(self, server: str, build_id: int, place: str) -> Place:
         """Return where the environment of a build is, or would be; its folder is made."""

@@ -142,6 +142,8 @@ class _Reporter(InstallerReporter):
 
 
 def _unpack(archive: Path, prefix: Path, tell: OnProgress) -> None:
+    if not hasattr(tarfile, "tar_filter"):
+        raise LocalEnvironmentError("Archives are unpacked by Python 3.11.4 and newer; this is an older one.")
     prefix.mkdir()
     size = archive.stat().st_size
     with archive.open("rb") as source, tarfile.open(fileobj=source, mode="r:gz") as tar:

@@ -47,17 +47,6 @@ _NAMED = (
 )
 
 
-_PYTHONS = (
-    select(BuildPackage.build_id, Package.version)
-    .join(Package, BuildPackage.package_id == Package.id)
-    .where(
-        BuildPackage.build_id.in_(bindparam("build_ids", expanding=True, literal_execute=True)),
-        Package.manager == "conda",
-        Package.name == "python",
-    )
-)
-
-
 BuildColumn = InstrumentedAttribute[int] | InstrumentedAttribute[int | None]
 
 
@@ -74,12 +63,6 @@ def list_needs(session: Session, build_id: int) -> list[NeedsRow]:
 def list_named(session: Session, names: Iterable[str]) -> list[NamedRow]:
     """Return the packages of some names."""
     return [NamedRow(*row) for row in session.connection().execute(_NAMED, {"names": sorted(set(names))})]
-
-
-def find_pythons(session: Session, build_ids: Iterable[int]) -> dict[int, str]:
-    """Return the version of conda's Python in those of some builds that have one."""
-    rows = session.connection().execute(_PYTHONS, {"build_ids": list(build_ids)})
-    return {row[0]: row[1] for row in rows}
 
 
 def lot_values(lots: Lots) -> dict[str, Sequence[object]]:

@@ -10,9 +10,9 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
+from conda_store_hub.client.variables import SECRET, matches
 from conda_store_hub.core.errors import ActivationError
 
 # Of the server's own Python, R and libraries: in another environment they are wrong.
@@ -22,8 +22,6 @@ FOREIGN = (
     *("CONDA_PREFIX", "CONDA_PREFIX_*", "CONDA_DEFAULT_ENV", "CONDA_SHLVL", "CONDA_PROMPT_MODIFIER"),
     "CONDA_STACKED_*",
 )
-# A notebook that prints its environment must not publish what the server may do.
-SECRET = ("JUPYTERHUB_*", "JPY_*TOKEN*", "JUPYTER_TOKEN", "CONDA_STORE_HUB_TOKEN", "CONDA_STORE_TOKEN")
 # Addresses without which Bokeh, Dash and others cannot show anything in a notebook.
 HARMLESS = (
     *("JUPYTERHUB_USER", "JUPYTERHUB_SERVER_NAME", "JUPYTERHUB_SERVICE_PREFIX", "JUPYTERHUB_BASE_URL"),
@@ -61,16 +59,12 @@ def clean_variables(variables: Mapping[str, str], keep: Iterable[str]) -> dict[s
     keep = tuple(keep)
 
     def is_kept(name: str) -> bool:
-        return _matches(name, keep) or not _matches(name, (*FOREIGN, *SECRET))
+        return matches(name, keep) or not matches(name, (*FOREIGN, *SECRET))
 
     kept = {name: value for name, value in variables.items() if is_kept(name)}
     own = _own_folders(variables)
     folders = variables.get("PATH", os.defpath).split(os.pathsep)
     return {**kept, "PATH": os.pathsep.join(folder for folder in folders if folder not in own)}
-
-
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _own_folders(variables: Mapping[str, str]) -> set[str]:

@@ -17,7 +17,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from tornado import web
-from traitlets import Float, TraitError, Unicode, default, validate
+from traitlets import Float, Unicode, default
 from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
@@ -92,13 +92,6 @@ class CondaStoreHubExtension(ExtensionApp):
         config=True,
     )
 
-    @validate("kernel_name_pattern")
-    def _check_kernel_name_pattern(self, proposal: dict[str, str]) -> str:
-        try:
-            return check_pattern(proposal["value"])
-        except InvalidRequestError as exc:
-            raise TraitError(exc.message) from exc
-
     @default("url")
     def _default_url_of_service(self) -> str:
         return os.environ.get("CONDA_STORE_HUB_URL", "")
@@ -151,7 +144,7 @@ class CondaStoreHubExtension(ExtensionApp):
             ),
             log=self.log,
             on_change=running.announce,
-            pattern=self.kernel_name_pattern,
+            pattern=self._choose_pattern(),
         )
         self._poller.start()
         self._keeper = CondaStoreHubProvisioner.keeper = LeaseKeeper(url=self.url, token=token, log=self.log)
@@ -187,6 +180,13 @@ class CondaStoreHubExtension(ExtensionApp):
         pins = Pins(catalog=self._catalog, file=file, log=self.log, on_change=running.announce)
         CondaStoreHubProvisioner.pins = pins
         await pins.restore()
+
+    def _choose_pattern(self) -> str:
+        try:
+            return check_pattern(self.kernel_name_pattern)
+        except InvalidRequestError as exc:  # names are no reason to have no kernels
+            self.log.warning("conda-store-hub: %s", exc.message)
+            return DEFAULT_PATTERN
 
     def standing(self) -> Standing:
         """Return how the kernels of this server stand."""

@@ -15,12 +15,22 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from conda_store_hub.client.api import Client
 from conda_store_hub.client.envcache import KEEP_BYTES, KEEP_DAYS, EnvironmentCache, Hold, name_server
 from conda_store_hub.client.envs import ensure_environment
 from conda_store_hub.client.making import MakePhase, Progress
-from conda_store_hub.core.errors import CondaStoreHubError, MakingCancelledError
+from conda_store_hub.core.errors import (
+    ActivationError,
+    CondaStoreHubError,
+    GoneError,
+    MakingCancelledError,
+    NotFoundError,
+    UnavailableError,
+)
 from conda_store_hub.core.schemas import KernelView
+from conda_store_hub.lab.specs import EnvironmentKernelSpec, make_pinned_spec, make_spec
 
 T = TypeVar("T")
 
@@ -60,11 +70,22 @@ class LocalBuilds:
     async def ensure(self, kernel_id: str, environment: str, build_id: int, place: str) -> Hold:
         """Return the environment of a kernel, made if it is not here; given up when the task is cancelled.
 
-        Raises a CondaStoreHubError, which the person has been told by then.
+        Raises ActivationError; the person has been told by then.
         """
-        hold = await asyncio.to_thread(self.cache.hold, self.url, build_id, place=place)
-        if hold is not None:
-            return hold
+        try:
+            hold = await asyncio.to_thread(self.cache.hold, self.url, build_id, place=place)
+            return hold or await self._make_in_thread(kernel_id, environment, build_id, place)
+        except (NotFoundError, GoneError) as exc:
+            raise ActivationError(
+                f"Build {build_id} of {environment} is not on this machine, and the service does not offer it."
+                f" {exc.public_message} Choose the kernel again."
+            ) from exc
+        except CondaStoreHubError as exc:
+            raise ActivationError(
+                f"Build {build_id} of {environment} could not be made on this machine. {exc.public_message}"
+            ) from exc
+
+    async def _make_in_thread(self, kernel_id: str, environment: str, build_id: int, place: str) -> Hold:
         cancelled = threading.Event()
         self._under_way.add(cancelled)
         shown = KernelProgress(kernel_id=kernel_id, environment=environment, build_id=build_id, state="making")
@@ -79,13 +100,25 @@ class LocalBuilds:
         finally:
             self._under_way.discard(cancelled)
 
-    async def list_build_kernels(self, build_id: int) -> list[KernelView]:
-        """Return the kernels of one build; raises a CondaStoreHubError."""
-        return await asyncio.wrap_future(_start(lambda: self._list_build_kernels(build_id)))
-
-    async def find_kernel(self, name: str) -> KernelView | None:
+    async def find_active_spec(self, name: str) -> EnvironmentKernelSpec | None:
         """Return the kernel of an active build by its name, or None when there is none or the service is away."""
-        return await asyncio.wrap_future(_start(lambda: self._find_kernel(name)))
+        try:
+            view = await asyncio.wrap_future(_start(lambda: self._find_kernel(name)))
+            return None if view is None else make_spec(view)
+        except (CondaStoreHubError, ValidationError) as exc:
+            self.log.warning("Whether %s has a newer build is not known: %s", name, exc)
+            return None
+
+    async def find_build_spec(self, name: str, build_id: int) -> EnvironmentKernelSpec | None:
+        """Return the kernel of one build by its pinned name, or None; raises ActivationError if nobody can tell."""
+        try:
+            views = await asyncio.wrap_future(_start(lambda: self._list_build_kernels(build_id)))
+            specs = [make_pinned_spec(view) for view in views]
+        except UnavailableError as exc:
+            raise ActivationError(f"What build {build_id} has is not known here: {exc.public_message}") from exc
+        except (CondaStoreHubError, ValidationError):
+            return None
+        return next((spec for spec in specs if name in (spec.name, *spec.aliases)), None)
 
     def stop(self) -> None:
         """Give up what is being made."""
@@ -110,7 +143,7 @@ class LocalBuilds:
             "Made build %s of %s of its %s in %.1f s", build_id, environment, hold.made.origin, time.monotonic() - began
         )
         teller.end("ready")
-        self._trim()
+        _start(self._trim)  # what goes may be much, and the kernel need not wait for that
         return hold
 
     def _trim(self) -> None:
@@ -125,12 +158,8 @@ class LocalBuilds:
             return client.build_kernels(build_id)
 
     def _find_kernel(self, name: str) -> KernelView | None:
-        try:
-            with Client(self.url, token=self.token, timeout=_ANSWER_SECONDS) as client:
-                listed = client.kernels()
-        except CondaStoreHubError as exc:
-            self.log.warning("Whether %s has a newer build is not known: %s", name, exc.public_message)
-            return None
+        with Client(self.url, token=self.token, timeout=_ANSWER_SECONDS) as client:
+            listed = client.kernels()
         kernels = listed.kernels if listed else []
         return next((view for view in kernels if name in (view.name, *view.aliases)), None)
 

@@ -20,23 +20,16 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec, NoSuchKernel
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_async
-from pydantic import ValidationError
 from traitlets import Bool, Float, Integer, List, Unicode
 
 from conda_store_hub.client.envcache import Hold
-from conda_store_hub.core.errors import (
-    ActivationError,
-    CondaStoreHubError,
-    GoneError,
-    NotFoundError,
-    UnavailableError,
-)
+from conda_store_hub.core.errors import ActivationError, GoneError
 from conda_store_hub.core.names import KernelName
 from conda_store_hub.lab.activation import HARMLESS, Activation, clean_variables, make_script, parse_variables
 from conda_store_hub.lab.leases import LeaseKeeper
 from conda_store_hub.lab.local import LocalBuilds, find_local_builds
 from conda_store_hub.lab.pins import Pins
-from conda_store_hub.lab.specs import EnvironmentKernelSpec, make_pinned_spec, make_spec, relocate_spec
+from conda_store_hub.lab.specs import EnvironmentKernelSpec, relocate_spec
 
 MAX_ACTIVATIONS = 64
 MAX_COMPLAINT = 2000  # characters of a script's stderr in an error message
@@ -112,13 +105,13 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         inherited: Mapping[str, str] = kwargs.pop("env", None) or os.environ
         variables = clean_variables(inherited, self.keep_variables)
         leave = inherited.get("CONDA_PREFIX")
-        if await asyncio.to_thread(Path(self.prefix).is_dir):
-            self._leave_local()
+        if self.prefix and await asyncio.to_thread(Path(self.prefix).is_dir):
+            self._move_out()
             activating = self._activate(variables, None if leave is None else Path(leave))
             activation, _ = await asyncio.gather(activating, self._hold_build())
         else:
             await self._hold_build()
-            await self._move_in(await self._ensure_local())
+            self._move_in(await self._ensure_local())
             activation = await self._activate(variables, None if leave is None else Path(leave))
         kwargs = await super().pre_launch(env=activation.apply(variables), **kwargs)
         cmd, executable = await asyncio.to_thread(self._find_program, kwargs["cmd"], kwargs["env"]["PATH"])
@@ -136,10 +129,7 @@ class CondaStoreHubProvisioner(LocalProvisioner):
             spec = await ensure_async(manager.kernel_spec_manager.get_kernel_spec(manager.kernel_name))
         except NoSuchKernel:
             return
-        if not isinstance(spec, EnvironmentKernelSpec):
-            spec = await self._find_active(manager.kernel_name)
-        elif spec.unseen:
-            spec = await self._find_unseen(spec)
+        spec = await self._find_spec(manager.kernel_name, spec)
         if spec is None:
             return
         config: dict[str, Any] = spec.metadata["kernel_provisioner"]["config"]
@@ -157,55 +147,40 @@ class CondaStoreHubProvisioner(LocalProvisioner):
             manager: Any = self.parent
             manager._kernel_spec = spec  # noqa: SLF001 the command is made from the manager's
 
-    async def _find_active(self, kernel_name: str) -> EnvironmentKernelSpec | None:
-        """Return what an exported kernel stands for now; None, and it stays what it was, if nobody tells."""
-        builds = self._find_builds() if self.service else None
-        view = None if builds is None else await builds.find_kernel(kernel_name)
-        try:
-            return None if view is None else make_spec(view)
-        except ValidationError:
-            return None
-
-    async def _find_unseen(self, spec: EnvironmentKernelSpec) -> EnvironmentKernelSpec:
-        """Ask the service for one build that this server has never seen."""
+    async def _find_spec(self, kernel_name: str, spec: KernelSpec) -> EnvironmentKernelSpec | None:
+        """Return what a kernel's name stands for now; None, and it stays what it was, if nobody tells."""
+        if isinstance(spec, EnvironmentKernelSpec) and not spec.unseen:
+            return spec
+        if not isinstance(spec, EnvironmentKernelSpec):  # exported
+            builds = self._find_builds() if self.service else None
+            return None if builds is None else await builds.find_active_spec(kernel_name)
         builds = self._find_builds()
-        try:
-            views = [] if builds is None else await builds.list_build_kernels(spec.build_id)
-            made = [make_pinned_spec(view) for view in views]
-        except UnavailableError as exc:
-            raise ActivationError(f"What build {spec.build_id} has is not known here: {exc.public_message}") from exc
-        except (CondaStoreHubError, ValidationError):
-            made = []
-        for each in made:
-            if spec.name in (each.name, *each.aliases):
-                return each
-        if self.pins is not None:
-            await self.pins.drop(spec.name)
-        raise ActivationError(f"There is no kernel {spec.name}: its build does not exist, or you may not use it.")
+        found = None if builds is None else await builds.find_build_spec(kernel_name, spec.build_id)
+        if found is None:
+            if self.pins is not None:
+                await self.pins.drop(kernel_name)
+            raise ActivationError(f"There is no kernel {kernel_name}: its build does not exist, or you may not use it.")
+        return found
 
     async def _ensure_local(self) -> Hold:
         """Return the environment on this machine, made if it is not there."""
         builds = self._find_builds() if self.make_local else None
         if builds is None:
             raise self._miss_prefix()
-        try:
-            return await builds.ensure(self.kernel_id, self.environment, self.build_id, self.prefix)
-        except (NotFoundError, GoneError) as exc:
-            raise ActivationError(
-                f"Build {self.build_id} of {self.environment} is not on this machine, and the service does not offer"
-                f" it. {exc.public_message} Choose the kernel again."
-            ) from exc
-        except CondaStoreHubError as exc:
-            raise ActivationError(
-                f"Build {self.build_id} of {self.environment} could not be made on this machine. {exc.public_message}"
-            ) from exc
+        return await builds.ensure(self.kernel_id, self.environment, self.build_id, self.prefix)
 
-    async def _move_in(self, hold: Hold) -> None:
+    def _move_in(self, hold: Hold) -> None:
         """Start from what was made here, whatever path the kernel's spec names."""
         self._leave_local()
         self._local = hold
         if self.kernel_spec is not None:
             self._take_spec(relocate_spec(self.kernel_spec, self.prefix, str(hold.prefix)))
+
+    def _move_out(self) -> None:
+        """Start from the service's prefix, which has come into sight since the kernel started last."""
+        if self._local is not None and self.kernel_spec is not None:
+            self._take_spec(relocate_spec(self.kernel_spec, str(self._local.prefix), self.prefix))
+        self._leave_local()
 
     def _leave_local(self) -> None:
         if self._local is not None:
@@ -227,6 +202,8 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         try:
             await self.keeper.hold(self._holder, self.build_id)
         except GoneError as exc:
+            if self.pins is not None and self.parent is not None:
+                await self.pins.drop(self.parent.kernel_name)
             raise ActivationError(
                 f"Build {self.build_id} of {self.environment} was deleted: choose the kernel again."
             ) from exc

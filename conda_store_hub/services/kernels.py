@@ -13,7 +13,7 @@ from conda_store_hub.core.errors import ConflictError, GoneError
 from conda_store_hub.core.names import DataDirectory, KernelName
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus, Kernel
-from conda_store_hub.db import aliases, contents, people, queries
+from conda_store_hub.db import aliases, people, queries
 from conda_store_hub.db.tables import Build
 from conda_store_hub.services import builds, tokens
 from conda_store_hub.services.changes import ALL_KERNELS, kernels_topic
@@ -74,11 +74,10 @@ def _list_views(
     session: Session, rows: Sequence[tuple[str, str, Build]], data: DataDirectory
 ) -> list[schemas.KernelView]:
     before = aliases.names_that_were(session, [build.environment_id for _, _, build in rows])
-    pythons = contents.find_pythons(session, [build.id for _, _, build in rows if build.kernels])
     kernels: list[schemas.KernelView] = []
     for namespace, environment, build in rows:
         names = _Names(namespace=namespace, environment=environment, before=before.get(build.environment_id, ()))
-        found = (_find_view(names, build, stored, data, pythons.get(build.id)) for stored in build.kernels)
+        found = (_find_view(names, build, stored, data) for stored in build.kernels)
         kernels += [view for view in found if view is not None]
     return kernels
 
@@ -93,7 +92,7 @@ def _topics(session: Session, identity: Identity) -> tuple[str, ...]:
 
 
 def _find_view(
-    names: _Names, build: Build, stored: Mapping[str, str], data: DataDirectory, python: str | None
+    names: _Names, build: Build, stored: Mapping[str, str], data: DataDirectory
 ) -> schemas.KernelView | None:
     """Return a kernel as it goes out; None for one that would spoil the whole list for everybody who sees it."""
     try:
@@ -107,7 +106,7 @@ def _find_view(
             prefix=str(data.prefix(build.prefix_name or "")),
             spec=Kernel.parse_spec(stored["spec"]),
             aliases=names.of_kernel_before(raw),
-            python=python,
+            python=stored.get("python"),
         )
     except (ValueError, LookupError):
         return None

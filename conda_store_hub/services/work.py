@@ -249,7 +249,7 @@ def mark_usable(
     row.ended_on = now
     row.size = event.size
     row.shared_size = event.shared_size
-    row.kernels = [kernel.model_dump() for kernel in event.kernels]
+    row.kernels = [{**kernel.model_dump(), "python": _find_python(event)} for kernel in event.kernels]
     _record_packages(session, row.id, event, wanted)
     announce(session, build_topic(row.id))
     if not queries.activate_if_newest(session, row, now):
@@ -269,6 +269,12 @@ def _package_row(package: Package) -> dict[str, Any]:
     values = package.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     return {"digest": digest, **values}
+
+
+def _find_python(event: UsableEvent) -> str | None:
+    """Return the version of conda's Python, which lists of kernels tell without looking at packages."""
+    pythons = (each.version for each in event.packages if (each.manager, each.name) == ("conda", "python"))
+    return next(pythons, None)
 
 
 def record_artifact(

@@ -21,6 +21,7 @@ from conda_store_hub.core.errors import (
     InvalidNameError,
     InvalidRequestError,
     InvalidSpecificationError,
+    MakingCancelledError,
     NotAuthenticatedError,
     NotFoundError,
     StorageError,
@@ -65,6 +66,27 @@ def test_the_service_tells_its_version_and_who_we_are(client: Client) -> None:
     assert client.version().version == "0.1.0"
     assert client.permission().primary_namespace == "alice"
     assert [namespace.name for namespace in client.list_namespaces()] == ["alice", "group.team"]
+
+
+def test_the_kernels_of_a_build_are_told(twin: ServiceTwin, client: Client) -> None:
+    twin.state.kernels = [make_kernel("/p", build_id=1), make_kernel("/q", build_id=2)]
+    assert [view.prefix for view in client.build_kernels(2)] == ["/q"]
+
+
+def test_a_download_tells_how_far_it_is_and_ends_when_asked_to(
+    twin: ServiceTwin, client: Client, tmp_path: Path
+) -> None:
+    twin.state.artifacts = {"archive": b"x" * 3_000_000}
+    told: list[tuple[int, int]] = []
+    client.download(1, ArtifactType.CONDA_PACK, tmp_path / "a", on_bytes=lambda *each: told.append(each))
+    assert told[-1] == (3_000_000, 3_000_000)
+
+    def end(*_: int) -> None:
+        raise MakingCancelledError
+
+    with pytest.raises(MakingCancelledError):
+        client.download(1, ArtifactType.CONDA_PACK, tmp_path / "b", on_bytes=end)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize("slashes", ["", "/", "//"])

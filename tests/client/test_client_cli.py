@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.service_twin import TOKEN, ServiceTwin, make_build, make_environment, run_twin
+from tests.support.service_twin import TOKEN, ServiceTwin, make_build, make_environment, make_kernel, run_twin
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,3 +137,17 @@ def test_help_imports_nothing_slow(argument: str) -> None:
         [sys.executable, "-c", code, argument], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "\n")
+
+
+def test_kernels_are_exported_for_an_installation_or_for_oneself_but_not_both(
+    twin: ServiceTwin, tmp_path: Path
+) -> None:
+    twin.state.kernels = [make_kernel("/nowhere/p")]
+    done = ask(twin, "kernels", "export", "--prefix", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "csh.alice.ml.python3\talice/ml · Python 3 (ipykernel)\n"
+    folder = tmp_path / "share" / "jupyter" / "kernels"
+    assert (folder / "csh.alice.ml.python3" / "kernel.json").is_file()
+    assert done.stderr == f"1 written to {folder}, 0 removed\n"
+    refused = ask(twin, "kernels", "export", "--user", "--prefix", str(tmp_path))
+    assert (refused.returncode, refused.stderr) == (2, "Error: Give --user or --prefix, not both.\n")

@@ -79,7 +79,7 @@ class Channel:
         self.open = threading.Event()
         self.open.set()
         self.asked = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, channel=self, directory=str(directory)))
+        self._server = _Server(("127.0.0.1", 0), partial(_Handler, channel=self, directory=str(directory)))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
@@ -90,6 +90,11 @@ class Channel:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: who is killed does not take the answer."""
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -425,6 +430,19 @@ def test_when_the_process_that_installs_is_killed_the_other_says_so(
         thread.join(30)
     assert "the process that does it ended (-9)" in str(failed[0])
     assert left(tmp_path) == set()
+
+
+def test_what_makes_it_is_not_told_the_servers_secrets(
+    twin: ServiceTwin, channel: Channel, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    monkeypatch.setenv("CONDA_STORE_TOKEN", "secret")
+    offer(twin, small)
+    with closed(channel), making(twin, tmp_path) as first:
+        wait_until(channel.asked.is_set, "packages to be fetched")
+        (child,) = psutil.Process(first.pid).children()
+        assert "secret" not in child.environ().values()
+        assert TOKEN not in " ".join(child.cmdline())
 
 
 def test_giving_up_ends_the_making_at_once(twin: ServiceTwin, channel: Channel, small: bytes, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -13,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from conda_store_hub.client.envcache import EnvironmentCache
+from conda_store_hub.client.envcache import EnvironmentCache, Made, Origin, replace_text
 from conda_store_hub.core.errors import ActivationError
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel
 from conda_store_hub.lab.local import KernelProgress, LocalBuilds
@@ -231,6 +232,34 @@ def test_a_start_that_is_cancelled_ends_the_making(builds: LocalBuilds, twin: Se
     told: list[KernelProgress] = original.__self__  # type: ignore[attr-defined]
     wait_until(lambda: told[-1].state == "cancelled", "the end of the making")
     assert [path for path in tmp_path.glob("envs/*/*") if path.suffix != ".lock"] == []
+
+
+def test_a_prefix_that_comes_into_sight_is_used_from_then_on(
+    builds: LocalBuilds, twin: ServiceTwin, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared" / "prefix"
+    place = builds.cache.make_place(twin.url, 1, str(shared))
+    for prefix in (place.prefix, tmp_path / "hidden"):
+        (prefix / "bin").mkdir(parents=True)
+        (prefix / "conda-meta").mkdir()
+        (prefix / "bin" / "python").symlink_to(sys.executable)
+    made = Made(server=twin.url, build_id=1, namespace="alice", environment="ml", origin=Origin.LOCK, size=1)
+    replace_text(place.record, made.dump())
+    kernel = provisioner(shared)
+    (local,) = builds.cache.list_environments()
+
+    first = asyncio.run(kernel.pre_launch(env=SERVER))
+    assert (first["executable"], first["env"]["CONDA_PREFIX"]) == (f"{place.prefix}/bin/python", str(place.prefix))
+    assert kernel.is_local
+    assert not builds.cache.remove(local)
+
+    shared.parent.mkdir()
+    (tmp_path / "hidden").rename(shared)
+    second = asyncio.run(kernel.pre_launch(env=SERVER))
+    assert (second["executable"], second["env"]["CONDA_PREFIX"]) == (f"{shared}/bin/python", str(shared))
+    assert not kernel.is_local
+    assert builds.cache.remove(local)
+    assert twin.asked("build/1/") == []
 
 
 def test_where_nothing_may_be_made_it_is_said_that_the_disk_is_not_shared(builds: LocalBuilds) -> None:

@@ -350,3 +350,22 @@ def test_a_server_stops_at_once_and_quietly_while_its_poll_is_held(twin: Service
     server.close()
     for word in ("Traceback", "pending", "never retrieved", "Exception"):
         assert word not in server.log
+
+
+@pytest.mark.parametrize(
+    ("pattern", "shown", "says"),
+    [
+        ("{kernel} of {environment}", "Python 3 (ipykernel) of ml", ""),
+        ("{nothing}", "alice/ml · Python 3 (ipykernel)", "“{nothing}” is no pattern for names"),
+    ],
+)
+def test_kernels_are_named_as_a_site_wants_and_a_mistake_in_that_costs_no_kernel(
+    twin: ServiceTwin, tmp_path: Path, pattern: str, shown: str, says: str
+) -> None:
+    twin.state.kernels = [make_kernel("/nowhere/p")]
+    config = {"CondaStoreHubExtension": {"kernel_name_pattern": pattern}}
+    with run_jupyter(tmp_path, config=config, CONDA_STORE_HUB_URL=twin.url, JUPYTERHUB_API_TOKEN=TOKEN) as server:
+        wait_until(lambda: ML in server.kernelspecs(), "the kernel in the picker")
+        assert server.kernelspecs()[ML]["spec"]["display_name"] == shown
+    assert says in server.log
+    assert "Traceback" not in server.log

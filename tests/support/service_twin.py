@@ -164,6 +164,7 @@ class ServiceTwin:
             ("build/", BuildsHandler),
             (r"build/(\d+)/", BuildHandler),
             (r"build/(\d+)/packages/", PackagesHandler),
+            (r"build/(\d+)/kernels/", BuildKernelsHandler),
             (r"build/(\d+)/lease/", LeaseHandler),
             (r"build/(\d+)/logs/", LogsHandler),
             (r"build/(\d+)/(yaml|lockfile|archive)/", ArtifactHandler),
@@ -305,6 +306,11 @@ class BuildHandler(TwinHandler):
 class PackagesHandler(TwinHandler):
     def get(self, build_id: str) -> None:
         self.answer_page(self.state.packages)
+
+
+class BuildKernelsHandler(TwinHandler):
+    def get(self, build_id: str) -> None:
+        self.answer([kernel for kernel in self.state.kernels if kernel["build_id"] == int(build_id)])
 
 
 class LeaseHandler(TwinHandler):
