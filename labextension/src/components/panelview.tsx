@@ -338,6 +338,11 @@ function EnvironmentRow(
             {trans.__('in use: %1', running)}
           </Badge>
         )}
+        {values.showSizes && environment.current_size != null && environment.current_size > 0 && (
+          <span className="csh-Dim" title={trans.__('On the disk, with what it shares with others')}>
+            {saySize(environment.current_size)}
+          </span>
+        )}
         {values.showUpdated && environment.updated_on && (
           <span className="csh-Dim" title={new Date(environment.updated_on).toLocaleString()}>
             {sayWhen(environment.updated_on)}
