@@ -53,11 +53,11 @@ labextension: $(if $(filter demo,$(MAKECMDGOALS)),.venv/.for-demo,.venv/.for-tes
 	@$(BIN)/python labextension/scripts/build.py
 
 .venv/.for-demo: pyproject.toml .venv/.uv
-	@SKIP_JUPYTER_BUILDER=1 $(UV) -e '.[server]' --group demo
+	SKIP_JUPYTER_BUILDER=1 $(UV) -e '.[server]' --group demo
 	@touch $@
 
 .venv/.for-test: pyproject.toml .venv/.uv
-	@SKIP_JUPYTER_BUILDER=1 $(UV) -e '.[server]' --group test
+	SKIP_JUPYTER_BUILDER=1 $(UV) -e '.[server]' --group test
 	@touch $@
 
 .venv/.for-bench: pyproject.toml .venv/.uv

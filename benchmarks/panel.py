@@ -1,8 +1,8 @@
 """How soon the panel of JupyterLab can be used among 500 environments of one's own, and what a browser loads for it.
 
 A real Hub, a real server and a real browser; what is measured is from the click on the panel's tab to the first
-environment that is shown and answers to the keyboard, in the page's own clock. Beside it: the same with three
-environments.
+environment that is shown and answers to the keyboard, in the page's own clock. Beside it: a request to the same server
+that asks nothing of the service.
 """
 
 from __future__ import annotations
@@ -68,9 +68,8 @@ def measure() -> Iterator[Figure]:
         database.close()
         taken, empty = zip(*_open_often(hub), strict=True)
     what = f"the panel among {ENVIRONMENTS} environments, from a click to the keyboard"
-    yield Figure(
-        what=what, value=median(taken), goal=GOAL, unit="ms", reference=f"90 %: {percentile(taken, 0.9):.0f} ms"
-    )
+    most = f"90 %: {percentile(taken, 0.9):.0f} ms; an empty request of the same page: {median(empty):.0f} ms"
+    yield Figure(what=what, value=median(taken), goal=GOAL, unit="ms", reference=most)
     files = [path for path in BUILT.iterdir() if path.suffix in (".js", ".css", ".svg")]
     size = sum(len(gzip.compress(path.read_bytes())) for path in files) / 1000
     yield Figure(what="the extension as a browser loads it", value=size, goal=250.0, unit="kB")

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, Self, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import BigInteger, Select, String, bindparam, func, literal, or_, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import Identity, Permission
@@ -124,6 +124,7 @@ class EnvironmentRow(NamedTuple):
     namespace: str
     kind: NamespaceKind
     hub_name: str | None
+    current_size: int | None
     packages: tuple[int, ...] = ()
     """Which package it has of each lot that was asked for."""
 
@@ -134,10 +135,14 @@ class EnvironmentRow(NamedTuple):
         return cls(*columns[:own], packages=columns[own:])
 
 
+_ACTIVE = aliased(Build)
+_CURRENT_SIZE = (
+    select(_ACTIVE.size + _ACTIVE.shared_size).where(_ACTIVE.id == Environment.current_build_id).scalar_subquery()
+)
 _ENVIRONMENT_COLUMNS = (
     *(Environment.id, Environment.name, Environment.description),
     *(Environment.current_build_id, Environment.latest_build_id, Environment.updated_at),
-    *(Build.status, Namespace.id, Namespace.name, Namespace.kind, Namespace.hub_name),
+    *(Build.status, Namespace.id, Namespace.name, Namespace.kind, Namespace.hub_name, _CURRENT_SIZE),
 )
 _SEARCHED = bindparam("search", type_=String())
 _AFTER = tuple_(bindparam("after_namespace", type_=String()), bindparam("after_name", type_=String()))

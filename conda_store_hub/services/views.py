@@ -91,7 +91,9 @@ def environment(
     watched_file: str | None = None,
 ) -> schemas.Environment:
     """Show an environment; its namespace is loaded."""
-    return _environment(row, namespace(row.namespace), latest_status, current_build, watched_file=watched_file)
+    size = current_build.size + current_build.shared_size if current_build else None
+    owner = namespace(row.namespace)
+    return _environment(row, owner, latest_status, current_build, watched_file=watched_file, current_size=size)
 
 
 def environment_summary(
@@ -99,7 +101,7 @@ def environment_summary(
 ) -> schemas.Environment:
     """Show an environment in a list, with what it has of what was searched for."""
     owner = _owner(row.namespace_id, row.namespace, row.kind, row.hub_name)
-    return _environment(row, owner, row.latest_status, matching=matching)
+    return _environment(row, owner, row.latest_status, matching=matching, current_size=row.current_size)
 
 
 @functools.lru_cache
@@ -115,6 +117,7 @@ def _environment(
     current_build: schemas.Build | None = None,
     matching: list[schemas.MatchingPackage] | None = None,
     watched_file: str | None = None,
+    current_size: int | None = None,
 ) -> schemas.Environment:
     return schemas.Environment(
         id=row.id,
@@ -128,6 +131,7 @@ def _environment(
         updated_on=row.updated_at,
         matching=matching,
         watched_file=watched_file,
+        current_size=current_size,
     )
 
 

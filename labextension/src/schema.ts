@@ -235,6 +235,11 @@ export interface components {
             readonly current_build_id: number | null;
             /** @default null */
             readonly current_build?: components["schemas"]["Build"] | null;
+            /**
+             * @description Bytes of the active build on the disk, with those that it shares with others.
+             * @default null
+             */
+            readonly current_size?: number | null;
             /** @default null */
             readonly latest_build_id?: number | null;
             /** @default null */

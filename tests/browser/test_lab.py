@@ -99,9 +99,10 @@ def row_of(panel: Locator, name: str, namespace: str = "alice") -> Locator:
 def open_page(page: Page, panel: Locator, name: str, namespace: str = "alice", heading: str = "") -> Locator:
     """Open an environment's page from the panel; `heading`: of its namespace, where that is closed."""
     if heading:
-        closed = panel.get_by_role("treeitem", name=re.compile(f"^{re.escape(heading)}"), expanded=False)
-        if closed.count():
-            closed.click()
+        place = panel.get_by_role("treeitem", name=re.compile(f"^{re.escape(heading)}")).first
+        expect(place).to_be_visible()
+        if place.get_attribute("aria-expanded") == "false":
+            place.click()
     row_of(panel, name, namespace).locator(".csh-TreeItem-name").click()
     shown = page.locator(".csh-Page:visible")
     expect(shown.get_by_role("heading", level=1)).to_contain_text(name)
@@ -305,6 +306,36 @@ def test_a_service_that_is_down_is_said_and_it_is_noticed_when_it_is_back(
     shoot(page, "lab-down")
     # The Hub looks every 30 s after services, and starts those that have ended.
     expect(notice).to_have_count(0, timeout=120_000)
+
+
+def test_who_is_logged_out_is_told_so_and_how_to_go_on(page: Page, hub: DemoHub, lecture: tuple[int, int]) -> None:
+    panel = open_lab(page, hub, "alice")
+    # What the server says of a login that has ended; the Hub remembers a good one for minutes.
+    forbidden = {"message": "Forbidden", "reason": None}
+    page.route(f"**{API}**", lambda route: route.fulfill(status=403, json=forbidden))
+    page.get_by_role("button", name="Refresh Environments").click()
+    expect(panel.get_by_role("alert")).to_contain_text("You are logged out")
+    shoot(page, "lab-logged-out")
+    page.unroute(f"**{API}**")
+    panel.get_by_role("button", name="Load the page again").click()
+    expect(panel.get_by_role("treeitem", name=re.compile("^alice"))).to_be_visible()
+    expect(panel.get_by_role("alert")).to_have_count(0)
+
+
+def test_notebook_7_has_the_panel_too(page: Page, hub: DemoHub, lecture: tuple[int, int]) -> None:
+    open_lab(page, hub, "alice")
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = {"cells": [], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    (hub.state / "users" / "alice" / "empty.ipynb").write_text(json.dumps(notebook))
+    page.goto(f"{hub.user_url('alice')}notebooks/empty.ipynb")
+    expect(page.get_by_role("button", name=re.compile("Python 3"))).to_be_visible()  # the menus are there by then
+    page.get_by_role("menuitem", name="View").click()
+    page.locator(".lm-Menu-item", has_text="Left Sidebar").hover()
+    page.locator(".lm-Menu-item", has_text="Environments").first.click()
+    panel = page.get_by_role("region", name="Environments", exact=True)
+    shown = open_page(page, panel, "lecture", "group.team", "team")
+    expect(shown.get_by_role("row", name=re.compile(f"^Build {lecture[1]}"))).to_be_visible()
+    shoot(page, "lab-notebook-7")
 
 
 def find_service(hub: DemoHub) -> psutil.Process:

@@ -43,6 +43,12 @@ def test_nothing_that_is_searched_for_is_a_pattern(db: Database, search: str, fo
     assert ([row.name for row in rows], count) == (found, len(found))
 
 
+def test_an_environment_says_how_much_its_active_build_takes_on_the_disk(db: Database, three: list[int]) -> None:
+    make.complete(db, three[0], make.usable().model_copy(update={"size": 30, "shared_size": 12}))
+    rows, _ = db.read_sync(environments.list_environments, ALICE, page=1, size=9)
+    assert [(row.name, row.current_size) for row in rows] == [("a", 42), ("b_1", None), ("c", None)]
+
+
 @pytest.mark.parametrize("ascending", [False, True])
 def test_many_builds_are_listed_as_few_are(
     db: Database, three: list[int], most_counted: int, *, ascending: bool

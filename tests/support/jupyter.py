@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-the-jupyter-server"
 T = TypeVar("T")
 # Extensions of the tests' environment that only cost seconds at start.
-WITHOUT = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook_shim")
+WITHOUT = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook", "notebook_shim")
 
 
 def wait_until(condition: Callable[[], T], what: str, seconds: float = 30) -> T:

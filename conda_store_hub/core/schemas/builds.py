@@ -118,6 +118,8 @@ class Environment(Wire):
     description: str = ""
     current_build_id: int | None
     current_build: Build | None = None
+    current_size: int | None = None
+    """Bytes of the active build on the disk, with those that it shares with others."""
     latest_build_id: int | None = None
     latest_status: BuildStatus | None = None
     updated_on: datetime | None = None

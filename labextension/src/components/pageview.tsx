@@ -147,7 +147,9 @@ function States({ commands, environment, trans, view }: IShownProps): JSX.Elemen
   const [latest] = view.builds;
   const isUsable = environment.current_build_id !== null;
   const mayUpdate = model.may('environment::update', target.namespace, target.name);
-  const lacksKernel = isUsable && model.knowsKernels && model.kernels(target).length === 0;
+  // Not while something is built, which may be just that.
+  const isQuiet = !isActive(latest?.status);
+  const lacksKernel = isUsable && isQuiet && model.knowsKernels && model.kernels(target).length === 0;
   return (
     <>
       {!mayUpdate && (

@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, caretDownIcon, caretRightIcon, InputGroup } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
+import { ApiError } from '../api';
 import { environmentsIcon, starEmptyIcon, starIcon } from '../icons';
 import {
   argsOf,
@@ -105,7 +106,11 @@ function Problem({ model, trans }: IPanelProps): JSX.Element | null {
     <Notice kind={model.standing === 'unavailable' ? 'warn' : 'bad'}>
       <p>{model.problem.message}</p>
       {model.namespaces.length > 0 && <p>{trans.__('What is shown here is what was last known.')}</p>}
-      <Button label={trans.__('Try again')} onClick={() => model.refresh()} />
+      {model.problem instanceof ApiError && model.problem.isLoggedOut ? (
+        <Button accept label={trans.__('Load the page again')} onClick={() => window.location.reload()} />
+      ) : (
+        <Button label={trans.__('Try again')} onClick={() => model.refresh()} />
+      )}
     </Notice>
   );
 }
@@ -332,6 +337,11 @@ function EnvironmentRow(
           <Badge kind="ok" title={trans._n('%1 kernel runs in it', '%1 kernels run in it', running)}>
             {trans.__('in use: %1', running)}
           </Badge>
+        )}
+        {values.showSizes && environment.current_size != null && environment.current_size > 0 && (
+          <span className="csh-Dim" title={trans.__('On the disk, with what it shares with others')}>
+            {saySize(environment.current_size)}
+          </span>
         )}
         {values.showUpdated && environment.updated_on && (
           <span className="csh-Dim" title={new Date(environment.updated_on).toLocaleString()}>

@@ -36,6 +36,9 @@ export const pages: JupyterFrontEndPlugin<void> = {
       if (!page.isAttached) {
         app.shell.add(page, 'main', { type: 'Environment' });
       }
+      if (!page.isAttached) {
+        app.shell.add(page, 'right', { type: 'Environment' }); // Notebook 7 has room for one thing in the middle
+      }
       app.shell.activateById(id);
       model.select(target);
       return page.content;
