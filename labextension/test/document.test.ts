@@ -1,19 +1,9 @@
 /** The composer's edits change what they are about, and leave the rest of the text as it was typed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  addEntry,
-  difference,
-  isLockfile,
-  type ListName,
-  moveEntry,
-  nameOf,
-  putDependency,
-  read,
-  removeEntry,
-  replaceEntry,
-  setName
-} from '../src/document';
+import { addEntry, moveEntry, putDependency, removeEntry, replaceEntry, setName } from '../src/document';
+import { isLockfile, type ListName, nameOf, read } from '../src/reading';
+import { difference } from '../src/splices';
 
 const TEXT = `\
 # for the lecture
@@ -242,6 +232,13 @@ test('a package is put in the place of the same one', () => {
   for (const [text, name] of named) {
     assert.equal(nameOf(text!), name);
   }
+});
+
+test('comments and empty lines between entries stay where they are', () => {
+  const text = 'dependencies:\n  # a\n  - a\n\n  # b\n  - b';
+  assert.equal(putDependency(text, 'dependencies', 'c'), `${text}\n  - c`);
+  assert.equal(putDependency('dependencies: [\n  python]\n', 'dependencies', 'c'), 'dependencies: [\n  python, c]\n');
+  assert.equal(putDependency('@EXPLICIT\nhttps://x/y.conda\n', 'dependencies', 'c'), null);
 });
 
 test('any row of edits leaves a text that says what was asked for', () => {
