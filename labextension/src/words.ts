@@ -14,6 +14,11 @@ export function sayStatus(status: BuildStatus, trans: TranslationBundle): string
   return words[status];
 }
 
+/** The same with the place in the queue, where that is known. */
+export function sayQueued(status: BuildStatus, position: number | null, trans: TranslationBundle): string {
+  return status === 'QUEUED' && position ? trans.__('queued, %1. in line', position) : sayStatus(status, trans);
+}
+
 export function sayPhase(phase: Phase, trans: TranslationBundle): string {
   const words: Partial<Record<Phase, string>> = {
     solve: trans.__('Solve'),

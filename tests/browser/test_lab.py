@@ -131,7 +131,7 @@ def test_the_first_environment_is_built_and_computed_in(page: Page, hub: DemoHub
     wait_for_build(hub, submit(hub, "alice", text("ml", channel)))
     page.get_by_role("button", name="Refresh Environments").click()
     row = row_of(panel, "ml")
-    expect(row).to_contain_text("no kernel")
+    expect(panel.get_by_role("treeitem", name="ml, no kernel", exact=True)).to_be_visible()
     shown = open_page(page, panel, "ml")
     expect(shown.get_by_text("No notebook can run in it")).to_be_visible()
     shoot(page, "lab-no-kernel")

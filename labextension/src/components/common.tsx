@@ -4,7 +4,7 @@ import type { LabIcon } from '@jupyterlab/ui-components';
 import type { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 import type { BuildStatus } from '../tokens';
-import { sayStatus, sayWhen } from '../words';
+import { sayQueued, sayWhen } from '../words';
 
 /** Render again whenever a signal is emitted. */
 export function useSignal<S, A>(signal: ISignal<S, A>): void {
@@ -49,19 +49,17 @@ const KINDS: Record<BuildStatus, IBadgeProps['kind']> = {
   CANCELED: 'plain'
 };
 
+export function kindOf(status: BuildStatus): IBadgeProps['kind'] {
+  return KINDS[status];
+}
+
 export function StatusBadge(props: {
   readonly status: BuildStatus;
   readonly position?: number | null;
-  readonly title?: string;
   readonly trans: TranslationBundle;
 }): JSX.Element {
-  const { status, position, title, trans } = props;
-  const waits = status === 'QUEUED' && position;
-  return (
-    <Badge kind={KINDS[status]} {...(title === undefined ? {} : { title })}>
-      {waits ? trans.__('queued, %1. in line', position) : sayStatus(status, trans)}
-    </Badge>
-  );
+  const { status, position, trans } = props;
+  return <Badge kind={kindOf(status)}>{sayQueued(status, position ?? null, trans)}</Badge>;
 }
 
 export function When({ time }: { readonly time: string }): JSX.Element {
@@ -101,12 +99,19 @@ export function Button(props: IButtonProps): JSX.Element {
 }
 
 /** A button with nothing but an icon, which is named for those who do not see it. */
-export function IconButton(props: IButtonProps & { readonly icon: LabIcon }): JSX.Element {
-  const { icon: Icon, label } = props;
+export function IconButton(
+  props: IButtonProps & {
+    readonly icon: LabIcon;
+    /** Tab goes past it: what it does is in the menu of its item, too. */
+    readonly isInTree?: boolean;
+  }
+): JSX.Element {
+  const { icon: Icon, isInTree, label } = props;
   return (
     <button
       type="button"
       className="csh-IconButton"
+      tabIndex={isInTree ? -1 : 0}
       disabled={props.disabled}
       title={props.title ?? label}
       aria-label={label}

@@ -17,8 +17,8 @@ import {
   type ISettings,
   type ISettingValues
 } from '../tokens';
-import { sayName, sayNamespace, saySize, sayStatus, sayWhen, sayWhoShares } from '../words';
-import { Badge, Button, IconButton, Notice, StatusBadge, useSignal } from './common';
+import { sayName, sayNamespace, sayQueued, saySize, sayStatus, sayWhen, sayWhoShares } from '../words';
+import { Badge, Button, type IBadgeProps, IconButton, kindOf, Notice, useSignal } from './common';
 import { type ITreeItem, Tree } from './tree';
 
 /** Milliseconds after the last key until the service is asked. */
@@ -272,6 +272,7 @@ function NamespaceHeading(
           icon={addIcon}
           label={trans.__('New environment in %1', props.text)}
           disabled={!mayCreate}
+          isInTree
           {...(mayCreate
             ? {}
             : { title: trans.__('You may not make environments here; ask %1', sayWhoShares(list.namespace, trans)) })}
@@ -295,13 +296,15 @@ function moreItem(
 }
 
 function environmentItem(props: IPanelProps, environment: Environment, list: string, pattern: string): ITreeItem {
-  const { commands, model, settings } = props;
+  const { commands, model, settings, trans } = props;
   const args = argsOf(environment);
   const text = sayName(environment, pattern);
+  const state = findState(props, environment)?.text;
   return {
     key: `${list} ${environment.id}`,
     level: 2,
     text,
+    label: state ? trans.__('%1, %2', text, state) : text,
     className: 'csh-Environment',
     data: { 'data-csh-namespace': args.namespace, 'data-csh-name': args.name },
     content: <EnvironmentRow {...props} environment={environment} text={text} values={settings.current} />,
@@ -317,6 +320,7 @@ function EnvironmentRow(
   const args = argsOf(environment);
   const isFavourite = model.isFavourite(args);
   const running = model.countRunning(args);
+  const state = findState(props, environment);
   const star = isFavourite
     ? trans.__('Take %1 from favourites', fullName(environment))
     : trans.__('Add %1 to favourites', fullName(environment));
@@ -326,13 +330,18 @@ function EnvironmentRow(
         icon={isFavourite ? starIcon : starEmptyIcon}
         label={star}
         pressed={isFavourite}
+        isInTree
         onClick={() => commands.execute(COMMANDS.toggleFavourite, { ...args })}
       />
       <span className="csh-TreeItem-name" title={describe(environment, trans)}>
         {text}
       </span>
       <span className="csh-TreeItem-facts">
-        <State {...props} />
+        {state && (
+          <Badge kind={state.kind} {...(state.title ? { title: state.title } : {})}>
+            {state.text}
+          </Badge>
+        )}
         {running > 0 && (
           <Badge kind="ok" title={trans._n('%1 kernel runs in it', '%1 kernels run in it', running)}>
             {trans.__('in use: %1', running)}
@@ -353,28 +362,31 @@ function EnvironmentRow(
   );
 }
 
-function State(props: IPanelProps & { readonly environment: Environment }): JSX.Element | null {
-  const { environment, model, trans } = props;
+/** How an environment stands, in one word or two, and what is behind that. */
+interface IState {
+  readonly kind: IBadgeProps['kind'];
+  readonly text: string;
+  readonly title?: string;
+}
+
+function findState({ model, trans }: IPanelProps, environment: Environment): IState | null {
   const status = environment.latest_status;
-  if (status && isActive(status)) {
-    return <StatusBadge status={status} position={model.position(environment)} trans={trans} />;
-  }
   const isUsable = environment.current_build_id !== null;
+  if (status && (isActive(status) || !isUsable)) {
+    return { kind: kindOf(status), text: sayQueued(status, model.position(environment), trans) };
+  }
   if (status === 'FAILED') {
-    const title = isUsable ? trans.__('The last build failed; the one before it is active.') : undefined;
-    return <StatusBadge status={status} trans={trans} {...(title ? { title } : {})} />;
+    const title = trans.__('The last build failed; the one before it is active.');
+    return { kind: 'bad', text: sayStatus(status, trans), title };
   }
   if (!isUsable) {
-    return status ? <StatusBadge status={status} trans={trans} /> : null;
+    return null;
   }
   if (model.knowsKernels && model.kernels(argsOf(environment)).length === 0) {
-    return (
-      <Badge kind="warn" title={trans.__('It has no package that notebooks could run in, such as ipykernel.')}>
-        {trans.__('no kernel')}
-      </Badge>
-    );
+    const title = trans.__('It has no package that notebooks could run in, such as ipykernel.');
+    return { kind: 'warn', text: trans.__('no kernel'), title };
   }
-  return <Badge kind="ok">{trans.__('ready')}</Badge>;
+  return { kind: 'ok', text: trans.__('ready') };
 }
 
 function describe(environment: Environment, trans: TranslationBundle): string {

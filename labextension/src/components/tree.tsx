@@ -9,6 +9,8 @@ export interface ITreeItem {
   readonly isOpen?: boolean;
   /** What is typed to jump here. */
   readonly text: string;
+  /** What is read out, if that is not what stands there. */
+  readonly label?: string;
   readonly className?: string;
   readonly data?: Readonly<Record<`data-${string}`, string>>;
   readonly content: React.ReactNode;
@@ -60,6 +62,7 @@ export function Tree({ label, items }: ITreeProps): JSX.Element {
         <div
           key={item.key}
           role="treeitem"
+          aria-label={item.label}
           aria-level={item.level}
           aria-expanded={item.isOpen}
           aria-selected={index === at}
