@@ -35,6 +35,11 @@ export interface components {
              * @default null
              */
             readonly note?: string | null;
+            /**
+             * @description Where it is served, below the service's address; null for what is not.
+             * @default null
+             */
+            readonly address?: string | null;
         };
         /**
          * @description The state of one artifact: an environment is usable before its artifacts are there.
@@ -103,6 +108,8 @@ export interface components {
             readonly build_artifacts: readonly components["schemas"]["Artifact"][];
             /** @description On the wire, those that are pending or could not be made. */
             readonly unfinished_artifacts?: readonly components["schemas"]["Artifact"][];
+            /** @description Those that can be asked for beyond these. */
+            readonly further_artifacts?: readonly components["schemas"]["FurtherArtifact"][];
             readonly phases: readonly components["schemas"]["PhaseTime"][];
             /**
              * @description Path of the prefix, told only to whom may read the environment.
@@ -181,14 +188,14 @@ export interface components {
             readonly channel: string;
             readonly subdir: string;
             readonly file: string;
-            /** @enum {string} */
-            readonly type: ".conda" | ".tar.bz2";
             readonly url: string;
             readonly size: number | null;
             readonly license: string | null;
             readonly timestamp: string | null;
             readonly sha256: string | null;
             readonly depends: readonly string[];
+            /** @enum {string} */
+            readonly type: ".conda" | ".tar.bz2";
         };
         /** @description A channel that could not be read, and why; what stands in the answer is of the others. */
         readonly ChannelProblem: {
@@ -285,6 +292,11 @@ export interface components {
             readonly license?: string | null;
             /** @default null */
             readonly summary?: string | null;
+        };
+        /** @description What a build does not have, and could: it is made when somebody first asks for it at its address. */
+        readonly FurtherArtifact: {
+            readonly artifact_type: components["schemas"]["ArtifactType"];
+            readonly address: string;
         };
         /** @description A value as it was set in one place. */
         readonly GivenSetting: {
@@ -675,6 +687,7 @@ export type DepartedPackages = components['schemas']['DepartedPackages'];
 export type Environment = components['schemas']['Environment'];
 export type ErrorAnswer = components['schemas']['ErrorAnswer'];
 export type FoundPackage = components['schemas']['FoundPackage'];
+export type FurtherArtifact = components['schemas']['FurtherArtifact'];
 export type GivenSetting = components['schemas']['GivenSetting'];
 export type GrantRole = components['schemas']['GrantRole'];
 export type JsonValue = components['schemas']['JsonValue'];
