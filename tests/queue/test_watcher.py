@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import sqlite3
+import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import closing, contextmanager
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from conda_store_hub.core.errors import StorageError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.notices import Notices, Pace
@@ -371,6 +374,74 @@ def test_a_folder_that_cannot_be_read_may_have_its_files_still() -> None:
     unread = folders.Listing(identity="1", files={}, unread=("closed",))
     assert unread.may_have("closed/ml.yaml")
     assert not unread.may_have("open/ml.yaml")
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_environments_of_files_of_which_nothing_is_told_stay(
+    db: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "a.yaml").write_text(make.text("a"))
+    (folder / "b.yaml").write_text(make.text("b"))
+    lstat, closed = os.lstat, {"sub/a.yaml"}
+
+    def fail(path: str) -> os.stat_result:
+        if os.path.relpath(path, folder) in closed:
+            raise OSError(error, os.strerror(error))
+        return lstat(path)
+
+    with watching(db, folder):
+        until(lambda: names(db) == ["a", "b"])
+        monkeypatch.setattr(os, "lstat", fail)
+        (folder / "b.yaml").unlink()
+        (folder / "c.yaml").write_text(make.text("c"))
+        until(lambda: names(db) == ["a", "c"])
+        assert "Not all of it can be read: sub." in (folder_problem(db) or "")
+        closed.add("c.yaml")
+        (folder / "d.yaml").write_text(make.text("d"))
+        until(lambda: os.strerror(error) in (folder_problem(db) or ""))
+        assert names(db) == ["a", "c"]
+        closed.clear()
+        (folder / "sub" / "a.yaml").unlink()
+        until(lambda: names(db) == ["c", "d"])
+    assert folder_problem(db) is None
+
+
+@contextmanager
+def as_nobody(*paths: Path) -> Generator[None]:
+    """Be an account that modes hold for, and that owns these; root is held by none."""
+    if os.geteuid():
+        yield
+        return
+    for path in paths:
+        os.chown(path, 65534, 65534)
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+def test_files_of_a_directory_that_may_be_listed_but_not_entered_may_be_there() -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # those of tests are root's alone
+        root, sub = Path(name), Path(name) / "sub"
+        sub.mkdir()
+        (sub / "a.yaml").touch()
+        (root / "b.yaml").touch()
+        with as_nobody(root, sub):
+            watched_path = WatchedPath.of(root)
+            sub.chmod(0o600)
+            listing = folders.list_files(watched_path)
+            assert (list(listing.files), listing.unread) == (["b.yaml"], ("sub",))
+            assert listing.may_have("sub/a.yaml")
+            root.chmod(0o600)
+            with pytest.raises(StorageError, match="cannot be read: Permission denied"):
+                folders.list_files(watched_path)
+            assert WatchedPath.of(sub) == WatchedPath(folder=sub)
+            root.chmod(0o700)
+            sub.chmod(0o700)
 
 
 def test_two_files_that_exchange_their_names_keep_what_was_built(db: Database, folder: Path) -> None:
