@@ -9,16 +9,18 @@ import os
 import sqlite3
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import watchfiles.main
 
 from conda_store_hub.core.errors import StorageError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
-from conda_store_hub.queue.notices import Notices, Pace
+from conda_store_hub.queue.notices import Pace
 from conda_store_hub.queue.watcher import Watcher
 from conda_store_hub.services import builds, environments, watched
 from conda_store_hub.services.rules import BuildRules
@@ -43,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 @contextmanager
 def watching(
-    db: Database, *paths: Path, rules: BuildRules | None = None, pace: Pace = QUICK, deaf: bool = False
+    db: Database, *paths: Path, rules: BuildRules | None = None, pace: Pace = QUICK
 ) -> Generator[None]:
     """Run a watcher on a loop and thread of its own."""
     loop = asyncio.new_event_loop()
@@ -53,8 +55,6 @@ def watching(
     async def start() -> Watcher:
         names = [str(path) for path in paths]
         watcher = Watcher(db=db, rules=rules or make.rules(), paths=names, log=LOG, pace=pace)
-        if deaf:
-            watcher._notices = Deaf(pace=pace, log=LOG)
         watcher.start()
         return watcher
 
@@ -66,16 +66,6 @@ def watching(
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-
-
-class Deaf(Notices):
-    """Notices on a machine that has none left to give."""
-
-    async def listen(self, root: str, *, deep: bool, polls: bool) -> AsyncGenerator[bool]:
-        if not polls:
-            raise OSError("OS file watch limit reached")
-        async for something in super().listen(root, deep=deep, polls=polls):
-            yield something
 
 
 def files(db: Database) -> dict[str, tuple[str | None, str | None]]:
@@ -311,13 +301,37 @@ def test_single_files_are_watched_alone(db: Database, folder: Path) -> None:
 
 
 def test_without_notices_the_directory_is_looked_at_regularly(
-    db: Database, folder: Path, caplog: pytest.LogCaptureFixture
+    db: Database, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with watching(db, folder, deaf=True):
+    begin = watchfiles.main.RustNotify
+
+    def find_none_left(paths: list[str], debug: bool, polls: bool, *more: Any) -> object:
+        if not polls:
+            raise OSError("OS file watch limit reached")
+        return begin(paths, debug, polls, *more)
+
+    monkeypatch.setattr(watchfiles.main, "RustNotify", find_none_left)
+    with watching(db, folder):
         until(lambda: "file watch limit" in caplog.text)
         (folder / "ml.yaml").write_text(make.text())
         until(lambda: names(db) == ["ml"])
     assert caplog.text.count("file watch limit") == 1
+
+
+def test_a_name_that_is_not_utf8_ends_no_notices(
+    db: Database, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "a.yaml").write_text(make.text("a"))
+    with watching(db, folder):
+        until(lambda: names(db) == ["a"])
+        for number in range(2):
+            (folder / os.fsdecode(b"data-\xff-%d.csv" % number)).touch()  # what the watcher has no words for
+            until(lambda: "Unable to decode path" in caplog.text)
+            (folder / f"{number}.yaml").write_text(make.text(f"e{number}"))
+            until(lambda name=f"e{number}": name in names(db))
+        (folder / os.fsdecode(b"\xff.yaml")).write_text(make.text("b"))
+        until(lambda: "b" in names(db))
+    assert names(db) == ["a", "b", "e0", "e1"]
 
 
 def test_a_name_that_comes_free_and_a_rule_that_goes_are_noticed(db: Database, folder: Path) -> None:
