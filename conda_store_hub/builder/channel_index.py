@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ T = TypeVar("T")
 _RETRIES = 1
 _STATE_SECONDS = 3
 _MOST_RECORDS = 50_000  # that the engine keeps of a channel, at 1.6 kB
+_LOT = 50  # packages
 _STATUS = re.compile(r"HTTP status (?:client|server) error \((\d+)")
 
 
@@ -85,18 +87,35 @@ class ChannelIndex:
         known = [name for name in names if self.has(name)]
         return await self._translate(lambda: self._query(known)) if known else []
 
+    async def query_once(self, names: Sequence[str]) -> AsyncGenerator[list[RepoDataRecord]]:
+        """Yield all records of some packages, a few packages at a time; nothing of them is kept for the next question.
+
+        A build has so many that they would take the place of what is searched.
+        """
+        known = [name for name in names if self.has(name)]
+        gateway, count = open_gateway(self.setup), 0
+        for at in range(0, len(known), _LOT):
+            if count >= _MOST_RECORDS:
+                gateway, count = open_gateway(self.setup), 0
+            records = await self._translate(functools.partial(self._ask, gateway, known[at : at + _LOT]))
+            count += len(records)
+            yield records
+
     async def _query(self, names: Sequence[str]) -> list[RepoDataRecord]:
+        records = await self._ask(self.gateway, names)
+        self._records += len(records)
+        return records
+
+    async def _ask(self, gateway: Gateway, names: Sequence[str]) -> list[RepoDataRecord]:
         # Names are of the index, so that what somebody typed never becomes a pattern.
-        found = await self.gateway.query(
+        found = await gateway.query(
             [self.channel],
             [Subdir(platform) for platform in self.platforms],
             [MatchSpec(name) for name in names],
             recursive=False,
             channel_relations="disabled",
         )
-        records = [record for source in found.repodata for record in source]
-        self._records += len(records)
-        return records
+        return [record for source in found.repodata for record in source]
 
     async def _translate(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something with the engine; its own words go to the log."""
