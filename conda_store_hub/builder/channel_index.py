@@ -6,6 +6,7 @@ import asyncio
 import functools
 import re
 import time
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,16 @@ class ChannelIndex:
     _looked: float | None = None
     _failure: tuple[float, str] | None = None
     _looking: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        # The engine keeps what it read for as long as its gateway lives; this goes with the last question about it.
+        forget = weakref.finalize(self, _forget, self.gateway, self.channel, self.platforms)
+        forget.atexit = False
+
+    @property
+    def weight(self) -> int:
+        """How many names and records there are in memory."""
+        return len(self.names) + self._records
 
     async def refresh(self) -> None:
         """See to it that what is in memory is young enough; raise ChannelError in words."""
@@ -185,8 +196,11 @@ class ChannelIndex:
 
     def _forget(self, *, clear_disk: bool) -> None:
         self._records = 0
-        platforms = [Subdir(platform) for platform in self.platforms]
-        self.gateway.clear_repodata_cache(self.channel, subdirs=platforms, clear_disk=clear_disk)
+        _forget(self.gateway, self.channel, self.platforms, clear_disk=clear_disk)
+
+
+def _forget(gateway: Gateway, channel: str, platforms: Sequence[str], *, clear_disk: bool = False) -> None:
+    gateway.clear_repodata_cache(channel, subdirs=[Subdir(each) for each in platforms], clear_disk=clear_disk)
 
 
 def _explain(text: str) -> str:

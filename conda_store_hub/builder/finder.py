@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from rattler import RepoDataRecord, Version
 
+from conda_store_hub.builder import memory
 from conda_store_hub.builder.channel_index import ChannelError, ChannelIndex, ChannelSilentError, open_gateway
 from conda_store_hub.builder.heads import read_head
 from conda_store_hub.builder.records import strip_credentials
@@ -38,6 +39,7 @@ _State = Literal["there", "gone", "changed", "unknown"]
 
 _HEAD_SECONDS = 3.0
 _MOST_INDEXES = 32  # in memory
+_MOST_KEPT = 250_000  # names and records of all of them, at 1.6 kB or less
 _MOST_LOOKED_FOR = 2  # builds' packages of a channel, at once
 _OLD, _NEW = ".tar.bz2", ".conda"
 _BEHIND_ALL = chr(sys.maxunicode)  # no name of a package has it
@@ -54,13 +56,16 @@ class Finder:
 
     async def answer(self, ask: FindNames | ListVersions | FindDeparted) -> FoundNames | FoundBuilds | FoundDeparted:
         """Answer any question."""
-        match ask:
-            case FindNames():
-                return await self.find_names(ask)
-            case ListVersions():
-                return await self.list_versions(ask)
-            case FindDeparted():
-                return await self.find_departed(ask)
+        try:
+            match ask:
+                case FindNames():
+                    return await self.find_names(ask)
+                case ListVersions():
+                    return await self.list_versions(ask)
+                case FindDeparted():
+                    return await self.find_departed(ask)
+        finally:
+            self._let_go()
 
     async def find_names(self, ask: FindNames) -> FoundNames:
         """Find packages by their names, with their newest versions."""
@@ -133,9 +138,16 @@ class Finder:
         key = channel, tuple(sorted({*platforms, "noarch"}))
         index = self._indexes.pop(key, None) or self._make_index(channel, key[1])
         self._indexes[key] = index  # the last that was asked for is at the end
-        while len(self._indexes) > _MOST_INDEXES:
-            del self._indexes[next(iter(self._indexes))]
         return index
+
+    def _let_go(self) -> None:
+        """Forget the channels that were not asked for the longest while all are too much; the last one stays."""
+        before = len(self._indexes)
+        weight = sum(each.weight for each in self._indexes.values())
+        while len(self._indexes) > 1 and (len(self._indexes) > _MOST_INDEXES or weight > _MOST_KEPT):
+            weight -= self._indexes.pop(next(iter(self._indexes))).weight
+        if len(self._indexes) < before:
+            memory.give_back()
 
     def _make_index(self, channel: str, platforms: tuple[str, ...]) -> ChannelIndex:
         for key in [key for key in self._indexes if key[0] == channel and {*key[1]} <= {*platforms}]:

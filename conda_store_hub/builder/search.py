@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from conda_store_hub.builder import memory
 from conda_store_hub.builder.leash import end_with_parent
 
 if TYPE_CHECKING:
     from conda_store_hub.builder.finder import Finder
 
-_M_ARENA_MAX = -8  # mallopt(3)
 _LONGEST_LINE = 1 << 24
 
 
@@ -30,18 +29,12 @@ def main() -> None:
     parser.add_argument("--parent", type=int, metavar="PID", help="end at once if another process is the parent")
     arguments = parser.parse_args()
     end_with_parent(arguments.parent)
-    _keep_memory_together()
+    memory.keep_together()
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(arguments.events_fd))
     sys.stdout.flush()
     # The engine's threads may crash an interpreter that winds down, after all was done.
     os._exit(0)
-
-
-def _keep_memory_together() -> None:
-    """Have the engine's many threads share what they reserve: an index is read by all of them."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 async def _serve(descriptor: int) -> None:

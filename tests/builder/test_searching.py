@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from conda_store_hub.builder import channel_index
+from conda_store_hub.builder import finder as finder_module
 from conda_store_hub.builder.finder import Finder
 from conda_store_hub.core.search import (
     FindDeparted,
     FindNames,
+    FoundNames,
     Paging,
     PinnedPackage,
     Place,
@@ -104,3 +106,30 @@ def test_a_channel_is_read_once_whatever_is_asked_first(main: str, finder: Finde
 
     asyncio.run(ask())
     assert list(finder._indexes) == [(main, ("linux-64", "noarch"))]
+
+
+def test_what_is_kept_of_all_channels_has_an_end_and_is_given_back(
+    main: str, tmp_path: Path, finder: Finder, cleared: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_package(tmp_path / "other", "five", "1.0")
+    index(tmp_path / "other")
+    other = main.replace("/main", "/other")
+    monkeypatch.setattr(finder_module, "_MOST_KEPT", len(NAMES) + 1)
+
+    async def ask(channel: str) -> list[str]:
+        answer = await finder.answer(on_page(channel, 1, size=9))
+        assert isinstance(answer, FoundNames)
+        return [each.name for each in answer.found]
+
+    async def search() -> None:
+        assert await ask(main) == sorted(NAMES)
+        under_way = [*finder._indexes.values()]  # as a question has it
+        before = len(cleared)
+        assert await ask(other) == ["five"]
+        assert [channel for channel, _ in finder._indexes] == [other]
+        assert main not in cleared[before:]
+        under_way.clear()
+        assert cleared[-1] == main
+        assert await ask(main) == sorted(NAMES)
+
+    asyncio.run(search())
