@@ -18,6 +18,7 @@ from conda_store_hub.builder.leash import end_with_parent
 
 if TYPE_CHECKING:
     from conda_store_hub.builder.finder import Finder
+    from conda_store_hub.core.search import Ask
 
 _LONGEST_LINE = 1 << 24
 
@@ -40,27 +41,30 @@ def main() -> None:
 async def _serve(descriptor: int) -> None:
     # Only now: one whose parent is killed early has to notice before it has loaded the engine.
     from conda_store_hub.builder.finder import Finder
-    from conda_store_hub.core.search import SearcherSetup
+    from conda_store_hub.core.search import Question, SearcherSetup
 
     lines = _read_lines(await _open_input())
     finder = Finder(SearcherSetup.model_validate_json(await anext(lines)))
-    answering: set[asyncio.Task[None]] = set()
+    answering: dict[int, asyncio.Task[None]] = {}
     async for line in lines:
-        task = asyncio.create_task(_answer(finder, line, descriptor))
-        answering.add(task)
-        task.add_done_callback(answering.discard)
-    await asyncio.gather(*answering)
+        question = Question.model_validate_json(line)
+        if question.ask is None:
+            if (left := answering.get(question.id)) is not None:
+                left.cancel()
+            continue
+        task = answering[question.id] = asyncio.create_task(_answer(finder, question.id, question.ask, descriptor))
+        task.add_done_callback(lambda _, number=question.id: answering.pop(number))
+    await asyncio.gather(*answering.values(), return_exceptions=True)
 
 
-async def _answer(finder: Finder, line: bytes, descriptor: int) -> None:
-    from conda_store_hub.core.search import Failed, Question, Reply
+async def _answer(finder: Finder, number: int, ask: Ask, descriptor: int) -> None:
+    from conda_store_hub.core.search import Failed, Reply
 
-    question = Question.model_validate_json(line)
     try:
-        found = await finder.answer(question.ask)
+        found = await finder.answer(ask)
     except Exception as exc:  # noqa: BLE001 - the edge of the process: whoever asked waits for an answer
         found = Failed(detail=f"{type(exc).__name__}: {exc}")
-    _write(descriptor, Reply(id=question.id, found=found).model_dump_json().encode() + b"\n")
+    _write(descriptor, Reply(id=number, found=found).model_dump_json().encode() + b"\n")
 
 
 def _write(descriptor: int, line: bytes) -> None:

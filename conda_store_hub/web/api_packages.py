@@ -25,7 +25,7 @@ from conda_store_hub.core.search import (
 )
 from conda_store_hub.services import search
 from conda_store_hub.web import arguments
-from conda_store_hub.web.base import ApiHandler
+from conda_store_hub.web.following import FollowingHandler
 from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import PagedQuery, Text
 
@@ -73,13 +73,13 @@ class BuildsQuery(SearchQuery):
     build: Text | None = Field(None, description="Only those with this text in the build string.")
 
 
-class _SearchHandler(ApiHandler):
+class _SearchHandler(FollowingHandler):
     """Asks channels."""
 
     async def ask(self, ask: Ask, kind: type[F]) -> F:
         """Ask on behalf of who is here."""
         who = f"{self.identity.kind} {self.identity.user_id or self.identity.name}"
-        found = await self.services.searcher.ask(ask, who=who)
+        found = await self.follow(self.services.searcher.ask(ask, who=who))
         if not isinstance(found, kind):
             raise UnavailableError
         return found
