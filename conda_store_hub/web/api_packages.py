@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, TypeVar
 from pydantic import Field
 
 from conda_store_hub.core import schemas
-from conda_store_hub.core.errors import NotFoundError, PolicyRefusedError, UnavailableError
+from conda_store_hub.core.errors import InvalidRequestError, NotFoundError, PolicyRefusedError, UnavailableError
 from conda_store_hub.core.names import shorten
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.core.search import (
@@ -45,7 +45,7 @@ class SearchQuery(PagedQuery):
         (), description="A platform such as `osx-arm64`; the service's without one. `noarch` is always there."
     )
     namespace: Text | None = Field(None, description="The namespace whose rules hold; without it, the service's.")
-    name: Text | None = Field(None, description="The environment in it whose rules hold.")
+    name: Text | None = Field(None, description="The environment in `namespace` whose rules hold.")
 
     @property
     def paging(self) -> Paging:
@@ -86,6 +86,8 @@ class _SearchHandler(FollowingHandler):
 
     async def find_place(self, query: SearchQuery) -> tuple[Place, tuple[str, ...]]:
         """Return where is searched, and the channels that are too many."""
+        if query.name is not None and query.namespace is None:
+            raise InvalidRequestError("`name` is an environment of a namespace: say which one with `namespace`.")
         services = self.services
         rules = await services.db.read(search.find_rules, self.identity, query.namespace, query.name, services.rules)
         channels = search.list_channels(query.channel, rules)

@@ -112,6 +112,9 @@ def test_packages_are_found_by_a_part_of_their_name_the_most_alike_first(service
         assert [version for _, _, version, _ in found(versions)] == ["1.10", "1.9", "1.8"]
         assert alice.get(f"{SEARCH}?platform=amiga").status_code == 400
         assert alice.get(f"{SEARCH}?build=py").status_code == 400
+        for path in (SEARCH, f"{SEARCH}numpy/"):
+            nowhere = alice.get(path, params={"name": "ml"})
+            assert (nowhere.status_code, nowhere.json()["message"][-31:]) == (400, "say which one with `namespace`.")
         refused = alice.get(SEARCH, params={"channel": "https://elsewhere.example/x"})
         assert (refused.status_code, refused.json()["code"]) == (400, "policy-refused")
 
