@@ -133,3 +133,29 @@ def test_what_is_kept_of_all_channels_has_an_end_and_is_given_back(
         assert await ask(main) == sorted(NAMES)
 
     asyncio.run(search())
+
+
+@pytest.mark.parametrize("form", ["repodata.json.zst", "repodata_shards.msgpack.zst"])
+def test_a_newer_form_of_an_index_that_is_broken_does_not_hide_the_oldest(
+    main: str, tmp_path: Path, form: str
+) -> None:
+    finder = Finder(SearcherSetup(repodata=str(tmp_path / "cache"), fresh=0, sulk=0))
+    for newer in (tmp_path / "main").glob("*/repodata*.zst"):
+        newer.unlink()
+    broken = tmp_path / "main" / "noarch" / form
+    broken.write_bytes(b"\x28\xb5\x2f\xfdrubbish")
+    package = PinnedPackage(name="one", channel=main, subdir="noarch", file="one-1.0-0.conda")
+
+    async def ask() -> list[tuple[str, str | None]]:
+        answer = await finder.find_names(on_page(main, 1, size=9))
+        departed = await finder.find_departed(FindDeparted(packages=(package,)))
+        assert (answer.problems, departed.problems, departed.found) == ((), (), ())
+        return [(each.name, each.version) for each in answer.found]
+
+    async def search() -> None:
+        assert await ask() == [(name, "1.0") for name in sorted(NAMES)]
+        make_package(tmp_path / "main", "five", "1.0")
+        index(tmp_path / "main")
+        assert ("five", "1.0") in await ask()
+
+    asyncio.run(search())
