@@ -199,6 +199,35 @@ def delete(service: RunningService, build_id: int, *, kept: tuple[ArtifactType, 
         assert service.db.write_sync(storage.give_up_prefix, doomed)
 
 
+@pytest.mark.parametrize(
+    ("where", "status"),
+    [("build/{}/", 410), ("environment/alice/ml/?force=true", 404), ("namespace/alice/?force=true", 404)],
+)
+def test_who_waits_is_told_when_what_they_wait_for_goes(
+    service: RunningService, build: int, where: str, status: int
+) -> None:
+    """Before, they heard nothing until their time was over."""
+    if "build" in where:
+        service.finish(service.completed())
+    with service.client("alice") as alice, service.client("root") as root:
+        thread, answers = in_thread(lambda: alice.get(f"api/v1/build/{build}/explicit/"))
+        until(lambda: states(service, build).get(ArtifactType.EXPLICIT) is ArtifactState.PENDING)
+        assert root.delete(f"api/v1/{where.format(build)}").status_code == 200
+        thread.join(20)
+        assert [answer.status_code for answer in answers] == [status]
+    assert service.db.write_sync(work.claim, WORKER) is None
+
+
+def test_what_was_waited_for_is_made_once_its_environment_is_back(service: RunningService, build: int) -> None:
+    with service.client("alice") as alice:
+        alice.get(f"api/v1/build/{build}/explicit/", params=AT_ONCE)
+        alice.delete("api/v1/environment/alice/ml/")
+        assert service.db.write_sync(work.claim, WORKER) is None
+        assert alice.put("api/v1/environment/alice/ml/restore/", json={}).status_code == 200
+        make_artifact(service, build, ArtifactType.EXPLICIT, b"made")
+        assert alice.get(f"api/v1/build/{build}/explicit/").content == b"made"
+
+
 def test_of_a_deleted_build_there_is_what_was_kept(service: RunningService, build: int) -> None:
     delete(service, build, kept=(ArtifactType.YAML,))
     with service.client("alice") as alice:
