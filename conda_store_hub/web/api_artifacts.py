@@ -32,6 +32,7 @@ from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import Query
 
 LONGEST_SECONDS = 50.0
+_CHECK_SECONDS = 5.0  # for who does not wait: most files are checked in less
 
 
 class FileQuery(Query):
@@ -40,7 +41,7 @@ class FileQuery(Query):
     wait: float = Field(
         LONGEST_SECONDS,
         ge=0,
-        description=f"Seconds to wait for a file that is being made; more than {LONGEST_SECONDS:g} means as many.",
+        description=f"Seconds to wait for a file to be made or checked; more than {LONGEST_SECONDS:g} means as many.",
     )
 
 
@@ -51,6 +52,7 @@ class FileHandler(ApiHandler):
     location: Location | None = None
     left = False
     news: asyncio.Event | None = None
+    checking: asyncio.Future[None] | None = None
 
     async def send(self, build_id: int) -> None:
         """Send the file of a build, once it is there."""
@@ -71,7 +73,7 @@ class FileHandler(ApiHandler):
             found = await db.read(artifacts.find, self.identity, build_id, self.kind)
             if self.request.method == "HEAD":
                 return found if isinstance(found, Location) else self._refuse(build_id, found)
-            if isinstance(found, Location) and await self._is_whole(found):
+            if isinstance(found, Location) and await self._is_whole(found, until):
                 return found
             if found is Missing.UNASKED:
                 await db.write(artifacts.request, self.identity, build_id, self.kind, self.services.rules)
@@ -85,16 +87,31 @@ class FileHandler(ApiHandler):
             raise NotFoundError(f"{what} was not made yet: GET has it made.")
         raise BeingMadeError(f"{what} is being made; ask again in a moment.")
 
-    async def _is_whole(self, location: Location) -> bool:
-        """Tell whether the bytes are those that were stored; if not, have the file made again, or raise GoneError."""
+    async def _is_whole(self, location: Location, until: float) -> bool:
+        """Tell whether the bytes are those that were stored; if not, have the file made again, or raise GoneError.
+
+        Raises BeingMadeError when that takes longer; whoever asks again finds it further.
+        """
         try:
-            await self.services.store.check(location.key, location.size)
+            await self._check(location, max(_CHECK_SECONDS, until - time.monotonic()))
         except (NotFoundError, DamagedError) as exc:
             words = "was removed on disk" if isinstance(exc, NotFoundError) else "was changed on disk"
             self.log.warning("the %s of build %s %s", self.kind, location.build_id, words)
             await self.services.db.write(artifacts.replace_damaged, location, words, self.services.rules)
             return False
-        return True
+        return not self.left
+
+    async def _check(self, location: Location, seconds: float) -> None:
+        self.checking = asyncio.ensure_future(self.services.store.check(location.key, location.size))
+        done, _ = await asyncio.wait([self.checking], timeout=seconds)
+        if done and not self.checking.cancelled():
+            return self.checking.result()
+        self.checking.cancel()
+        if not self.left:
+            raise BeingMadeError(
+                f"The {self.kind} of build {location.build_id} is being checked; ask again in a moment."
+            )
+        return None
 
     async def _hear_of_change(self, until: float) -> bool:
         """Wait for news at most until then; tell whether there are any for somebody who is still there."""
@@ -107,6 +124,8 @@ class FileHandler(ApiHandler):
     def on_connection_close(self) -> None:
         """Wait no longer for somebody who has left."""
         self.left = True
+        if self.checking is not None:
+            self.checking.cancel()
         if self.news is not None:
             self.news.set()
 

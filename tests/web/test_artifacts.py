@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -19,12 +21,13 @@ from conda_store_hub.core.protocol import ArtifactEvent, ArtifactState, Artifact
 from conda_store_hub.db import records
 from conda_store_hub.services import audit, removals, storage, work
 from conda_store_hub.storage import checks
-from conda_store_hub.storage.base import artifact_key
+from conda_store_hub.storage.base import LocalArtifactStore, artifact_key
+from conda_store_hub.web import api_artifacts
 from tests.queue.test_runner import SCRIPT
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 from tests.support.process import until
-from tests.support.service import WORKER, RunningService, service
+from tests.support.service import PREFIX, WORKER, RunningService, service
 
 __all__ = ["service"]
 
@@ -392,6 +395,61 @@ def test_bytes_are_read_once_for_all_who_ask_and_again_when_the_file_was_touched
         path_of(service, b"packed").touch()
         assert alice.get(address).content == b"packed"
         assert len(read) == 2
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Generator[threading.Event]:
+    """What holds up the reading of all that is longer than `packed`, which counts as large."""
+    go, real = threading.Event(), checks._has_digest
+
+    def read(path: Path, sha256: str) -> bool:
+        assert path.stat().st_size <= len(b"packed") or go.wait(30)
+        return real(path, sha256)
+
+    monkeypatch.setattr(checks, "_SMALL", len(b"packed") + 1)
+    monkeypatch.setattr(checks, "_has_digest", read)
+    yield go
+    go.set()
+
+
+def test_small_files_do_not_wait_behind_large_ones(
+    service: RunningService, build: int, held: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_artifacts, "_CHECK_SECONDS", 0.1)
+    with service.client("alice") as alice, service.client("root") as root:
+        large = [in_thread(partial(alice.get, f"api/v1/build/{build}/{path}/")) for path in ("yaml", "lockfile") * 4]
+        until(lambda: len(running(service)) == 2)
+        assert root.get(f"api/v1/build/{build}/archive/").content == b"packed"
+        answer = root.get(f"api/v1/build/{build}/yaml/", params=AT_ONCE)
+        assert (answer.status_code, "is being checked" in answer.json()["message"]) == (503, True)
+        assert int(answer.headers["Retry-After"]) > 0
+        held.set()
+        for thread, answers in large:
+            thread.join()
+            assert answers[0].status_code == 200
+
+
+def running(service: RunningService) -> list[checks._Reading]:
+    store = service.services.store
+    assert isinstance(store, LocalArtifactStore)
+    return list(store._checks._running.values())
+
+
+def test_nothing_is_read_for_who_has_left(service: RunningService, build: int, held: threading.Event) -> None:
+    for number in range(3):
+        service.store(service.completed(f"e{number}"), ArtifactType.YAML, b"large one %d" % number)
+    address = urlsplit(service.url)
+    for number in range(3):
+        with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+            connection.sendall(
+                f"GET {PREFIX}api/v1/build/{build + 1 + number}/yaml/ HTTP/1.1\r\nHost: x\r\n"
+                "Authorization: token alice-token\r\n\r\n".encode()
+            )
+            until(lambda: len(running(service)) == number + 1)  # noqa: B023
+    until(lambda: len(running(service)) == 2)
+    held.set()
+    with service.client("alice") as alice:
+        assert alice.get(f"api/v1/build/{build + 3}/yaml/").content == b"large one 2"
 
 
 def test_a_file_is_not_readable_before_it_is_whole(service: RunningService) -> None:
