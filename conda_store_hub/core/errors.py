@@ -194,6 +194,13 @@ class BeingMadeError(UnavailableError):
     code = "being-made"
 
 
+class TooManyDownloadsError(UnavailableError):
+    """You are being sent as many files at once as one may be; try again when one of them has ended."""
+
+    code = "too-many-downloads"
+    status = 429
+
+
 class HubUnavailableError(UnavailableError):
     """The Hub does not answer, so nobody can be recognised; try again in a moment."""
 

@@ -20,6 +20,7 @@ from conda_store_hub.core.errors import (
     NotFoundError,
     PolicyRefusedError,
     RangeNotSatisfiableError,
+    TooManyDownloadsError,
 )
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.core.protocol import ArtifactType
@@ -57,11 +58,12 @@ class FileHandler(ApiHandler):
     async def send(self, build_id: int) -> None:
         """Send the file of a build, once it is there."""
         seconds = min(self.read_query(FileQuery).wait, LONGEST_SECONDS)
-        with self.services.changes.watch(artifacts_topic(build_id)) as self.news:
-            self.location = await self._wait_for_location(build_id, time.monotonic() + seconds)
-        if self.location is not None:
-            with contextlib.suppress(StreamClosedError):
-                await downloads.send_artifact(self, self.location)
+        with downloads.counted(self):
+            with self.services.changes.watch(artifacts_topic(build_id)) as self.news:
+                self.location = await self._wait_for_location(build_id, time.monotonic() + seconds)
+            if self.location is not None:
+                with contextlib.suppress(StreamClosedError):
+                    await downloads.send_artifact(self, self.location)
 
     async def _wait_for_location(self, build_id: int, until: float) -> Location | None:
         """Return where the file is once its bytes are known to be whole; None for who has left.
@@ -153,7 +155,14 @@ def _yields(kind: ArtifactType) -> Operation:
         needs=Permission.ENVIRONMENT_READ,
         media=(FILES[kind].media_type,),
         statuses=(200, 206, 304),
-        errors=(ConflictError, GoneError, PolicyRefusedError, RangeNotSatisfiableError, BeingMadeError),
+        errors=(
+            ConflictError,
+            GoneError,
+            PolicyRefusedError,
+            RangeNotSatisfiableError,
+            BeingMadeError,
+            TooManyDownloadsError,
+        ),
     )
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+import socket
+from collections.abc import Generator
 from dataclasses import dataclass
 
-from tornado.iostream import StreamClosedError
+from tornado.http1connection import HTTP1Connection
+from tornado.iostream import IOStream, StreamClosedError
 
-from conda_store_hub.core.errors import CondaStoreHubError, RangeNotSatisfiableError
+from conda_store_hub.core.errors import CondaStoreHubError, RangeNotSatisfiableError, TooManyDownloadsError
 from conda_store_hub.services import logs
 from conda_store_hub.services.artifacts import Location
+from conda_store_hub.web.auth import find_source
 from conda_store_hub.web.base import BaseHandler
 
+MOST_AT_ONCE = 50
+_SILENT_SECONDS = 60
 _RANGE = re.compile(r"bytes=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 
 
@@ -50,6 +56,33 @@ def matches(header: str, etag: str) -> bool:
     """Tell whether an If-None-Match names `etag` (RFC 9110, 13.1.2: compared weakly)."""
     named = {item.strip().removeprefix("W/") for item in header.split(",")}
     return "*" in named or etag in named
+
+
+@contextlib.contextmanager
+def counted(handler: BaseHandler) -> Generator[None]:
+    """Count a download to who asks while it lasts; raise TooManyDownloadsError when they have as many as one may."""
+    who, under_way = handler.identity, handler.services.downloading
+    name = who.name if who.authenticated and who.name else f"@{find_source(handler.request)}"
+    if under_way[name] >= MOST_AT_ONCE:
+        raise TooManyDownloadsError
+    under_way[name] += 1
+    try:
+        yield
+    finally:
+        under_way[name] -= 1
+        if not under_way[name]:
+            del under_way[name]
+
+
+def _expect_reader(handler: BaseHandler) -> None:
+    """Have the system end the connection when nothing that is sent is taken for a minute (tcp(7)).
+
+    It counts what is taken; here one knows only when a whole piece is, which a slow reader may need long for.
+    """
+    connection = handler.request.connection
+    stream = connection.stream if isinstance(connection, HTTP1Connection) else None
+    if isinstance(stream, IOStream) and stream.socket is not None:  # None: the reader has left
+        stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_SECONDS * 1000)
 
 
 async def send_artifact(handler: BaseHandler, location: Location) -> None:
@@ -91,6 +124,7 @@ def _choose(handler: BaseHandler, size: int, etag: str) -> ByteRange:
 
 async def _stream(handler: BaseHandler, key: str, part: ByteRange) -> None:
     """Send pieces, each when the one before is on its way; a storage that fails midway breaks the connection off."""
+    _expect_reader(handler)
     sent = 0
     try:
         async with contextlib.aclosing(handler.services.store.read(key, part.start, part.end)) as pieces:
@@ -116,6 +150,7 @@ async def send_log(handler: BaseHandler, build_id: int, offset: int) -> None:
     handler.set_header("Content-Length", str(end - part.next_offset + len(part.data)))
     if handler.request.method == "HEAD":
         return
+    _expect_reader(handler)
     with contextlib.suppress(StreamClosedError):
         handler.write(part.data)
         while part.next_offset < end and part.data:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import random
 import socket
@@ -18,8 +19,10 @@ import pytest
 from conda_store_hub.core.errors import StorageError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
-from conda_store_hub.storage.base import ArtifactStore
+from conda_store_hub.storage.base import ArtifactStore, LocalArtifactStore, artifact_key
+from conda_store_hub.web import downloads
 from conda_store_hub.web.downloads import find_range, matches
+from tests.support.process import until
 from tests.support.service import PREFIX, RunningService, run_service, service
 
 __all__ = ["service"]
@@ -179,6 +182,67 @@ def test_no_more_is_read_than_the_client_takes(data: DataDirectory) -> None:
             service.call(settle(store))
             assert 0 < store.given < size / 4
         service.call(nobody_reads(store))
+
+
+def ask_and_read_nothing(service: RunningService, path: str, name: str = "alice") -> socket.socket:
+    address = urlsplit(service.url)
+    connection = socket.create_connection((address.hostname, address.port), timeout=20)
+    connection.sendall(
+        f"GET {PREFIX}{path} HTTP/1.1\r\nHost: x\r\nAuthorization: token {name}-token\r\n\r\n".encode()
+    )
+    return connection
+
+
+@pytest.fixture
+def large(service: RunningService) -> str:
+    """The address of an archive that no buffer holds."""
+    build_id = service.completed("large")
+    service.store(build_id, ArtifactType.CONDA_PACK, b"\0" * 20_000_000)
+    with service.client("alice") as alice:
+        assert alice.get(f"api/v1/build/{build_id}/archive/", headers={"Range": "bytes=0-0"}).status_code == 206
+    return f"api/v1/build/{build_id}/archive/"
+
+
+def test_who_takes_nothing_is_cut_off(service: RunningService, large: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "_SILENT_SECONDS", 1)
+    with ask_and_read_nothing(service, large):
+        until(lambda: service.services.downloading)
+        until(lambda: not service.services.downloading)
+
+
+def test_one_person_is_sent_so_many_files_at_once(
+    service: RunningService, large: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "MOST_AT_ONCE", 2)
+    with service.client("alice") as alice, service.client("root") as root:
+        with ask_and_read_nothing(service, large), ask_and_read_nothing(service, large):
+            until(lambda: service.services.downloading["alice"] == 2)
+            answer = alice.get(large, headers={"Range": "bytes=0-0"})
+            assert (answer.status_code, answer.json()["code"]) == (429, "too-many-downloads")
+            assert int(answer.headers["Retry-After"]) > 0
+            assert root.get(large, headers={"Range": "bytes=0-0"}).status_code == 206
+        until(lambda: not service.services.downloading)
+        assert alice.get(large, headers={"Range": "bytes=0-0"}).status_code == 206
+
+
+def test_many_slow_readers_are_read_for_in_small_pieces(service: RunningService, large: str) -> None:
+    pieces: list[int] = []
+
+    async def read_first() -> None:
+        key = artifact_key(hashlib.sha256(b"\0" * 20_000_000).hexdigest())
+        async with contextlib.aclosing(service.services.store.read(key, 0, 20_000_000)) as found:
+            pieces.append(len(await anext(found)))
+
+    service.call(read_first())
+    with contextlib.ExitStack() as readers:
+        for _ in range(20):
+            readers.enter_context(ask_and_read_nothing(service, large))
+        store = service.services.store
+        assert isinstance(store, LocalArtifactStore)
+        until(lambda: store._readers == 20)
+        service.call(read_first())
+    until(lambda: not service.services.downloading)
+    assert pieces == [2 << 20, 256 << 10]
 
 
 async def settle(store: BreakingStore) -> None:
