@@ -20,7 +20,8 @@ from conda_store_hub.web.base import BaseHandler
 
 MOST_AT_ONCE = 50
 _SILENT_SECONDS = 60
-_RANGE = re.compile(r"bytes=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
+_RANGE = re.compile(r"bytes=[\s,]*([0-9]*)\s*-\s*([0-9]*)[\s,]*", re.IGNORECASE)
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,22 +35,28 @@ class ByteRange:
 def find_range(header: str, size: int) -> ByteRange | None:
     """Return the one range that is asked for (RFC 9110, 14.2); None means all.
 
-    Several ranges at once and what cannot be read are answered with all, as the RFC allows. Raises
-    RangeNotSatisfiableError for one that lies behind the end.
+    Several ranges at once and what cannot be read are answered with all, as the RFC allows; empty members of the list
+    count for nothing (5.6.1). Raises RangeNotSatisfiableError for one that lies behind the end.
     """
     match = _RANGE.fullmatch(header)
     if match is None or match[1] == match[2] == "":
         return None
-    if match[1] == "":
-        found = ByteRange(start=max(0, size - int(match[2])), end=size)
+    first, last = (_read_number(digits) for digits in match.groups())
+    if first is None:
+        found = ByteRange(start=max(0, size - (last or 0)), end=size)
+    elif last is not None and last < first:
+        return None
     else:
-        last = int(match[2]) if match[2] else size - 1
-        if last < int(match[1]) and match[2]:
-            return None
-        found = ByteRange(start=int(match[1]), end=min(last + 1, size))
+        found = ByteRange(start=first, end=size if last is None else min(last + 1, size))
     if found.start >= found.end:
         raise RangeNotSatisfiableError(f"There are {size} bytes; the range asked for lies outside of them.")
     return found
+
+
+def _read_number(digits: str) -> int | None:
+    """Return a number of any length; what is larger than all files is as large as can be."""
+    digits = digits.lstrip("0") or digits[:1]
+    return int(digits) if 0 < len(digits) <= _MOST_DIGITS else (10**_MOST_DIGITS if digits else None)
 
 
 def matches(header: str, etag: str) -> bool:
