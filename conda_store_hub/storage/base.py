@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _PIECE = 2 << 20  # of a local file: half of it costs a third more of the proces
 _MANY = 8
 _PIECE_OF_MANY = 256 << 10  # two of them wait for each reader, however slow
 _LISTED = 200
+_UNREADABLE = (errno.EIO, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.ENXIO)
+"""What says that something else is in the place of a file, or that the disk cannot read it any more."""
 
 
 def artifact_key(sha256: str) -> str:
@@ -156,13 +159,21 @@ class LocalArtifactStore(ObjectArtifactStore):
         target = self._root / key
         with _translated():
             target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
             path.replace(target)
             _sync(target.parent)
 
     async def check(self, key: str, size: int) -> None:
         """Compare every byte with the digest in the key, when that was not done since the file was touched."""
         with _translated():
-            if not await self._checks.is_whole(self._root / key, digest_of(key)):
+            try:
+                whole = await self._checks.is_whole(self._root / key, digest_of(key))
+            except OSError as exc:
+                if exc.errno not in _UNREADABLE:
+                    raise
+                whole = False
+            if not whole:
                 raise DamagedError
 
     async def read(self, key: str, start: int, end: int) -> AsyncGenerator[bytes]:

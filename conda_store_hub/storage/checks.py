@@ -8,8 +8,10 @@ them, a dying disk, is found by the next start.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
+import stat
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PIECE = 1 << 20
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO would wait for its writer
 _AT_ONCE = 2
 _SMALL = 16 << 20
 _MOST_REMEMBERED = 10_000
@@ -95,7 +98,9 @@ def _has_digest(path: Path, sha256: str) -> bool:
     """Read a file in pieces."""
     digest = hashlib.sha256()
     piece = bytearray(_PIECE)
-    with path.open("rb", buffering=0) as file:
+    with open(os.open(path, _OPEN), "rb", buffering=0) as file:  # noqa: PTH123 - of a descriptor
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise IsADirectoryError(errno.EISDIR, "It is not a regular file.", os.fspath(path))
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
         while size := file.readinto(piece):
             digest.update(memoryview(piece)[:size])

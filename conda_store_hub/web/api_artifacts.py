@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from pydantic import Field
 from tornado.iostream import StreamClosedError
@@ -74,7 +74,7 @@ class FileHandler(ApiHandler):
         while True:
             found = await db.read(artifacts.find, self.identity, build_id, self.kind)
             if self.request.method == "HEAD":
-                return found if isinstance(found, Location) else self._refuse(build_id, found)
+                return await self._find_bytes(found) if isinstance(found, Location) else self._refuse(build_id, found)
             if isinstance(found, Location) and await self._is_whole(found, until):
                 return found
             if found is Missing.UNASKED:
@@ -83,10 +83,18 @@ class FileHandler(ApiHandler):
                 return None if self.left else self._refuse(build_id, Missing.PENDING)
             await self.stay()
 
-    def _refuse(self, build_id: int, found: Missing) -> None:
+    async def _find_bytes(self, location: Location) -> Location:
+        """Return where the file is if there are bytes at all; they are not read for who wants none."""
+        try:
+            await self.services.store.head(location.key)
+        except NotFoundError:
+            self._refuse(location.build_id, Missing.UNASKED)
+        return location
+
+    def _refuse(self, build_id: int, found: Missing) -> NoReturn:
         what = f"The {self.kind} of build {build_id}"
         if found is Missing.UNASKED:
-            raise NotFoundError(f"{what} was not made yet: GET has it made.")
+            raise NotFoundError(f"{what} is not there: GET has it made.")
         raise BeingMadeError(f"{what} is being made; ask again in a moment.")
 
     async def _is_whole(self, location: Location, until: float) -> bool:

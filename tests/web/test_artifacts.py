@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Generator
@@ -330,7 +332,27 @@ def damage_by_cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-DAMAGE: dict[str, Callable[[Path], Any]] = {"changed": damage_by_change, "cut": damage_by_cut, "removed": Path.unlink}
+def replace_by(make_other: Callable[[Path], Any]) -> Callable[[Path], None]:
+    def replace_it(path: Path) -> None:
+        path.unlink()
+        make_other(path)
+
+    return replace_it
+
+
+def put_directory(path: Path) -> None:
+    path.mkdir()
+    (path / "in it").touch()
+
+
+DAMAGE: dict[str, Callable[[Path], Any]] = {
+    "changed": damage_by_change,
+    "cut": damage_by_cut,
+    "removed": Path.unlink,
+    "a directory": replace_by(put_directory),
+    "a FIFO": replace_by(os.mkfifo),
+    "a link to itself": replace_by(lambda path: path.symlink_to(path)),
+}
 
 
 @pytest.mark.parametrize("how", DAMAGE)
@@ -358,15 +380,26 @@ def test_damaged_bytes_are_never_sent_and_made_again(
 def test_damaged_bytes_that_cannot_be_made_again_are_said(service: RunningService, build: int, how: str) -> None:
     delete(service, build, kept=(ArtifactType.YAML,))
     path = path_of(service, b"the YAML")
-    whole = path.read_bytes()
+    whole, aside = path.read_bytes(), path.with_suffix(".aside")
+    aside.write_bytes(whole)
     DAMAGE[how](path)
     with service.client("alice") as alice:
         for _ in range(2):
             answer = alice.get(f"api/v1/build/{build}/yaml/")
             assert (answer.status_code, answer.json()["code"]) == (410, "gone")
             assert "build it exactly once more" in answer.json()["message"]
-        path.write_bytes(whole)
+        (shutil.rmtree if path.is_dir() else Path.unlink)(path) if how != "removed" else None
+        aside.replace(path)
         assert alice.get(f"api/v1/build/{build}/yaml/").content == whole, "a disk that is back is not believed"
+
+
+def test_head_tells_of_no_bytes_that_are_gone(service: RunningService, build: int) -> None:
+    with service.client("alice") as alice:
+        assert alice.head(f"api/v1/build/{build}/archive/").status_code == 200
+        path_of(service, b"packed").unlink()
+        answer = alice.head(f"api/v1/build/{build}/archive/")
+    assert (answer.status_code, "ETag" in answer.headers) == (404, False)
+    assert states(service, build)[ArtifactType.CONDA_PACK] is ArtifactState.READY
 
 
 def test_bytes_are_read_once_for_all_who_ask_and_again_when_the_file_was_touched(
