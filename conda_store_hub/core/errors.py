@@ -149,6 +149,13 @@ class EditConflictError(ConflictError):
     status = 412
 
 
+class PreconditionFailedError(InvalidRequestError):
+    """The file is not the one you asked for: its ETag is another."""
+
+    code = "precondition-failed"
+    status = 412
+
+
 class InUseError(ConflictError):
     """Something here is in use."""
 

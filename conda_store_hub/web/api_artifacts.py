@@ -19,6 +19,7 @@ from conda_store_hub.core.errors import (
     GoneError,
     NotFoundError,
     PolicyRefusedError,
+    PreconditionFailedError,
     RangeNotSatisfiableError,
     TooManyDownloadsError,
 )
@@ -167,6 +168,7 @@ def _yields(kind: ArtifactType) -> Operation:
             ConflictError,
             GoneError,
             PolicyRefusedError,
+            PreconditionFailedError,
             RangeNotSatisfiableError,
             BeingMadeError,
             TooManyDownloadsError,

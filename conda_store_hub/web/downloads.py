@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream, StreamClosedError
 
-from conda_store_hub.core.errors import CondaStoreHubError, RangeNotSatisfiableError, TooManyDownloadsError
+from conda_store_hub.core.errors import (
+    CondaStoreHubError,
+    PreconditionFailedError,
+    RangeNotSatisfiableError,
+    TooManyDownloadsError,
+)
 from conda_store_hub.services import logs
 from conda_store_hub.services.artifacts import Location
 from conda_store_hub.web.auth import find_source
@@ -92,9 +97,16 @@ def _expect_reader(handler: BaseHandler) -> None:
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_SECONDS * 1000)
 
 
+def require_match(header: str | None, etag: str) -> None:
+    """Raise PreconditionFailedError when an If-Match names other bytes (RFC 9110, 13.1.1: compared strongly)."""
+    if header is not None and not {"*", etag} & {item.strip() for item in header.split(",")}:
+        raise PreconditionFailedError
+
+
 async def send_artifact(handler: BaseHandler, location: Location) -> None:
     """Send an artifact, or a range of it; raises StreamClosedError when the client has left."""
     etag = f'"{location.sha256}"'
+    require_match(handler.request.headers.get("If-Match"), etag)
     handler.set_header("ETag", etag)
     handler.set_header("Repr-Digest", _make_digest(location.sha256))
     handler.set_header("Cache-Control", "private, no-cache")
@@ -120,7 +132,8 @@ def _make_digest(sha256: str) -> str:
 
 def _choose(handler: BaseHandler, size: int, etag: str) -> ByteRange:
     headers = handler.request.headers
-    asked = headers.get("Range", "") if headers.get("If-Range", etag) == etag else ""
+    is_asked = handler.request.method == "GET" and headers.get("If-Range", etag) == etag  # of no other (14.2)
+    asked = headers.get("Range", "") if is_asked else ""
     part = find_range(asked, size)
     if part is None:
         return ByteRange(start=0, end=size)

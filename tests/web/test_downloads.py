@@ -55,9 +55,11 @@ def test_head_tells_all_but_the_bytes(service: RunningService, archive: str) -> 
     with service.client("alice") as alice:
         answer = alice.head(archive)
         part = alice.head(archive, headers={"Range": "bytes=0-9"})
+        behind = alice.head(archive, headers={"Range": "bytes=9999999-"})
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["Content-Length"] == str(len(BYTES))
-    assert part.headers["Content-Length"] == "10"
+    for ranged in (part, behind):  # ranges are of GET alone
+        assert (ranged.status_code, ranged.headers["Content-Length"]) == (200, str(len(BYTES)))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,15 @@ def test_what_the_client_has_is_not_sent_again(service: RunningService, archive:
     with service.client("alice") as alice:
         answer = alice.get(archive, headers={"If-None-Match": named})
     assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", f'"{DIGEST}"')
+
+
+def test_if_match_of_other_bytes_gives_none(service: RunningService, archive: str) -> None:
+    with service.client("alice") as alice:
+        for named in (f'"{DIGEST}"', "*", f'"other", "{DIGEST}"'):
+            assert alice.get(archive, headers={"If-Match": named}).content == BYTES
+        for named in ('"other"', f'W/"{DIGEST}"'):
+            answer = alice.get(archive, headers={"If-Match": named, "Range": "bytes=9999999-"})
+            assert (answer.status_code, answer.json()["code"]) == (412, "precondition-failed")
 
 
 def test_another_etag_does_not_match() -> None:
