@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from rattler import Gateway, MatchSpec, RepoDataRecord, Subdir
 from rattler.networking import Client
+from rattler.repo_data.gateway import SourceConfig
 
-from conda_store_hub.builder.channel_state import IndexCache, read_channel_state
+from conda_store_hub.builder.channel_state import (
+    IndexCache,
+    read_channel_state,
+    take_oldest_form,
+    tells_bad_form,
+)
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.reasons import find_channel_reason
 from conda_store_hub.core import disk
@@ -25,6 +33,7 @@ T = TypeVar("T")
 _RETRIES = 1
 _STATE_SECONDS = 3
 _MOST_RECORDS = 50_000  # that the engine keeps of a channel, at 1.6 kB
+_LOT = 50  # packages
 _STATUS = re.compile(r"HTTP status (?:client|server) error \((\d+)")
 
 
@@ -36,11 +45,12 @@ class ChannelSilentError(ChannelError):
     """A channel does not answer in time."""
 
 
-def open_gateway(setup: SearcherSetup) -> Gateway:
-    """Return the engine's reader of channels, with the cache that builders have."""
+def open_gateway(setup: SearcherSetup, *, oldest: bool = False) -> Gateway:
+    """Return the engine's reader of channels, with the cache that builders have; or one of the `oldest` form only."""
     # The engine's time-out is for a whole answer: a large index goes on being read when nobody waits any more.
     client = Client.default_client(max_retries=_RETRIES, timeout=round(6 * setup.patience))
-    return Gateway(cache_dir=Path(setup.repodata), client=client)
+    config = take_oldest_form(SourceConfig()) if oldest else SourceConfig()
+    return Gateway(cache_dir=Path(setup.repodata), client=client, default_config=config)
 
 
 @dataclass(kw_only=True)
@@ -54,6 +64,8 @@ class ChannelIndex:
     names: tuple[str, ...] = ()
     summaries: dict[str, FoundName] = field(default_factory=dict[str, FoundName])
     """What was said of a name since the index was read."""
+    _oldest: Gateway | None = None
+    """Reads the oldest form, since a newer one failed."""
     _known: frozenset[str] = frozenset()
     _records: int = 0
     """How many records the engine was asked for since it had none."""
@@ -61,6 +73,16 @@ class ChannelIndex:
     _looked: float | None = None
     _failure: tuple[float, str] | None = None
     _looking: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        # The engine keeps what it read for as long as its gateway lives; this goes with the last question about it.
+        forget = weakref.finalize(self, _forget, self.gateway, self.channel, self.platforms)
+        forget.atexit = False
+
+    @property
+    def weight(self) -> int:
+        """How many names and records there are in memory."""
+        return len(self.names) + self._records
 
     async def refresh(self) -> None:
         """See to it that what is in memory is young enough; raise ChannelError in words."""
@@ -81,18 +103,36 @@ class ChannelIndex:
         known = [name for name in names if name in self._known]
         return await self._translate(lambda: self._query(known)) if known else []
 
+    async def query_once(self, names: Sequence[str]) -> AsyncGenerator[list[RepoDataRecord]]:
+        """Yield all records of some packages, a few packages at a time; nothing of them is kept for the next question.
+
+        A build has so many that they would take the place of what is searched.
+        """
+        known = [name for name in names if self.has(name)]
+        oldest = self._oldest is not None
+        gateway, count = open_gateway(self.setup, oldest=oldest), 0
+        for at in range(0, len(known), _LOT):
+            if count >= _MOST_RECORDS:
+                gateway, count = open_gateway(self.setup, oldest=oldest), 0
+            records = await self._translate(functools.partial(self._ask, gateway, known[at : at + _LOT]))
+            count += len(records)
+            yield records
+
     async def _query(self, names: Sequence[str]) -> list[RepoDataRecord]:
+        records = await self._ask(self._oldest or self.gateway, names)
+        self._records += len(records)
+        return records
+
+    async def _ask(self, gateway: Gateway, names: Sequence[str]) -> list[RepoDataRecord]:
         # Names are of the index, so that what somebody typed never becomes a pattern.
-        found = await self.gateway.query(
+        found = await gateway.query(
             [self.channel],
             [Subdir(platform) for platform in self.platforms],
             [MatchSpec(name) for name in names],
             recursive=False,
             channel_relations="disabled",
         )
-        records = [record for source in found.repodata for record in source]
-        self._records += len(records)
-        return records
+        return [record for source in found.repodata for record in source]
 
     async def _translate(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something with the engine; its own words go to the log."""
@@ -122,9 +162,11 @@ class ChannelIndex:
 
     async def _read(self) -> None:
         states = await self._read_states()
-        if self._looked is not None and states == self._states and None not in states:
+        # A state is of the newest form: it tells nothing of an older one that was read instead.
+        if self._looked is not None and states == self._states and None not in states and self._oldest is None:
             return
         self._forget(clear_disk=False)
+        self._oldest = None
         caches = [IndexCache(Path(self.setup.repodata), (self.channel,), each) for each in self._own]
         for cache, state in zip(caches, states, strict=True):
             cache.renew(self.gateway, state)
@@ -132,21 +174,25 @@ class ChannelIndex:
         self.names = await self._read_names()
         self._known, self._states = frozenset(self.names), states
         for cache, state in zip(caches, states, strict=True):
-            cache.remember(state)
+            cache.remember(state if self._oldest is None else None)
 
     async def _read_names(self) -> tuple[str, ...]:
         try:
             return await self._ask_names()
         except Exception as exc:
             # A server that answers 304 without the ETag that belongs to it: read everything anew, once.
-            if "304 Not Modified" not in str(exc):
+            if "304 Not Modified" in str(exc):
+                self._forget(clear_disk=True)
+            elif tells_bad_form(str(exc)):
+                say(f"{self.channel}: {strip_credentials(str(exc))}; reading the oldest form of its index")
+                self._oldest = open_gateway(self.setup, oldest=True)
+            else:
                 raise
-            self._forget(clear_disk=True)
             return await self._ask_names()
 
     async def _ask_names(self) -> tuple[str, ...]:
         platforms = [Subdir(platform) for platform in self.platforms]
-        found = await self.gateway.names([self.channel], platforms, channel_relations="disabled")
+        found = await (self._oldest or self.gateway).names([self.channel], platforms, channel_relations="disabled")
         return tuple(sorted(name.normalized for name in found.names))
 
     @property
@@ -162,8 +208,11 @@ class ChannelIndex:
 
     def _forget(self, *, clear_disk: bool) -> None:
         self._records = 0
-        platforms = [Subdir(platform) for platform in self.platforms]
-        self.gateway.clear_repodata_cache(self.channel, subdirs=platforms, clear_disk=clear_disk)
+        _forget(self._oldest or self.gateway, self.channel, self.platforms, clear_disk=clear_disk)
+
+
+def _forget(gateway: Gateway, channel: str, platforms: Sequence[str], *, clear_disk: bool = False) -> None:
+    gateway.clear_repodata_cache(channel, subdirs=[Subdir(each) for each in platforms], clear_disk=clear_disk)
 
 
 def _explain(text: str) -> str:

@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
 
 from rattler import Gateway, Subdir
+from rattler.repo_data.gateway import SourceConfig
 
 from conda_store_hub.builder.heads import read_head
 
@@ -32,6 +34,16 @@ def read_channel_state(channels: Sequence[str], platform: str, *, patience: floa
         return None
     said = list(zip(addresses, (answer.result() for answer in answers), strict=True))
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def tells_bad_form(text: str) -> bool:
+    """Tell whether the engine says of a newer form of an index that it fails: the oldest may be good."""
+    return any(name in text for name in _INDEXES[:-1])
+
+
+def take_oldest_form(config: SourceConfig) -> SourceConfig:
+    """Return how channels are read from the form of an index that all of them have."""
+    return replace(config, sharded_enabled=False, zstd_enabled=False, bz2_enabled=False)
 
 
 class IndexCache:

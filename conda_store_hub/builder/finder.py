@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import aclosing
 from http.client import HTTPException
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from rattler import RepoDataRecord, Version
 
+from conda_store_hub.builder import memory
 from conda_store_hub.builder.channel_index import ChannelError, ChannelIndex, ChannelSilentError, open_gateway
 from conda_store_hub.builder.heads import read_head
 from conda_store_hub.core.engine import strip_credentials
@@ -35,6 +37,8 @@ _State = Literal["there", "gone", "changed", "unknown"]
 
 _HEAD_SECONDS = 3.0
 _MOST_INDEXES = 32  # in memory
+_MOST_KEPT = 250_000  # names and records of all of them, at 1.6 kB or less
+_MOST_LOOKED_FOR = 2  # builds' packages of a channel, at once
 _OLD, _NEW = ".tar.bz2", ".conda"
 
 
@@ -45,16 +49,20 @@ class Finder:
         self._setup = setup
         self._gateway = open_gateway(setup)
         self._indexes: dict[tuple[str, tuple[str, ...]], ChannelIndex] = {}
+        self._looking_for = asyncio.Semaphore(_MOST_LOOKED_FOR)
 
     async def answer(self, ask: FindNames | ListVersions | FindDeparted) -> FoundNames | FoundBuilds | FoundDeparted:
         """Answer any question."""
-        match ask:
-            case FindNames():
-                return await self.find_names(ask)
-            case ListVersions():
-                return await self.list_versions(ask)
-            case FindDeparted():
-                return await self.find_departed(ask)
+        try:
+            match ask:
+                case FindNames():
+                    return await self.find_names(ask)
+                case ListVersions():
+                    return await self.list_versions(ask)
+                case FindDeparted():
+                    return await self.find_departed(ask)
+        finally:
+            self._let_go()
 
     async def find_names(self, ask: FindNames) -> FoundNames:
         """Find packages by their names, with their newest versions."""
@@ -85,14 +93,11 @@ class Finder:
         indexes: list[ChannelIndex] = []
         problems: list[Problem] = []
         for channel, packages in by_channel.items():
-            place = Place(channels=(channel,), platforms=tuple(sorted({each.subdir for each in packages})))
-            opened, failed = await self._open(place)
+            opened, failed = await self._open(self._find_wider(channel, {each.subdir for each in packages}))
             indexes += opened
             problems += failed
-        answers, more = await _ask_all(
-            indexes, lambda index: index.query([each.name for each in by_channel[index.channel]])
-        )
-        looks = [look for index, records in answers for look in _compare(by_channel[index.channel], records)]
+        answers, more = await _ask_all(indexes, lambda index: self._look_for(index, by_channel[index.channel]))
+        looks = [look for _, found in answers for look in found]
         states = await asyncio.gather(*(_settle(look) for look in looks))
         silent = {each.channel for each in (*problems, *more)}
         return FoundDeparted(
@@ -104,6 +109,21 @@ class Finder:
             problems=_once([*problems, *more]),
         )
 
+    def _find_wider(self, channel: str, platforms: Set[str]) -> Place:
+        """Return a place that has these folders, if it can be one that is searched already."""
+        wider = (known for other, known in self._indexes if other == channel and platforms <= {*known})
+        return Place(channels=(channel,), platforms=next(wider, tuple(sorted(platforms))))
+
+    async def _look_for(self, index: ChannelIndex, packages: Sequence[PinnedPackage]) -> list[_Look]:
+        """Return what an index says of packages of a build; few are looked for at once, as each takes memory."""
+        there: dict[tuple[str, str], RepoDataRecord] = {}
+        wanted = {(each.subdir, file) for each in packages for file in _list_forms(each)}
+        async with self._looking_for, aclosing(index.query_once(list({each.name: None for each in packages}))) as found:
+            async for records in found:
+                places = ((each, (each.subdir, each.file_name)) for each in records)
+                there |= {place: record for record, place in places if place in wanted}
+        return list(_compare(packages, there))
+
     async def _open(self, place: Place) -> tuple[list[ChannelIndex], list[Problem]]:
         """Return the channels that can be searched, in order, and what is wrong with the others."""
         indexes = [self._get_index(channel, place.platforms) for channel in place.channels]
@@ -113,13 +133,23 @@ class Finder:
     def _get_index(self, channel: str, platforms: Sequence[str]) -> ChannelIndex:
         # The engine wants a `noarch` of every channel.
         key = channel, tuple(sorted({*platforms, "noarch"}))
-        index = self._indexes.pop(key, None) or ChannelIndex(
-            channel=channel, platforms=key[1], gateway=self._gateway, setup=self._setup
-        )
+        index = self._indexes.pop(key, None) or self._make_index(channel, key[1])
         self._indexes[key] = index  # the last that was asked for is at the end
-        while len(self._indexes) > _MOST_INDEXES:
-            del self._indexes[next(iter(self._indexes))]
         return index
+
+    def _let_go(self) -> None:
+        """Forget the channels that were not asked for the longest while all are too much; the last one stays."""
+        before = len(self._indexes)
+        weight = sum(each.weight for each in self._indexes.values())
+        while len(self._indexes) > 1 and (len(self._indexes) > _MOST_INDEXES or weight > _MOST_KEPT):
+            weight -= self._indexes.pop(next(iter(self._indexes))).weight
+        if len(self._indexes) < before:
+            memory.give_back()
+
+    def _make_index(self, channel: str, platforms: tuple[str, ...]) -> ChannelIndex:
+        for key in [key for key in self._indexes if key[0] == channel and {*key[1]} <= {*platforms}]:
+            del self._indexes[key]  # what it has is in the new one
+        return ChannelIndex(channel=channel, platforms=platforms, gateway=self._gateway, setup=self._setup)
 
 
 async def _ask_all(
@@ -253,12 +283,16 @@ class _Look(NamedTuple):
     address: str = ""
 
 
-def _compare(packages: Iterable[PinnedPackage], records: Iterable[RepoDataRecord]) -> Iterator[_Look]:
-    there = {(record.subdir, record.file_name): record for record in records}
+def _list_forms(package: PinnedPackage) -> tuple[str, str]:
+    """Return a package's file, and what it is called in the newer form: of two the engine tells that one only."""
+    return package.file, package.file.removesuffix(_OLD) + _NEW
+
+
+def _compare(
+    packages: Iterable[PinnedPackage], there: Mapping[tuple[str, str], RepoDataRecord]
+) -> Iterator[_Look]:
     for package in packages:
-        record = there.get((package.subdir, package.file))
-        # Of two forms of one package the engine tells the newer one only.
-        newer = there.get((package.subdir, package.file.removesuffix(_OLD) + _NEW))
+        record, newer = (there.get((package.subdir, file)) for file in _list_forms(package))
         if record is not None:
             yield _Look(package, "changed" if _is_other(package, record) else "there")
         elif newer is None:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from conda_store_hub.builder import memory
 from conda_store_hub.builder.leash import end_with_parent
 
 if TYPE_CHECKING:
     from conda_store_hub.builder.finder import Finder
+    from conda_store_hub.core.search import Ask
 
-_M_ARENA_MAX = -8  # mallopt(3)
 _LONGEST_LINE = 1 << 24
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--parent", type=int, metavar="PID", help="end at once if another process is the parent")
     arguments = parser.parse_args()
     end_with_parent(arguments.parent)
-    _keep_memory_together()
+    memory.keep_together()
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(arguments.events_fd))
     sys.stdout.flush()
@@ -38,36 +38,33 @@ def main() -> None:
     os._exit(0)
 
 
-def _keep_memory_together() -> None:
-    """Have the engine's many threads share what they reserve: an index is read by all of them."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
-
-
 async def _serve(descriptor: int) -> None:
     # Only now: one whose parent is killed early has to notice before it has loaded the engine.
     from conda_store_hub.builder.finder import Finder
-    from conda_store_hub.core.search import SearcherSetup
+    from conda_store_hub.core.search import Question, SearcherSetup
 
     lines = _read_lines(await _open_input())
     finder = Finder(SearcherSetup.model_validate_json(await anext(lines)))
-    answering: set[asyncio.Task[None]] = set()
+    answering: dict[int, asyncio.Task[None]] = {}
     async for line in lines:
-        task = asyncio.create_task(_answer(finder, line, descriptor))
-        answering.add(task)
-        task.add_done_callback(answering.discard)
-    await asyncio.gather(*answering)
+        question = Question.model_validate_json(line)
+        if question.ask is None:
+            if (left := answering.get(question.id)) is not None:
+                left.cancel()
+            continue
+        task = answering[question.id] = asyncio.create_task(_answer(finder, question.id, question.ask, descriptor))
+        task.add_done_callback(lambda _, number=question.id: answering.pop(number))
+    await asyncio.gather(*answering.values(), return_exceptions=True)
 
 
-async def _answer(finder: Finder, line: bytes, descriptor: int) -> None:
-    from conda_store_hub.core.search import Failed, Question, Reply
+async def _answer(finder: Finder, number: int, ask: Ask, descriptor: int) -> None:
+    from conda_store_hub.core.search import Failed, Reply
 
-    question = Question.model_validate_json(line)
     try:
-        found = await finder.answer(question.ask)
+        found = await finder.answer(ask)
     except Exception as exc:  # noqa: BLE001 - the edge of the process: whoever asked waits for an answer
         found = Failed(detail=f"{type(exc).__name__}: {exc}")
-    _write(descriptor, Reply(id=question.id, found=found).model_dump_json().encode() + b"\n")
+    _write(descriptor, Reply(id=number, found=found).model_dump_json().encode() + b"\n")
 
 
 def _write(descriptor: int, line: bytes) -> None:

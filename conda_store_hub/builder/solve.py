@@ -13,12 +13,17 @@ from rattler import solve as run_solver
 from rattler.exceptions import GatewayError, SolverError
 from rattler.networking import CacheAction, Client
 
-from conda_store_hub.builder.channel_state import IndexCache, read_channel_state
+from conda_store_hub.builder.channel_state import (
+    IndexCache,
+    read_channel_state,
+    take_oldest_form,
+    tells_bad_form,
+)
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.locked import LockedRecords
 from conda_store_hub.builder.policy import Policy
 from conda_store_hub.builder.reasons import explain_channel, explain_policy, explain_solver
-from conda_store_hub.builder.records import load_records
+from conda_store_hub.builder.records import load_records, strip_credentials
 from conda_store_hub.builder.virtual import list_virtual_packages
 from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError, PipError
 from conda_store_hub.core.matchspec import parse_dependency
@@ -52,6 +57,7 @@ class Solver:
     def __init__(self, request: BuildRequest) -> None:
         self._request = request
         self._client = make_index_client(request)
+        self._takes_oldest = False
         self._gateway = self._open_gateway(cache="cache-or-fetch")
         self._index_cache = IndexCache(Path(request.directories.repodata), request.channels, request.platform)
         self._policy = Policy(request)
@@ -83,6 +89,8 @@ class Solver:
             return Solution(records=_sort(reused), how="No channel changed: reused", channel_state=state, reused=True)
         self._index_cache.renew(self._gateway, state)
         records = await self._solve()
+        if self._takes_oldest:  # the state is of a newer form, and tells nothing of what was read
+            state = None
         self._index_cache.remember(state)
         return Solution(records=_sort(records), how="Solved", channel_state=state)
 
@@ -112,13 +120,22 @@ class Solver:
         try:
             return await self._run(self._policy.specs)
         except GatewayError as exc:
-            # A server that answers 304 without the ETag that belongs to it: read everything anew, once.
-            if cache == "no-cache" or "304 Not Modified" not in str(exc):
+            other = self._find_other_way(str(exc), cache)
+            if other is None:
                 raise explain_channel(str(exc), self._request.channels) from exc
         except SolverError as exc:
             raise await self._explain(str(exc)) from exc
-        self._gateway = self._open_gateway(cache="no-cache")
-        return await self._solve(cache="no-cache")
+        self._gateway = self._open_gateway(cache=other)
+        return await self._solve(cache=other)
+
+    def _find_other_way(self, text: str, cache: CacheAction) -> CacheAction | None:
+        """Return how the channels can be read after this failure, each way once; None if there is none."""
+        if tells_bad_form(text) and not self._takes_oldest:
+            say(f"Warning: a newer form of an index fails, so the oldest is read: {strip_credentials(text)}")
+            self._takes_oldest = True
+            return cache
+        # A server that answers 304 without the ETag that belongs to it: read everything anew, once.
+        return "no-cache" if "304 Not Modified" in text and cache != "no-cache" else None
 
     async def _run(self, constraints: Sequence[MatchSpec]) -> list[RepoDataRecord]:
         return await run_solver(
@@ -146,10 +163,11 @@ class Solver:
         return await explain_solver(text, self._request, self._gateway, self.specs)
 
     def _open_gateway(self, *, cache: CacheAction) -> Gateway:
+        config = SourceConfig(cache_action=cache)
         return Gateway(
             cache_dir=Path(self._request.directories.repodata),
             client=self._client,
-            default_config=SourceConfig(cache_action=cache),
+            default_config=take_oldest_form(config) if self._takes_oldest else config,
         )
 
 

@@ -149,6 +149,13 @@ class EditConflictError(ConflictError):
     status = 412
 
 
+class PreconditionFailedError(InvalidRequestError):
+    """The file is not the one you asked for: its ETag is another."""
+
+    code = "precondition-failed"
+    status = 412
+
+
 class InUseError(ConflictError):
     """Something here is in use."""
 
@@ -192,6 +199,13 @@ class BeingMadeError(UnavailableError):
     """This is being made; ask again in a moment."""
 
     code = "being-made"
+
+
+class TooManyDownloadsError(UnavailableError):
+    """You are being sent as many files at once as one may be; try again when one of them has ended."""
+
+    code = "too-many-downloads"
+    status = 429
 
 
 class HubUnavailableError(UnavailableError):

@@ -99,10 +99,10 @@ Ask = Annotated[FindNames | ListVersions | FindDeparted, Field(discriminator="ki
 
 
 class Question(_Frozen):
-    """A question with its number."""
+    """A question with its number; without one, nobody waits any more for the answer of that number."""
 
     id: int
-    ask: Ask
+    ask: Ask | None = None
 
 
 class Problem(_Frozen):

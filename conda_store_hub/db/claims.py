@@ -10,6 +10,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    exists,
     func,
     or_,
     select,
@@ -60,8 +61,14 @@ def claim(session: Session, worker: str, prefix_name: str, now: datetime) -> int
 
 
 def claim_artifacts(session: Session, worker: str, now: datetime) -> int | None:
-    """Take a usable build whose artifacts nobody is making any more; not one that was deleted or has no prefix."""
-    usable = and_(Build.status == BuildStatus.COMPLETED, Build.deleted_at.is_(None), Build.prefix_name.is_not(None))
+    """Take a usable build whose artifacts nobody is making any more.
+
+    Not one that was deleted, by itself or with its environment, or has no prefix.
+    """
+    is_there = exists().where(Environment.id == Build.environment_id, Environment.deleted_at.is_(None))
+    usable = and_(
+        Build.status == BuildStatus.COMPLETED, Build.deleted_at.is_(None), Build.prefix_name.is_not(None), is_there
+    )
     orphan = (
         select(func.min(Build.id)).where(Build.id.in_(_pending()), usable, Build.worker.is_(None)).scalar_subquery()
     )
@@ -157,6 +164,15 @@ def _pending() -> Select[int]:
 def _deleted() -> Select[int]:
     """Select deleted builds that have their prefix, which is freed once nobody works on them; none may be pending."""
     return select(Build.id).where(Build.deleted_at.is_not(None), Build.prefix_name.is_not(None))
+
+
+def list_awaited(session: Session, namespace_id: int, environment_id: int | None = None) -> Sequence[int]:
+    """Return the builds of a namespace, or of an environment in it, of which an artifact is still to be made."""
+    statement = select(Build.id).join(Build.environment).where(Build.id.in_(_pending()))
+    statement = statement.where(Environment.namespace_id == namespace_id)
+    return session.scalars(
+        statement if environment_id is None else statement.where(Build.environment_id == environment_id)
+    ).all()
 
 
 def usable_of_worker(session: Session, worker: str) -> Sequence[Build]:

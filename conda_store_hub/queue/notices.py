@@ -21,6 +21,10 @@ class Pace:
     poll: float = 5.0
 
 
+class _LostError(Exception):
+    """Something was not told of; the next notices may be."""
+
+
 class Notices:
     """Sets `changed`, also when a folder comes or goes, or its path leads to another one; who looks clears it."""
 
@@ -41,7 +45,7 @@ class Notices:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _watch(self, where: WatchedPath) -> None:
-        polls = False
+        polls, said = False, ""
         while True:
             place = await asyncio.to_thread(where.find_place)
             self.changed.set()
@@ -52,6 +56,11 @@ class Notices:
                 await self._follow(where, place, polls=polls)
             except FileNotFoundError:
                 await asyncio.sleep(self._pace.settle)
+            except _LostError as exc:
+                if str(exc) != said:
+                    said = str(exc)
+                    self._log.warning("%s: some changes are noticed later: %s", where.folder, said)
+                await asyncio.sleep(self._pace.again)
             except (OSError, RuntimeError) as exc:  # a limit of the kernel's, or a file system that tells nothing
                 if polls:
                     await asyncio.sleep(self._pace.again)
@@ -72,7 +81,10 @@ class Notices:
                     return
 
     async def listen(self, root: str, *, deep: bool, polls: bool) -> AsyncGenerator[bool]:
-        """Yield whether something changed below `root`; regularly, too, when nothing did."""
+        """Yield whether something changed below `root`; regularly, too, when nothing did.
+
+        Raises what it cannot begin with; and _LostError for what goes wrong later, such as a name that is not UTF-8.
+        """
         from watchfiles import awatch  # only where something is watched
 
         found = awatch(
@@ -85,6 +97,9 @@ class Notices:
             recursive=deep,
             ignore_permission_denied=True,
         )
-        async with contextlib.aclosing(found) as changes:
-            async for change in changes:
-                yield bool(change)
+        try:
+            async with contextlib.aclosing(found) as changes:
+                async for change in changes:
+                    yield bool(change)
+        except ExceptionGroup as group:  # all that it meets while it waits
+            raise _LostError("; ".join(str(exc) for exc in group.exceptions)) from group

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -104,25 +104,30 @@ class ProcessSearcher:
             return await answer
         except OSError as exc:
             raise _DiedError from exc
+        except asyncio.CancelledError:
+            self._keep(self._call_off(running, number))
+            raise
         finally:
             running.asked.pop(number, None)
             if answer.done() and not answer.cancelled():
                 answer.exception()  # it may have died before it could be asked
 
+    async def _call_off(self, running: _Running, number: int) -> None:
+        with contextlib.suppress(OSError):
+            await running.process.say(Question(id=number).model_dump_json().encode())
+
     async def _ensure_running(self) -> _Running:
         async with self._starting:
             if self._stopped:
                 raise UnavailableError("The service is stopping; try again in a moment.")
-            if self._running is None:
-                self._running = await self._start()
-            return self._running
+            return self._running or await self._start()
 
     async def _start(self) -> _Running:
         try:
             process = await BuilderProcess.start(self._data.work, self._command)
         except OSError as exc:
             raise UnavailableError("The search could not be started; try again in a moment.") from exc
-        running = _Running(process=process)
+        running = self._running = _Running(process=process)  # before who waits for it may leave
         running.reading = asyncio.create_task(self._read(running), name="search")
         with contextlib.suppress(OSError):  # one that died at once is found out by who asks it
             await process.say(self._setup.model_dump_json().encode())
@@ -159,7 +164,10 @@ class ProcessSearcher:
         for answer in running.asked.values():
             if not answer.done():
                 answer.set_exception(_DiedError())
-        task = asyncio.create_task(_finish(running))
+        self._keep(_finish(running))
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 

@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core.artifacts import FILES
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import ConflictError, GoneError, NotFoundError
+from conda_store_hub.core.errors import ConflictError, GoneError, NotAuthenticatedError, NotFoundError
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import MADE_OF_PREFIXES, ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db import queries, records
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build
-from conda_store_hub.services import audit, builds, rights
+from conda_store_hub.services import audit, builds, policies, rights
 from conda_store_hub.services.changes import QUEUE, artifacts_topic, build_topic
 from conda_store_hub.services.rules import BuildRules
 
@@ -102,13 +102,17 @@ def _require_makeable(build: Build, kind: ArtifactType) -> None:
 def request(session: Session, identity: Identity, build_id: int, kind: ArtifactType, rules: BuildRules) -> None:
     """Have an artifact made that is not there; once, however many ask. One that failed stays as it is.
 
-    Whoever may read an environment may ask for what it yields; each is made once. Raises PolicyRefusedError where this
-    service builds nothing.
+    Whoever is logged in and may read an environment may ask for what it yields; each is made once. Raises
+    PolicyRefusedError where this service builds nothing, and QuotaExceededError where there is no room for more.
     """
     build = builds.require(session, identity, build_id, Permission.ENVIRONMENT_READ)
+    if not identity.authenticated:
+        raise NotAuthenticatedError(
+            f"The {kind} of build {build_id} is not there yet, and made for who is logged in: log in, or send a token."
+        )
     row = _hold(session, build, kind)
     if row is None:
-        _order(session, build, kind, row, rules)
+        _order_more(session, build, kind, row, rules)
 
 
 def request_again(session: Session, identity: Identity, build_id: int, kind: ArtifactType, rules: BuildRules) -> None:
@@ -117,13 +121,20 @@ def request_again(session: Session, identity: Identity, build_id: int, kind: Art
     _require_makeable(build, kind)
     row = _hold(session, build, kind)
     if row is None or row.state is ArtifactState.FAILED:
-        _order(session, build, kind, row, rules)
+        _order_more(session, build, kind, row, rules)
 
 
 def _hold(session: Session, build: Build, kind: ArtifactType) -> Artifact | None:
     """Find an artifact of a build that nobody else changes until the transaction ends."""
     queries.hold_build(session, build)
     return records.find_artifact(session, build.id, kind)
+
+
+def _order_more(session: Session, build: Build, kind: ArtifactType, row: Artifact | None, rules: BuildRules) -> None:
+    """Do it where there is room for what was not there before."""
+    _require_makeable(build, kind)
+    policies.require_bytes_for_more(session, rules, build)
+    _order(session, build, kind, row, rules)
 
 
 def _order(session: Session, build: Build, kind: ArtifactType, row: Artifact | None, rules: BuildRules) -> None:

@@ -53,6 +53,12 @@ def announce_ends(session: Session, ended: Ended) -> None:
     announce(session, QUEUE)
 
 
+def announce_artifacts(session: Session, build_ids: Iterable[int]) -> None:
+    """Tell who waits for what builds yield that there is more of it, or that there will be none."""
+    for build_id in build_ids:
+        announce(session, artifacts_topic(build_id))
+
+
 def find_ended(topics: Iterable[str]) -> list[BuildStatus]:
     """Return how those builds ended that topics are about."""
     parts = [topic.split(":") for topic in topics]

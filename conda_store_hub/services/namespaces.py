@@ -15,7 +15,7 @@ from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission
 from conda_store_hub.db import claims, lifecycle, lists, queries, usage
 from conda_store_hub.db.tables import Namespace
 from conda_store_hub.services import audit, rights, views
-from conda_store_hub.services.changes import announce_ends
+from conda_store_hub.services.changes import announce_artifacts, announce_ends
 
 UNDO = timedelta(days=7)
 MOST_ABOUT = 10_000
@@ -115,6 +115,7 @@ def delete(session: Session, identity: Identity, name: str, *, force: bool) -> s
     held = usage.usage_of(session, [row.id])[row.id]
     ended = claims.end_all(session, row.id, now, f"Cancelled by {identity.name} with its namespace.")
     announce_ends(session, ended)
+    announce_artifacts(session, claims.list_awaited(session, row.id))
     row.deleted_at = now
     queries.delete_environments(session, row.id, now)
     words = f"{held.environments} environments, {held.builds} builds"

@@ -191,6 +191,16 @@ def require_bytes(session: Session, rules: BuildRules, build: Build) -> None:
             )
 
 
+def require_bytes_for_more(session: Session, rules: BuildRules, build: Build) -> None:
+    """Raise QuotaExceededError when a build may yield nothing more: all bytes are taken, by itself or by others."""
+    environment = build.environment
+    namespace = environment.namespace
+    whole, alone = _values_at(rules, list_layers(session, namespace.id, environment.id))
+    for values, place in ((whole, None), (alone, environment)):
+        if values.quota_bytes is not None:
+            _check_room(session, values.model_copy(update={"quota_builds": None}), namespace, place)
+
+
 def _values_at(rules: BuildRules, layers: tuple[Layer, ...]) -> tuple[policy.PolicyValues, policy.PolicyValues]:
     """Return what counts for a namespace as a whole, and for an environment of it alone."""
     whole = tuple(layer for layer in layers if layer.scope is not Scope.ENVIRONMENT)

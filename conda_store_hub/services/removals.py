@@ -17,7 +17,7 @@ from conda_store_hub.db import claims, lifecycle, queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Build, Environment
 from conda_store_hub.services import audit, builds, environments, rebuilds, rights, views
-from conda_store_hub.services.changes import ALL_KERNELS, announce_ends, build_topic
+from conda_store_hub.services.changes import ALL_KERNELS, QUEUE, announce_artifacts, announce_ends, build_topic
 from conda_store_hub.services.rules import BuildRules
 
 UNDO = timedelta(days=7)
@@ -36,6 +36,7 @@ def delete_environment(session: Session, identity: Identity, namespace: str, nam
         _require_unused(session, row, now)
     ended = claims.end_builds_of(session, row.id, now, f"Cancelled by {identity.name} with its environment.")
     announce_ends(session, ended)
+    announce_artifacts(session, claims.list_awaited(session, row.namespace_id, row.id))
     row.deleted_at = now
     audit.record(session, identity, AuditAction.ENVIRONMENT_DELETE, namespace=row.namespace, environment=row)
     environments.announce_kernels(session, row.namespace_id)
@@ -79,6 +80,7 @@ def restore_environment(
     if row.current_build is not None and queries.hold_build(session, row.current_build).prefix_name is None:
         _make_again(session, identity, row, row.current_build, rules)
     environments.announce_kernels(session, row.namespace_id)
+    announce(session, QUEUE)  # what somebody waited for is made after all
     found = queries.find_environment(session, namespace, wanted)
     return views.environment(found or row, found.latest_build.status if found and found.latest_build else None)
 
@@ -130,6 +132,7 @@ def remove(session: Session, row: Build, kept: Sequence[ArtifactType]) -> None:
     if ArtifactType.LOGS not in kept:
         lifecycle.drop_log(session, row.id)
     announce(session, build_topic(row.id))
+    announce_artifacts(session, [row.id])
     announce(session, ALL_KERNELS)
 
 

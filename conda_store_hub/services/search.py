@@ -41,6 +41,7 @@ class Searcher(Protocol):
     async def ask(self, ask: Ask, *, who: str) -> Found:
         """Answer a question of `who`; one person does not take up all that can be asked at once.
 
+        When it is cancelled, nothing goes on for it but what the next question needs as well.
         Raises UnavailableError when too many wait, or when nothing comes of it.
         """
         ...

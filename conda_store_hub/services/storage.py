@@ -12,6 +12,7 @@ from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.protocol import ArtifactState
 from conda_store_hub.db import lifecycle, queries, records, retention
 from conda_store_hub.services import audit, removals
+from conda_store_hub.services.changes import announce_artifacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +53,7 @@ def give_up_prefix(session: Session, doomed: DoomedPrefix) -> bool:
     row.size = row.shared_size = 0
     for artifact in records.pending_artifacts(session, row.id):  # what it would be made from is gone
         artifact.state, artifact.error = ArtifactState.FAILED, "It was not made."
+    announce_artifacts(session, [row.id])
     return True
 
 

@@ -33,7 +33,8 @@ class WatchedPath:
     @classmethod
     def of(cls, path: Path) -> WatchedPath:
         """Tell which of the two a path is; one that is not there yet is a file if it is called like one."""
-        is_file = path.is_file() or (path.suffix in _ENDINGS and not path.is_dir())
+        # These two say no, and raise nothing, where nothing may be entered.
+        is_file = os.path.isfile(path) or (path.suffix in _ENDINGS and not os.path.isdir(path))  # noqa: PTH112, PTH113
         return cls(folder=path.parent, only=path.name) if is_file else cls(folder=path)
 
     def find_place(self) -> tuple[str, str] | None:
@@ -55,7 +56,7 @@ class FoundFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """The files of a folder by their label, and the labels of folders in it that could not be read."""
+    """The files of a folder by their label, and the labels of folders in it that could not be read as a whole."""
 
     identity: str
     files: dict[str, FoundFile]
@@ -76,17 +77,21 @@ def list_files(watched: WatchedPath) -> Listing:
         raise StorageError("There is no such directory, or it may not be entered.")
     root, identity = place
     files: dict[str, FoundFile] = {}
-    unread: list[str] = []
+    unread: set[str] = set()
     for path in _walk(root, watched, unread):
         if len(files) >= MAX_FILES:
             raise StorageError(f"There are more than {MAX_FILES:,} environment files in it.")
-        signature = _find_signature(path)
+        try:
+            signature = _find_signature(path)
+        except OSError as exc:  # it may be there: not what is told of a file that has gone
+            _note_unread(unread, root, os.path.dirname(path), exc)  # noqa: PTH120 - of a name that is no text, too
+            continue
         if signature is not None:
             files[make_label(os.path.relpath(path, root))] = FoundFile(path=path, signature=signature)
-    return Listing(identity=identity, files=files, unread=tuple(unread))
+    return Listing(identity=identity, files=files, unread=tuple(sorted(unread)))
 
 
-def _walk(root: str, watched: WatchedPath, unread: list[str]) -> Iterator[str]:
+def _walk(root: str, watched: WatchedPath, unread: set[str]) -> Iterator[str]:
     waiting = [root]
     while waiting:
         folder = waiting.pop()
@@ -99,9 +104,14 @@ def _walk(root: str, watched: WatchedPath, unread: list[str]) -> Iterator[str]:
                     elif entry.name == watched.only if watched.only else _is_wanted(entry.name):
                         yield entry.path
         except OSError as exc:
-            if folder == root:
-                raise StorageError(f"It cannot be read: {exc.strerror}.") from exc
-            unread.append(make_label(os.path.relpath(folder, root)))
+            _note_unread(unread, root, folder, exc)
+
+
+def _note_unread(unread: set[str], root: str, folder: str, exc: OSError) -> None:
+    """Remember that a folder is not known as a whole; raise StorageError in words if all depends on it."""
+    if folder == root:
+        raise StorageError(f"It cannot be read: {exc.strerror}.") from exc
+    unread.add(make_label(os.path.relpath(folder, root)))
 
 
 def _is_wanted(name: str) -> bool:
@@ -109,10 +119,10 @@ def _is_wanted(name: str) -> bool:
 
 
 def _find_signature(path: str) -> Signature | None:
-    """Return what changes when the file or its link does; None if it has just gone."""
+    """Return what changes when the file or its link does; None if it has just gone; raise OSError if nothing tells."""
     try:
         own = os.lstat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         there = Path(path).stat()
@@ -142,15 +152,22 @@ def read_file(watched: WatchedPath, found: FoundFile) -> str | None:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise WatchedFileError("It is not a regular file.")
             data = file.read(MAX_BYTES + 1)
-    except OSError as exc:
         if _find_signature(found.path) != found.signature:
             return None
+    except OSError as exc:
+        if _has_changed(found):
+            return None
         raise WatchedFileError(f"It cannot be read: {exc.strerror}.") from exc
-    if _find_signature(found.path) != found.signature:
-        return None
     if len(data) > MAX_BYTES:
         raise SpecificationTooLargeError(f"It is larger than {MAX_BYTES // 1_000_000} MB.")
     return _decode(data)
+
+
+def _has_changed(found: FoundFile) -> bool:
+    try:
+        return _find_signature(found.path) != found.signature
+    except OSError:
+        return True  # who looks next is told
 
 
 def _decode(data: bytes) -> str:

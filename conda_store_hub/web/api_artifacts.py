@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from pydantic import Field
 from tornado.iostream import StreamClosedError
@@ -19,7 +19,9 @@ from conda_store_hub.core.errors import (
     GoneError,
     NotFoundError,
     PolicyRefusedError,
+    PreconditionFailedError,
     RangeNotSatisfiableError,
+    TooManyDownloadsError,
 )
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.core.protocol import ArtifactType
@@ -32,6 +34,7 @@ from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import Query
 
 LONGEST_SECONDS = 50.0
+_CHECK_SECONDS = 5.0  # for who does not wait: most files are checked in less
 
 
 class FileQuery(Query):
@@ -40,7 +43,7 @@ class FileQuery(Query):
     wait: float = Field(
         LONGEST_SECONDS,
         ge=0,
-        description=f"Seconds to wait for a file that is being made; more than {LONGEST_SECONDS:g} means as many.",
+        description=f"Seconds to wait for a file to be made or checked; more than {LONGEST_SECONDS:g} means as many.",
     )
 
 
@@ -51,15 +54,17 @@ class FileHandler(ApiHandler):
     location: Location | None = None
     left = False
     news: asyncio.Event | None = None
+    checking: asyncio.Future[None] | None = None
 
     async def send(self, build_id: int) -> None:
         """Send the file of a build, once it is there."""
         seconds = min(self.read_query(FileQuery).wait, LONGEST_SECONDS)
-        with self.services.changes.watch(artifacts_topic(build_id)) as self.news:
-            self.location = await self._wait_for_location(build_id, time.monotonic() + seconds)
-        if self.location is not None:
-            with contextlib.suppress(StreamClosedError):
-                await downloads.send_artifact(self, self.location)
+        with downloads.counted(self):
+            with self.services.changes.watch(artifacts_topic(build_id)) as self.news:
+                self.location = await self._wait_for_location(build_id, time.monotonic() + seconds)
+            if self.location is not None:
+                with contextlib.suppress(StreamClosedError):
+                    await downloads.send_artifact(self, self.location)
 
     async def _wait_for_location(self, build_id: int, until: float) -> Location | None:
         """Return where the file is once its bytes are known to be whole; None for who has left.
@@ -70,8 +75,8 @@ class FileHandler(ApiHandler):
         while True:
             found = await db.read(artifacts.find, self.identity, build_id, self.kind)
             if self.request.method == "HEAD":
-                return found if isinstance(found, Location) else self._refuse(build_id, found)
-            if isinstance(found, Location) and await self._is_whole(found):
+                return await self._find_bytes(found) if isinstance(found, Location) else self._refuse(build_id, found)
+            if isinstance(found, Location) and await self._is_whole(found, until):
                 return found
             if found is Missing.UNASKED:
                 await db.write(artifacts.request, self.identity, build_id, self.kind, self.services.rules)
@@ -79,22 +84,45 @@ class FileHandler(ApiHandler):
                 return None if self.left else self._refuse(build_id, Missing.PENDING)
             await self.stay()
 
-    def _refuse(self, build_id: int, found: Missing) -> None:
+    async def _find_bytes(self, location: Location) -> Location:
+        """Return where the file is if there are bytes at all; they are not read for who wants none."""
+        try:
+            await self.services.store.head(location.key)
+        except NotFoundError:
+            self._refuse(location.build_id, Missing.UNASKED)
+        return location
+
+    def _refuse(self, build_id: int, found: Missing) -> NoReturn:
         what = f"The {self.kind} of build {build_id}"
         if found is Missing.UNASKED:
-            raise NotFoundError(f"{what} was not made yet: GET has it made.")
+            raise NotFoundError(f"{what} is not there: GET has it made.")
         raise BeingMadeError(f"{what} is being made; ask again in a moment.")
 
-    async def _is_whole(self, location: Location) -> bool:
-        """Tell whether the bytes are those that were stored; if not, have the file made again, or raise GoneError."""
+    async def _is_whole(self, location: Location, until: float) -> bool:
+        """Tell whether the bytes are those that were stored; if not, have the file made again, or raise GoneError.
+
+        Raises BeingMadeError when that takes longer; whoever asks again finds it further.
+        """
         try:
-            await self.services.store.check(location.key, location.size)
+            await self._check(location, max(_CHECK_SECONDS, until - time.monotonic()))
         except (NotFoundError, DamagedError) as exc:
             words = "was removed on disk" if isinstance(exc, NotFoundError) else "was changed on disk"
             self.log.warning("the %s of build %s %s", self.kind, location.build_id, words)
             await self.services.db.write(artifacts.replace_damaged, location, words, self.services.rules)
             return False
-        return True
+        return not self.left
+
+    async def _check(self, location: Location, seconds: float) -> None:
+        self.checking = asyncio.ensure_future(self.services.store.check(location.key, location.size))
+        done, _ = await asyncio.wait([self.checking], timeout=seconds)
+        if done and not self.checking.cancelled():
+            return self.checking.result()
+        self.checking.cancel()
+        if not self.left:
+            raise BeingMadeError(
+                f"The {self.kind} of build {location.build_id} is being checked; ask again in a moment."
+            )
+        return None
 
     async def _hear_of_change(self, until: float) -> bool:
         """Wait for news at most until then; tell whether there are any for somebody who is still there."""
@@ -107,6 +135,8 @@ class FileHandler(ApiHandler):
     def on_connection_close(self) -> None:
         """Wait no longer for somebody who has left."""
         self.left = True
+        if self.checking is not None:
+            self.checking.cancel()
         if self.news is not None:
             self.news.set()
 
@@ -134,7 +164,15 @@ def _yields(kind: ArtifactType) -> Operation:
         needs=Permission.ENVIRONMENT_READ,
         media=(FILES[kind].media_type,),
         statuses=(200, 206, 304),
-        errors=(ConflictError, GoneError, PolicyRefusedError, RangeNotSatisfiableError, BeingMadeError),
+        errors=(
+            ConflictError,
+            GoneError,
+            PolicyRefusedError,
+            PreconditionFailedError,
+            RangeNotSatisfiableError,
+            BeingMadeError,
+            TooManyDownloadsError,
+        ),
     )
 
 

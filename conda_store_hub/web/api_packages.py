@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, TypeVar
 from pydantic import Field
 
 from conda_store_hub.core import schemas
-from conda_store_hub.core.errors import NotFoundError, PolicyRefusedError, UnavailableError
+from conda_store_hub.core.errors import InvalidRequestError, NotFoundError, PolicyRefusedError, UnavailableError
 from conda_store_hub.core.names import shorten
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.core.search import (
@@ -25,7 +25,7 @@ from conda_store_hub.core.search import (
 )
 from conda_store_hub.services import search
 from conda_store_hub.web import arguments
-from conda_store_hub.web.base import ApiHandler
+from conda_store_hub.web.following import FollowingHandler
 from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import PagedQuery, Text
 
@@ -45,7 +45,7 @@ class SearchQuery(PagedQuery):
         (), description="A platform such as `osx-arm64`; the service's without one. `noarch` is always there."
     )
     namespace: Text | None = Field(None, description="The namespace whose rules hold; without it, the service's.")
-    name: Text | None = Field(None, description="The environment in it whose rules hold.")
+    name: Text | None = Field(None, description="The environment in `namespace` whose rules hold.")
 
     @property
     def paging(self) -> Paging:
@@ -73,19 +73,21 @@ class BuildsQuery(SearchQuery):
     build: Text | None = Field(None, description="Only those with this text in the build string.")
 
 
-class _SearchHandler(ApiHandler):
+class _SearchHandler(FollowingHandler):
     """Asks channels."""
 
     async def ask(self, ask: Ask, kind: type[F]) -> F:
         """Ask on behalf of who is here."""
         who = f"{self.identity.kind} {self.identity.user_id or self.identity.name}"
-        found = await self.services.searcher.ask(ask, who=who)
+        found = await self.follow(self.services.searcher.ask(ask, who=who))
         if not isinstance(found, kind):
             raise UnavailableError
         return found
 
     async def find_place(self, query: SearchQuery) -> tuple[Place, tuple[str, ...]]:
         """Return where is searched, and the channels that are too many."""
+        if query.name is not None and query.namespace is None:
+            raise InvalidRequestError("`name` is an environment of a namespace: say which one with `namespace`.")
         services = self.services
         rules = await services.db.read(search.find_rules, self.identity, query.namespace, query.name, services.rules)
         channels = search.list_channels(query.channel, rules)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 from pydantic import Field
-from tornado.web import Finish
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
@@ -23,16 +20,14 @@ from conda_store_hub.core.errors import (
 )
 from conda_store_hub.core.source import Source
 from conda_store_hub.core.spec import Entry, Specification
-from conda_store_hub.web.base import MAX_LOCK_BODY, ApiHandler
+from conda_store_hub.web.base import MAX_LOCK_BODY
+from conda_store_hub.web.following import FollowingHandler
 from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import Query, Text
 from conda_store_hub.web.submission import solve_source, solve_specification, submit_specification
 
-T = TypeVar("T")
-
 _MOST_LINES = 70  # of each; the HTTP server takes 64 kB of address and headers, and a whole file is sent by POST
 _Lines = Annotated[tuple[Text, ...], Field(max_length=_MOST_LINES)]
-_NOBODY_THERE = 499  # for the log; nobody gets it
 _OF_A_TEXT = (
     InvalidSpecificationError,
     SpecificationTooLargeError,
@@ -65,33 +60,10 @@ def _entries(lines: tuple[str, ...]) -> tuple[Entry, ...]:
     return tuple(Entry(text=line.strip(), line=number, column=1) for number, line in enumerate(lines, start=1))
 
 
-class _SolvingHandler(ApiHandler):
-    """Answers after a solve, which ends with the connection of who asked for it."""
+class SpecificationHandler(FollowingHandler):
+    """`/api/v1/specification/`."""
 
     max_body = MAX_LOCK_BODY
-    _solving: asyncio.Task[Any] | None = None
-    _left = False
-
-    async def follow(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for a solve."""
-        task = self._solving = asyncio.create_task(work)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            if not self._left:
-                raise
-            self.set_status(_NOBODY_THERE, "Client Closed Request")
-            raise Finish from None
-
-    def on_connection_close(self) -> None:
-        """Stop solving for somebody who has left."""
-        self._left = True
-        if self._solving is not None:
-            self._solving.cancel()
-
-
-class SpecificationHandler(_SolvingHandler):
-    """`/api/v1/specification/`."""
 
     @Operation(answer=schemas.SolvedList, query=SolveQuery, errors=(*_OF_A_TEXT, BuildError))
     async def get(self) -> None:
@@ -118,8 +90,10 @@ class SpecificationHandler(_SolvingHandler):
         self.write_model(schemas.Answer[schemas.BuildId](data=schemas.BuildId(build_id=build_id)))
 
 
-class SolveHandler(_SolvingHandler):
+class SolveHandler(FollowingHandler):
     """`POST /api/v1/specification/solve/`."""
+
+    max_body = MAX_LOCK_BODY
 
     @Operation(
         answer=schemas.Answer[schemas.SolvedSpecification],

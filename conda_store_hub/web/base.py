@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -73,6 +74,8 @@ class Services:
     auth: HubAuthenticator
     readiness: Readiness
     metrics: Metrics = field(default_factory=Metrics)
+    downloading: Counter[str] = field(default_factory=Counter[str])
+    """How many files are being sent to each person, or address of the anonymous."""
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Who has it reads a large text: it takes the processor from whoever else is answered."""
 
@@ -187,7 +190,7 @@ class BaseHandler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Write what everybody may know of the error."""
         error = cast("CondaStoreHubError", kwargs["error"])
-        if status_code == UnavailableError.status:
+        if isinstance(error, UnavailableError):
             self.set_header("Retry-After", str(_RETRY_SECONDS))
         if status_code == NotAuthenticatedError.status:
             self.set_header("WWW-Authenticate", 'Bearer realm="conda-store-hub"')

@@ -5,16 +5,28 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+import socket
+from collections.abc import Generator
 from dataclasses import dataclass
 
-from tornado.iostream import StreamClosedError
+from tornado.http1connection import HTTP1Connection
+from tornado.iostream import IOStream, StreamClosedError
 
-from conda_store_hub.core.errors import CondaStoreHubError, RangeNotSatisfiableError
+from conda_store_hub.core.errors import (
+    CondaStoreHubError,
+    PreconditionFailedError,
+    RangeNotSatisfiableError,
+    TooManyDownloadsError,
+)
 from conda_store_hub.services import logs
 from conda_store_hub.services.artifacts import Location
+from conda_store_hub.web.auth import find_source
 from conda_store_hub.web.base import BaseHandler
 
-_RANGE = re.compile(r"bytes=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
+MOST_AT_ONCE = 50
+_SILENT_SECONDS = 60
+_RANGE = re.compile(r"bytes=[\s,]*([0-9]*)\s*-\s*([0-9]*)[\s,]*", re.IGNORECASE)
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,22 +40,28 @@ class ByteRange:
 def find_range(header: str, size: int) -> ByteRange | None:
     """Return the one range that is asked for (RFC 9110, 14.2); None means all.
 
-    Several ranges at once and what cannot be read are answered with all, as the RFC allows. Raises
-    RangeNotSatisfiableError for one that lies behind the end.
+    Several ranges at once and what cannot be read are answered with all, as the RFC allows; empty members of the list
+    count for nothing (5.6.1). Raises RangeNotSatisfiableError for one that lies behind the end.
     """
     match = _RANGE.fullmatch(header)
     if match is None or match[1] == match[2] == "":
         return None
-    if match[1] == "":
-        found = ByteRange(start=max(0, size - int(match[2])), end=size)
+    first, last = (_read_number(digits) for digits in match.groups())
+    if first is None:
+        found = ByteRange(start=max(0, size - (last or 0)), end=size)
+    elif last is not None and last < first:
+        return None
     else:
-        last = int(match[2]) if match[2] else size - 1
-        if last < int(match[1]) and match[2]:
-            return None
-        found = ByteRange(start=int(match[1]), end=min(last + 1, size))
+        found = ByteRange(start=first, end=size if last is None else min(last + 1, size))
     if found.start >= found.end:
         raise RangeNotSatisfiableError(f"There are {size} bytes; the range asked for lies outside of them.")
     return found
+
+
+def _read_number(digits: str) -> int | None:
+    """Return a number of any length; what is larger than all files is as large as can be."""
+    digits = digits.lstrip("0") or digits[:1]
+    return int(digits) if 0 < len(digits) <= _MOST_DIGITS else (10**_MOST_DIGITS if digits else None)
 
 
 def matches(header: str, etag: str) -> bool:
@@ -52,9 +70,43 @@ def matches(header: str, etag: str) -> bool:
     return "*" in named or etag in named
 
 
+@contextlib.contextmanager
+def counted(handler: BaseHandler) -> Generator[None]:
+    """Count a download to who asks while it lasts; raise TooManyDownloadsError when they have as many as one may."""
+    who, under_way = handler.identity, handler.services.downloading
+    name = who.name if who.authenticated and who.name else f"@{find_source(handler.request)}"
+    if under_way[name] >= MOST_AT_ONCE:
+        raise TooManyDownloadsError
+    under_way[name] += 1
+    try:
+        yield
+    finally:
+        under_way[name] -= 1
+        if not under_way[name]:
+            del under_way[name]
+
+
+def _expect_reader(handler: BaseHandler) -> None:
+    """Have the system end the connection when nothing that is sent is taken for a minute (tcp(7)).
+
+    It counts what is taken; here one knows only when a whole piece is, which a slow reader may need long for.
+    """
+    connection = handler.request.connection
+    stream = connection.stream if isinstance(connection, HTTP1Connection) else None
+    if isinstance(stream, IOStream) and stream.socket is not None:  # None: the reader has left
+        stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_SECONDS * 1000)
+
+
+def require_match(header: str | None, etag: str) -> None:
+    """Raise PreconditionFailedError when an If-Match names other bytes (RFC 9110, 13.1.1: compared strongly)."""
+    if header is not None and not {"*", etag} & {item.strip() for item in header.split(",")}:
+        raise PreconditionFailedError
+
+
 async def send_artifact(handler: BaseHandler, location: Location) -> None:
     """Send an artifact, or a range of it; raises StreamClosedError when the client has left."""
     etag = f'"{location.sha256}"'
+    require_match(handler.request.headers.get("If-Match"), etag)
     handler.set_header("ETag", etag)
     handler.set_header("Repr-Digest", _make_digest(location.sha256))
     handler.set_header("Cache-Control", "private, no-cache")
@@ -80,7 +132,8 @@ def _make_digest(sha256: str) -> str:
 
 def _choose(handler: BaseHandler, size: int, etag: str) -> ByteRange:
     headers = handler.request.headers
-    asked = headers.get("Range", "") if headers.get("If-Range", etag) == etag else ""
+    is_asked = handler.request.method == "GET" and headers.get("If-Range", etag) == etag  # of no other (14.2)
+    asked = headers.get("Range", "") if is_asked else ""
     part = find_range(asked, size)
     if part is None:
         return ByteRange(start=0, end=size)
@@ -91,6 +144,7 @@ def _choose(handler: BaseHandler, size: int, etag: str) -> ByteRange:
 
 async def _stream(handler: BaseHandler, key: str, part: ByteRange) -> None:
     """Send pieces, each when the one before is on its way; a storage that fails midway breaks the connection off."""
+    _expect_reader(handler)
     sent = 0
     try:
         async with contextlib.aclosing(handler.services.store.read(key, part.start, part.end)) as pieces:
@@ -116,6 +170,7 @@ async def send_log(handler: BaseHandler, build_id: int, offset: int) -> None:
     handler.set_header("Content-Length", str(end - part.next_offset + len(part.data)))
     if handler.request.method == "HEAD":
         return
+    _expect_reader(handler)
     with contextlib.suppress(StreamClosedError):
         handler.write(part.data)
         while part.next_offset < end and part.data:

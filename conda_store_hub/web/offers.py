@@ -52,21 +52,26 @@ class Offer:
     failed: bool = False
 
 
-def list_offers(build: schemas.Build, prefix: str) -> tuple[Offer, ...]:
-    """Return what can be taken away of a build, and what cannot and why; `prefix` is the service's."""
+def list_offers(build: schemas.Build, prefix: str, *, may_ask: bool) -> tuple[Offer, ...]:
+    """Return what can be taken away of a build, and what cannot and why; `prefix` is the service's.
+
+    `may_ask`: whether what is not there is made for who looks.
+    """
     if build.status is not BuildStatus.COMPLETED:
         return ()
     rows = {item.artifact_type: item for item in (*build.build_artifacts, *build.unfinished_artifacts)}
     further = {item.artifact_type: prefix + item.address for item in build.further_artifacts}
     offers = (
-        _offer_further(name, further[name]) if name in further else _offer(rows[name], prefix)
+        _offer_further(name, further[name], may_ask=may_ask) if name in further else _offer(rows[name], prefix)
         for name in FILES
         if name in rows or name in further
     )
     return tuple(offer for offer in offers if offer is not None)
 
 
-def _offer_further(name: ArtifactType, url: str) -> Offer:
+def _offer_further(name: ArtifactType, url: str, *, may_ask: bool) -> Offer:
+    if not may_ask:
+        return Offer(artifact_type=name, kind=_KINDS[name], url="", note="It is made for who is logged in.")
     return Offer(artifact_type=name, kind=_KINDS[name], url=url, note="It is made when somebody first asks for it.")
 
 

@@ -107,7 +107,7 @@ class EnvironmentHandler(PageHandler):
                 environment=view.environment,
                 builds=tuple(view.builds),
                 pager=contexts.Pager(page=query.page, size=query.size, count=view.count),
-                offers=list_offers(active, self.prefix) if active else (),
+                offers=list_offers(active, self.prefix, may_ask=self.identity.authenticated) if active else (),
                 lasting_lockfile=_lasting_lockfile(self.prefix, view.environment),
                 may_update=view.may_update,
                 busy=view.environment.latest_status in _BUSY,
@@ -187,7 +187,7 @@ class BuildHandler(PageHandler):
                 build=view.build,
                 log=view.log,
                 packages=tuple(view.packages),
-                offers=list_offers(view.build, self.prefix),
+                offers=list_offers(view.build, self.prefix, may_ask=self.identity.authenticated),
                 may_update=view.may_update,
                 may_cancel=view.may_cancel and busy,
             )

@@ -85,8 +85,18 @@ def read_query(model: type[Q], handler: RequestHandler) -> Q:
     try:
         return model.model_validate(values)
     except ValidationError as exc:
-        name = str(exc.errors(include_url=False, include_context=False)[0]["loc"][0])
-        raise InvalidRequestError(say_refusal(name, schemas[name], given[name][-1])) from exc
+        fault = exc.errors(include_url=False, include_context=False)[0]
+        name = str(fault["loc"][0])
+        if fault["type"] == "too_long":
+            most = schemas[name]["maxItems"]
+            raise InvalidRequestError(f"`{name}` may be given {most} times, not {len(given[name])}.") from exc
+        raise InvalidRequestError(say_refusal(name, schemas[name], _find_wrong(given[name], fault["loc"]))) from exc
+
+
+def _find_wrong(texts: list[str], where: tuple[int | str, ...]) -> str:
+    """Return the text that is refused: that at the place in a list, or the one that counts."""
+    at = where[1] if len(where) > 1 else -1
+    return texts[at if isinstance(at, int) else -1]
 
 
 def _given(handler: RequestHandler, name: str) -> list[str]:

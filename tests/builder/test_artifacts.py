@@ -65,7 +65,7 @@ def test_the_yaml_pins_everything_and_names_no_prefix(built: Built) -> None:
     assert "prefix" not in text
 
 
-def test_the_yaml_gives_the_same_environment_again(workshop: Workshop, built: Built) -> None:
+def test_the_yaml_gives_our_own_reader_the_same_environment_again(workshop: Workshop, built: Built) -> None:
     pinned = spec.parse(Path(built.outcome.artifacts[ArtifactType.YAML].path).read_text())
     index, *pip = pinned.pip
     assert read_index_option(index) == workshop.pip_index

@@ -90,6 +90,24 @@ def test_a_channel_without_noarch_is_named(workshop: Workshop, sample: str) -> N
     assert "noarch/repodata.json" in message
 
 
+@pytest.mark.parametrize("form", ["repodata.json.zst", "repodata_shards.msgpack.zst"])
+def test_a_channel_whose_newer_index_is_broken_is_read_from_its_oldest(
+    workshop: Workshop, tmp_path: Path, form: str
+) -> None:
+    make_package(tmp_path, "here", "1.0")
+    index(tmp_path)
+    for newer in (tmp_path / "noarch").glob("repodata*.zst"):
+        newer.unlink()
+    broken = tmp_path / "noarch" / form
+    broken.write_bytes(b"\x28\xb5\x2f\xfdrubbish")
+    os.utime(broken, (0, 0))  # old enough to tell a state
+    with serve_channel(tmp_path) as address:
+        outcome = workshop.build("here", channels=(address,))
+    assert outcome.succeeded, outcome.log
+    assert "so the oldest is read" in outcome.log
+    assert outcome.lock.channel_state is None
+
+
 def test_a_channel_cannot_lead_to_a_channel_that_nobody_allowed(workshop: Workshop, tmp_path: Path) -> None:
     for channel, package in (("allowed", "here"), ("other", "elsewhere")):
         make_package(tmp_path / channel, package, "1.0")

@@ -37,6 +37,7 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
     "first unfinished": retention.first_unfinished,
     "position": lambda session: claims.queue_position(session, 2),
     "busy": lambda session: claims.count_busy_of(session, 1),
+    "awaited": lambda session: claims.list_awaited(session, 1, 1),
     "reusable lock": lambda session: work.find_reusable_lock(session, "a" * 64),
     "builds in a state": lambda session: builds.list_builds(session, ADMIN, page=1, size=9, status=BuildStatus.QUEUED),
     "builds of a name": lambda session: builds.list_builds(session, ADMIN, page=1, size=9, name="ml"),

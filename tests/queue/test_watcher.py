@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import sqlite3
+import tempfile
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import watchfiles.main
 
+from conda_store_hub.core.errors import StorageError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
-from conda_store_hub.queue.notices import Notices, Pace
+from conda_store_hub.queue.notices import Pace
 from conda_store_hub.queue.watcher import Watcher
 from conda_store_hub.services import builds, environments, watched
 from conda_store_hub.services.rules import BuildRules
@@ -40,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 @contextmanager
 def watching(
-    db: Database, *paths: Path, rules: BuildRules | None = None, pace: Pace = QUICK, deaf: bool = False
+    db: Database, *paths: Path, rules: BuildRules | None = None, pace: Pace = QUICK
 ) -> Generator[None]:
     """Run a watcher on a loop and thread of its own."""
     loop = asyncio.new_event_loop()
@@ -50,8 +55,6 @@ def watching(
     async def start() -> Watcher:
         names = [str(path) for path in paths]
         watcher = Watcher(db=db, rules=rules or make.rules(), paths=names, log=LOG, pace=pace)
-        if deaf:
-            watcher._notices = Deaf(pace=pace, log=LOG)
         watcher.start()
         return watcher
 
@@ -63,16 +66,6 @@ def watching(
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-
-
-class Deaf(Notices):
-    """Notices on a machine that has none left to give."""
-
-    async def listen(self, root: str, *, deep: bool, polls: bool) -> AsyncGenerator[bool]:
-        if not polls:
-            raise OSError("OS file watch limit reached")
-        async for something in super().listen(root, deep=deep, polls=polls):
-            yield something
 
 
 def files(db: Database) -> dict[str, tuple[str | None, str | None]]:
@@ -308,13 +301,37 @@ def test_single_files_are_watched_alone(db: Database, folder: Path) -> None:
 
 
 def test_without_notices_the_directory_is_looked_at_regularly(
-    db: Database, folder: Path, caplog: pytest.LogCaptureFixture
+    db: Database, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with watching(db, folder, deaf=True):
+    begin = watchfiles.main.RustNotify
+
+    def find_none_left(paths: list[str], debug: bool, polls: bool, *more: Any) -> object:
+        if not polls:
+            raise OSError("OS file watch limit reached")
+        return begin(paths, debug, polls, *more)
+
+    monkeypatch.setattr(watchfiles.main, "RustNotify", find_none_left)
+    with watching(db, folder):
         until(lambda: "file watch limit" in caplog.text)
         (folder / "ml.yaml").write_text(make.text())
         until(lambda: names(db) == ["ml"])
     assert caplog.text.count("file watch limit") == 1
+
+
+def test_a_name_that_is_not_utf8_ends_no_notices(
+    db: Database, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "a.yaml").write_text(make.text("a"))
+    with watching(db, folder):
+        until(lambda: names(db) == ["a"])
+        for number in range(2):
+            (folder / os.fsdecode(b"data-\xff-%d.csv" % number)).touch()  # what the watcher has no words for
+            until(lambda: "Unable to decode path" in caplog.text)
+            (folder / f"{number}.yaml").write_text(make.text(f"e{number}"))
+            until(lambda name=f"e{number}": name in names(db))
+        (folder / os.fsdecode(b"\xff.yaml")).write_text(make.text("b"))
+        until(lambda: "b" in names(db))
+    assert names(db) == ["a", "b", "e0", "e1"]
 
 
 def test_a_name_that_comes_free_and_a_rule_that_goes_are_noticed(db: Database, folder: Path) -> None:
@@ -371,6 +388,74 @@ def test_a_folder_that_cannot_be_read_may_have_its_files_still() -> None:
     unread = folders.Listing(identity="1", files={}, unread=("closed",))
     assert unread.may_have("closed/ml.yaml")
     assert not unread.may_have("open/ml.yaml")
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_environments_of_files_of_which_nothing_is_told_stay(
+    db: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "a.yaml").write_text(make.text("a"))
+    (folder / "b.yaml").write_text(make.text("b"))
+    lstat, closed = os.lstat, {"sub/a.yaml"}
+
+    def fail(path: str) -> os.stat_result:
+        if os.path.relpath(path, folder) in closed:
+            raise OSError(error, os.strerror(error))
+        return lstat(path)
+
+    with watching(db, folder):
+        until(lambda: names(db) == ["a", "b"])
+        monkeypatch.setattr(os, "lstat", fail)
+        (folder / "b.yaml").unlink()
+        (folder / "c.yaml").write_text(make.text("c"))
+        until(lambda: names(db) == ["a", "c"])
+        assert "Not all of it can be read: sub." in (folder_problem(db) or "")
+        closed.add("c.yaml")
+        (folder / "d.yaml").write_text(make.text("d"))
+        until(lambda: os.strerror(error) in (folder_problem(db) or ""))
+        assert names(db) == ["a", "c"]
+        closed.clear()
+        (folder / "sub" / "a.yaml").unlink()
+        until(lambda: names(db) == ["c", "d"])
+    assert folder_problem(db) is None
+
+
+@contextmanager
+def as_nobody(*paths: Path) -> Generator[None]:
+    """Be an account that modes hold for, and that owns these; root is held by none."""
+    if os.geteuid():
+        yield
+        return
+    for path in paths:
+        os.chown(path, 65534, 65534)
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+def test_files_of_a_directory_that_may_be_listed_but_not_entered_may_be_there() -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # those of tests are root's alone
+        root, sub = Path(name), Path(name) / "sub"
+        sub.mkdir()
+        (sub / "a.yaml").touch()
+        (root / "b.yaml").touch()
+        with as_nobody(root, sub):
+            watched_path = WatchedPath.of(root)
+            sub.chmod(0o600)
+            listing = folders.list_files(watched_path)
+            assert (list(listing.files), listing.unread) == (["b.yaml"], ("sub",))
+            assert listing.may_have("sub/a.yaml")
+            root.chmod(0o600)
+            with pytest.raises(StorageError, match="cannot be read: Permission denied"):
+                folders.list_files(watched_path)
+            assert WatchedPath.of(sub) == WatchedPath(folder=sub)
+            root.chmod(0o700)
+            sub.chmod(0o700)
 
 
 def test_two_files_that_exchange_their_names_keep_what_was_built(db: Database, folder: Path) -> None:

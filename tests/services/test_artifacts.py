@@ -10,7 +10,7 @@ from conda_store_hub.core.errors import GoneError, NotFoundError
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType
 from conda_store_hub.db import records
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import artifacts, builds, storage, work
+from conda_store_hub.services import artifacts, logs, storage, work
 from conda_store_hub.services.artifacts import Location, Missing
 from tests.services.test_faults import RULES, Write, at_once, built, delete_build
 from tests.support import make
@@ -66,7 +66,7 @@ def test_a_service_that_is_killed_while_it_makes_one_goes_on_and_gives_up_in_the
         ArtifactState.FAILED,
         True,
     )
-    assert db.read_sync(builds.peek_log, build_id, 0).complete
+    assert db.read_sync(logs.peek, build_id, 0).complete
     db.write_sync(artifacts.request_again, ALICE, build_id, LIST, RULES)
     assert db.write_sync(work.claim, "local:test") is not None
 

@@ -24,7 +24,19 @@ from conda_store_hub.db import policies as rows
 from conda_store_hub.db import queries
 from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import Build, Environment
-from conda_store_hub.services import audit, builds, hook, policies, removals, retention, specifications, users, work
+from conda_store_hub.services import (
+    artifacts,
+    audit,
+    builds,
+    hook,
+    policies,
+    removals,
+    retention,
+    specifications,
+    users,
+    work,
+)
+from conda_store_hub.services.artifacts import Location, Missing
 from conda_store_hub.services.policies import Place
 from conda_store_hub.services.rules import BuildRules, Proposal
 from tests.support import make
@@ -387,6 +399,25 @@ def test_a_quota_of_bytes_is_of_what_is_on_disk_and_shared_bytes_count_once(db: 
     change(db, OWN, quota_bytes=52_910)
     with pytest.raises(QuotaExceededError, match=r"52,910 bytes of 2 builds and may have 52,910"):
         make.submit(db)
+
+
+def test_no_more_files_are_made_of_a_build_than_there_is_room_for(db: Database) -> None:
+    """Who may only read was able to fill the owner's place, file by file."""
+    ticket = make.complete(db, make.submit(db))
+    made = ArtifactEvent(artifact=ArtifactType.CONDA_PACK, path="x", sha256="a" * 64, size=300)
+    db.write_sync(work.record_artifact, ticket, made, "key")
+    db.write_sync(work.finish, ticket, None)
+    asked = (ALICE, ticket.build_id, ArtifactType.EXPLICIT, make.rules())
+    change(db, OWN, quota_bytes=held(db))
+    for ask in (artifacts.request, artifacts.request_again):
+        with pytest.raises(QuotaExceededError, match=r"bytes of 1 builds and may have"):
+            db.write_sync(ask, *asked)
+    there = db.read_sync(artifacts.find, ALICE, ticket.build_id, ArtifactType.CONDA_PACK)
+    assert isinstance(there, Location)
+    db.write_sync(artifacts.replace_damaged, there, "was changed on disk", make.rules())
+    assert db.read_sync(artifacts.find, ALICE, ticket.build_id, ArtifactType.CONDA_PACK) is Missing.PENDING
+    change(db, OWN, quota_bytes=held(db) + 1)
+    db.write_sync(artifacts.request, *asked)
 
 
 def test_what_can_be_brought_back_counts_until_it_cannot(db: Database) -> None:

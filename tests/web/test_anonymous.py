@@ -9,8 +9,9 @@ import pytest
 
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.services import work
 from tests.support import make
-from tests.support.service import PREFIX, RunningService, run_service, service
+from tests.support.service import PREFIX, WORKER, RunningService, run_service, service
 from tests.web.test_pages import NAVIGATE, Page
 
 __all__ = ["service"]
@@ -78,7 +79,7 @@ def test_the_api_shows_the_same(opened: RunningService) -> None:
 def test_artifacts_and_logs_are_downloaded(opened: RunningService) -> None:
     build = share(opened)
     with opened.client() as nobody:
-        link = f"{PREFIX}api/v1/build/{build}/lockfile/"
+        link = f"{PREFIX}api/v1/build/{build}/conda-lock.yml"
         assert link in Page(nobody.get("environment/alice/open/")).links
         assert nobody.get(httpx.URL(opened.url).join(link)).content == LOCKFILE
         assert nobody.get(f"api/v1/build/{build}/logs/").text == "said openly\n"
@@ -173,6 +174,19 @@ def test_without_the_sites_leave_everybody_logs_in(service: RunningService) -> N
         for path in ("", "environment/alice/open/", "build/1/"):
             assert goes_to_the_hub(service, nobody.get(path)), path
         assert nobody.get("api/v1/environment/").status_code == 401
+
+
+def test_nothing_is_made_for_who_is_not_logged_in(opened: RunningService) -> None:
+    build = share(opened)
+    opened.finish(build)
+    with opened.client() as nobody:
+        answer = nobody.get(f"api/v1/build/{build}/explicit/")
+        shown = Page(nobody.get(f"build/{build}/"))
+        assert nobody.get(f"api/v1/build/{build}/lockfile/").content == LOCKFILE
+    assert (answer.status_code, "log in, or send a token" in answer.json()["message"]) == (401, True)
+    assert opened.db.write_sync(work.claim, WORKER) is None
+    assert "It is made for who is logged in." in shown.text
+    assert not shown.has("a", href=f"{PREFIX}api/v1/build/{build}/explicit.txt")
 
 
 def test_leave_that_was_taken_back_hides_what_was_shared(data: DataDirectory) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -19,12 +23,13 @@ from conda_store_hub.core.protocol import ArtifactEvent, ArtifactState, Artifact
 from conda_store_hub.db import records
 from conda_store_hub.services import audit, removals, storage, work
 from conda_store_hub.storage import checks
-from conda_store_hub.storage.base import artifact_key
+from conda_store_hub.storage.base import LocalArtifactStore, artifact_key
+from conda_store_hub.web import api_artifacts
 from tests.queue.test_runner import SCRIPT
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 from tests.support.process import until
-from tests.support.service import WORKER, RunningService, service
+from tests.support.service import PREFIX, WORKER, RunningService, service
 
 __all__ = ["service"]
 
@@ -199,6 +204,35 @@ def delete(service: RunningService, build_id: int, *, kept: tuple[ArtifactType, 
         assert service.db.write_sync(storage.give_up_prefix, doomed)
 
 
+@pytest.mark.parametrize(
+    ("where", "status"),
+    [("build/{}/", 410), ("environment/alice/ml/?force=true", 404), ("namespace/alice/?force=true", 404)],
+)
+def test_who_waits_is_told_when_what_they_wait_for_goes(
+    service: RunningService, build: int, where: str, status: int
+) -> None:
+    """Before, they heard nothing until their time was over."""
+    if "build" in where:
+        service.finish(service.completed())
+    with service.client("alice") as alice, service.client("root") as root:
+        thread, answers = in_thread(lambda: alice.get(f"api/v1/build/{build}/explicit/"))
+        until(lambda: states(service, build).get(ArtifactType.EXPLICIT) is ArtifactState.PENDING)
+        assert root.delete(f"api/v1/{where.format(build)}").status_code == 200
+        thread.join(20)
+        assert [answer.status_code for answer in answers] == [status]
+    assert service.db.write_sync(work.claim, WORKER) is None
+
+
+def test_what_was_waited_for_is_made_once_its_environment_is_back(service: RunningService, build: int) -> None:
+    with service.client("alice") as alice:
+        alice.get(f"api/v1/build/{build}/explicit/", params=AT_ONCE)
+        alice.delete("api/v1/environment/alice/ml/")
+        assert service.db.write_sync(work.claim, WORKER) is None
+        assert alice.put("api/v1/environment/alice/ml/restore/", json={}).status_code == 200
+        make_artifact(service, build, ArtifactType.EXPLICIT, b"made")
+        assert alice.get(f"api/v1/build/{build}/explicit/").content == b"made"
+
+
 def test_of_a_deleted_build_there_is_what_was_kept(service: RunningService, build: int) -> None:
     delete(service, build, kept=(ArtifactType.YAML,))
     with service.client("alice") as alice:
@@ -298,7 +332,27 @@ def damage_by_cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-DAMAGE: dict[str, Callable[[Path], Any]] = {"changed": damage_by_change, "cut": damage_by_cut, "removed": Path.unlink}
+def replace_by(make_other: Callable[[Path], Any]) -> Callable[[Path], None]:
+    def replace_it(path: Path) -> None:
+        path.unlink()
+        make_other(path)
+
+    return replace_it
+
+
+def put_directory(path: Path) -> None:
+    path.mkdir()
+    (path / "in it").touch()
+
+
+DAMAGE: dict[str, Callable[[Path], Any]] = {
+    "changed": damage_by_change,
+    "cut": damage_by_cut,
+    "removed": Path.unlink,
+    "a directory": replace_by(put_directory),
+    "a FIFO": replace_by(os.mkfifo),
+    "a link to itself": replace_by(lambda path: path.symlink_to(path)),
+}
 
 
 @pytest.mark.parametrize("how", DAMAGE)
@@ -326,15 +380,26 @@ def test_damaged_bytes_are_never_sent_and_made_again(
 def test_damaged_bytes_that_cannot_be_made_again_are_said(service: RunningService, build: int, how: str) -> None:
     delete(service, build, kept=(ArtifactType.YAML,))
     path = path_of(service, b"the YAML")
-    whole = path.read_bytes()
+    whole, aside = path.read_bytes(), path.with_suffix(".aside")
+    aside.write_bytes(whole)
     DAMAGE[how](path)
     with service.client("alice") as alice:
         for _ in range(2):
             answer = alice.get(f"api/v1/build/{build}/yaml/")
             assert (answer.status_code, answer.json()["code"]) == (410, "gone")
             assert "build it exactly once more" in answer.json()["message"]
-        path.write_bytes(whole)
+        (shutil.rmtree if path.is_dir() else Path.unlink)(path) if how != "removed" else None
+        aside.replace(path)
         assert alice.get(f"api/v1/build/{build}/yaml/").content == whole, "a disk that is back is not believed"
+
+
+def test_head_tells_of_no_bytes_that_are_gone(service: RunningService, build: int) -> None:
+    with service.client("alice") as alice:
+        assert alice.head(f"api/v1/build/{build}/archive/").status_code == 200
+        path_of(service, b"packed").unlink()
+        answer = alice.head(f"api/v1/build/{build}/archive/")
+    assert (answer.status_code, "ETag" in answer.headers) == (404, False)
+    assert states(service, build)[ArtifactType.CONDA_PACK] is ArtifactState.READY
 
 
 def test_bytes_are_read_once_for_all_who_ask_and_again_when_the_file_was_touched(
@@ -363,6 +428,61 @@ def test_bytes_are_read_once_for_all_who_ask_and_again_when_the_file_was_touched
         path_of(service, b"packed").touch()
         assert alice.get(address).content == b"packed"
         assert len(read) == 2
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Generator[threading.Event]:
+    """What holds up the reading of all that is longer than `packed`, which counts as large."""
+    go, real = threading.Event(), checks._has_digest
+
+    def read(path: Path, sha256: str) -> bool:
+        assert path.stat().st_size <= len(b"packed") or go.wait(30)
+        return real(path, sha256)
+
+    monkeypatch.setattr(checks, "_SMALL", len(b"packed") + 1)
+    monkeypatch.setattr(checks, "_has_digest", read)
+    yield go
+    go.set()
+
+
+def test_small_files_do_not_wait_behind_large_ones(
+    service: RunningService, build: int, held: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_artifacts, "_CHECK_SECONDS", 0.1)
+    with service.client("alice") as alice, service.client("root") as root:
+        large = [in_thread(partial(alice.get, f"api/v1/build/{build}/{path}/")) for path in ("yaml", "lockfile") * 4]
+        until(lambda: len(running(service)) == 2)
+        assert root.get(f"api/v1/build/{build}/archive/").content == b"packed"
+        answer = root.get(f"api/v1/build/{build}/yaml/", params=AT_ONCE)
+        assert (answer.status_code, "is being checked" in answer.json()["message"]) == (503, True)
+        assert int(answer.headers["Retry-After"]) > 0
+        held.set()
+        for thread, answers in large:
+            thread.join()
+            assert answers[0].status_code == 200
+
+
+def running(service: RunningService) -> list[checks._Reading]:
+    store = service.services.store
+    assert isinstance(store, LocalArtifactStore)
+    return list(store._checks._running.values())
+
+
+def test_nothing_is_read_for_who_has_left(service: RunningService, build: int, held: threading.Event) -> None:
+    for number in range(3):
+        service.store(service.completed(f"e{number}"), ArtifactType.YAML, b"large one %d" % number)
+    address = urlsplit(service.url)
+    for number in range(3):
+        with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+            connection.sendall(
+                f"GET {PREFIX}api/v1/build/{build + 1 + number}/yaml/ HTTP/1.1\r\nHost: x\r\n"
+                "Authorization: token alice-token\r\n\r\n".encode()
+            )
+            until(lambda: len(running(service)) == number + 1)  # noqa: B023
+    until(lambda: len(running(service)) == 2)
+    held.set()
+    with service.client("alice") as alice:
+        assert alice.get(f"api/v1/build/{build + 3}/yaml/").content == b"large one 2"
 
 
 def test_a_file_is_not_readable_before_it_is_whole(service: RunningService) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import random
 import socket
@@ -18,8 +19,10 @@ import pytest
 from conda_store_hub.core.errors import StorageError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
-from conda_store_hub.storage.base import ArtifactStore
+from conda_store_hub.storage.base import ArtifactStore, LocalArtifactStore, artifact_key
+from conda_store_hub.web import downloads
 from conda_store_hub.web.downloads import find_range, matches
+from tests.support.process import until
 from tests.support.service import PREFIX, RunningService, run_service, service
 
 __all__ = ["service"]
@@ -52,9 +55,11 @@ def test_head_tells_all_but_the_bytes(service: RunningService, archive: str) -> 
     with service.client("alice") as alice:
         answer = alice.head(archive)
         part = alice.head(archive, headers={"Range": "bytes=0-9"})
+        behind = alice.head(archive, headers={"Range": "bytes=9999999-"})
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["Content-Length"] == str(len(BYTES))
-    assert part.headers["Content-Length"] == "10"
+    for ranged in (part, behind):  # ranges are of GET alone
+        assert (ranged.status_code, ranged.headers["Content-Length"]) == (200, str(len(BYTES)))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +73,11 @@ def test_head_tells_all_but_the_bytes(service: RunningService, archive: str) -> 
         ("bytes=-7", 2_999_993, 3_000_000),
         ("bytes=-99999999", 0, 3_000_000),
         ("Bytes= 3 - 5", 3, 6),
+        ("bytes=5-" + "9" * 30, 5, 3_000_000),
+        ("bytes=-" + "9" * 30, 0, 3_000_000),
+        ("bytes=" + "0" * 30 + "3-5", 3, 6),
+        ("bytes=0-1,", 0, 2),
+        ("bytes= , 0-1 , ,", 0, 2),
     ],
 )
 def test_a_range_is_sent_alone(service: RunningService, archive: str, asked: str, start: int, end: int) -> None:
@@ -78,7 +88,7 @@ def test_a_range_is_sent_alone(service: RunningService, archive: str, asked: str
     assert answer.content == BYTES[start:end]
 
 
-@pytest.mark.parametrize("asked", ["bytes=3000000-", "bytes=9999999-99999999", "bytes=-0"])
+@pytest.mark.parametrize("asked", ["bytes=3000000-", "bytes=9999999-99999999", "bytes=-0", "bytes=" + "9" * 19 + "-"])
 def test_a_range_behind_the_end_cannot_be_sent(service: RunningService, archive: str, asked: str) -> None:
     with service.client("alice") as alice:
         answer = alice.get(archive, headers={"Range": asked})
@@ -106,6 +116,15 @@ def test_what_the_client_has_is_not_sent_again(service: RunningService, archive:
     with service.client("alice") as alice:
         answer = alice.get(archive, headers={"If-None-Match": named})
     assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", f'"{DIGEST}"')
+
+
+def test_if_match_of_other_bytes_gives_none(service: RunningService, archive: str) -> None:
+    with service.client("alice") as alice:
+        for named in (f'"{DIGEST}"', "*", f'"other", "{DIGEST}"'):
+            assert alice.get(archive, headers={"If-Match": named}).content == BYTES
+        for named in ('"other"', f'W/"{DIGEST}"'):
+            answer = alice.get(archive, headers={"If-Match": named, "Range": "bytes=9999999-"})
+            assert (answer.status_code, answer.json()["code"]) == (412, "precondition-failed")
 
 
 def test_another_etag_does_not_match() -> None:
@@ -179,6 +198,67 @@ def test_no_more_is_read_than_the_client_takes(data: DataDirectory) -> None:
             service.call(settle(store))
             assert 0 < store.given < size / 4
         service.call(nobody_reads(store))
+
+
+def ask_and_read_nothing(service: RunningService, path: str, name: str = "alice") -> socket.socket:
+    address = urlsplit(service.url)
+    connection = socket.create_connection((address.hostname, address.port), timeout=20)
+    connection.sendall(
+        f"GET {PREFIX}{path} HTTP/1.1\r\nHost: x\r\nAuthorization: token {name}-token\r\n\r\n".encode()
+    )
+    return connection
+
+
+@pytest.fixture
+def large(service: RunningService) -> str:
+    """The address of an archive that no buffer holds."""
+    build_id = service.completed("large")
+    service.store(build_id, ArtifactType.CONDA_PACK, b"\0" * 20_000_000)
+    with service.client("alice") as alice:
+        assert alice.get(f"api/v1/build/{build_id}/archive/", headers={"Range": "bytes=0-0"}).status_code == 206
+    return f"api/v1/build/{build_id}/archive/"
+
+
+def test_who_takes_nothing_is_cut_off(service: RunningService, large: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "_SILENT_SECONDS", 1)
+    with ask_and_read_nothing(service, large):
+        until(lambda: service.services.downloading)
+        until(lambda: not service.services.downloading)
+
+
+def test_one_person_is_sent_so_many_files_at_once(
+    service: RunningService, large: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "MOST_AT_ONCE", 2)
+    with service.client("alice") as alice, service.client("root") as root:
+        with ask_and_read_nothing(service, large), ask_and_read_nothing(service, large):
+            until(lambda: service.services.downloading["alice"] == 2)
+            answer = alice.get(large, headers={"Range": "bytes=0-0"})
+            assert (answer.status_code, answer.json()["code"]) == (429, "too-many-downloads")
+            assert int(answer.headers["Retry-After"]) > 0
+            assert root.get(large, headers={"Range": "bytes=0-0"}).status_code == 206
+        until(lambda: not service.services.downloading)
+        assert alice.get(large, headers={"Range": "bytes=0-0"}).status_code == 206
+
+
+def test_many_slow_readers_are_read_for_in_small_pieces(service: RunningService, large: str) -> None:
+    pieces: list[int] = []
+
+    async def read_first() -> None:
+        key = artifact_key(hashlib.sha256(b"\0" * 20_000_000).hexdigest())
+        async with contextlib.aclosing(service.services.store.read(key, 0, 20_000_000)) as found:
+            pieces.append(len(await anext(found)))
+
+    service.call(read_first())
+    with contextlib.ExitStack() as readers:
+        for _ in range(20):
+            readers.enter_context(ask_and_read_nothing(service, large))
+        store = service.services.store
+        assert isinstance(store, LocalArtifactStore)
+        until(lambda: store._readers == 20)
+        service.call(read_first())
+    until(lambda: not service.services.downloading)
+    assert pieces == [2 << 20, 256 << 10]
 
 
 async def settle(store: BreakingStore) -> None:

@@ -10,8 +10,10 @@ import signal
 import socket
 import sys
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -26,7 +28,7 @@ from conda_store_hub.queue.searcher import ProcessSearcher
 from conda_store_hub.services import work
 from tests.support import make
 from tests.support.process import is_alive, until
-from tests.support.service import RunningService, run_service
+from tests.support.service import PREFIX, RunningService, run_service
 
 SEARCH = "api/v1/package/"
 
@@ -110,6 +112,9 @@ def test_packages_are_found_by_a_part_of_their_name_the_most_alike_first(service
         assert [version for _, _, version, _ in found(versions)] == ["1.10", "1.9", "1.8"]
         assert alice.get(f"{SEARCH}?platform=amiga").status_code == 400
         assert alice.get(f"{SEARCH}?build=py").status_code == 400
+        for path in (SEARCH, f"{SEARCH}numpy/"):
+            nowhere = alice.get(path, params={"name": "ml"})
+            assert (nowhere.status_code, nowhere.json()["message"][-31:]) == (400, "say which one with `namespace`.")
         refused = alice.get(SEARCH, params={"channel": "https://elsewhere.example/x"})
         assert (refused.status_code, refused.json()["code"]) == (400, "policy-refused")
 
@@ -190,6 +195,29 @@ def test_a_channel_that_does_not_answer_holds_up_a_search_for_as_long_as_it_may(
         answer = ask(alice, search="numpydoc", channel=["main", address])
     assert found(answer) == [("numpydoc", "main", "1.0", 1)]
     assert answer["problems"] == [{"channel": address, "message": "It did not answer in time."}]
+
+
+def test_who_has_left_waits_for_nothing(service: RunningService) -> None:
+    searcher = searcher_of(service)
+    searcher._setup = searcher._setup.model_copy(update={"patience": 100})
+    address = urlsplit(service.url)
+    with socket.create_server(("127.0.0.1", 0)) as silent, service.client("alice") as alice:
+        channel = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
+        alice.headers["Authorization"] = "token root-token"
+        base = service.services.rules.policy.channel_alias
+        alice.put("api/v1/setting/", json={"allowed_channels": [base, channel]})
+        head = "HTTP/1.1\r\nHost: x\r\nAuthorization: token root-token\r\n\r\n"
+        with ExitStack() as opened:
+            for number in range(searcher._waiting.of_one):
+                connection = opened.enter_context(socket.create_connection((address.hostname, address.port)))
+                path = f"{PREFIX}{SEARCH}?channel={channel}&search={number}"
+                connection.sendall(f"GET {path} {head}".encode())
+            until(lambda: searcher._waiting.total == searcher._waiting.of_one)
+            assert alice.get(SEARCH).status_code == 503
+        until(lambda: searcher._waiting.total == 0)
+        assert found(ask(alice, search="numpydoc", channel="main")) == [("numpydoc", "main", "1.0", 1)]
+        assert searcher._running is not None
+        assert searcher._running.asked == {}
 
 
 def test_200_000_names_and_what_a_channel_gets_later_are_found(service: RunningService, channels: Path) -> None:

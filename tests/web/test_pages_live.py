@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -23,6 +24,7 @@ OPTIONS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
     " --no-first-run"
 )
+DEPARTED = ("gone", "changed", "unknown")
 #: What a browser says of an answer that the test asked for.
 EXPECTED = "the server responded with a status of 4"
 
@@ -75,6 +77,41 @@ def test_a_build_is_followed_to_its_end(service: RunningService, page: Page) -> 
     expect(page.locator("#log")).to_have_text("Installing ☃\n<b>bold</b>\nPacking\n")
     expect(page.locator("#log-note")).to_have_text("")
     expect(page.locator("#progress")).to_be_hidden()
+
+
+def say_departed(page: Page, answer: dict[str, Any] | None) -> None:
+    """Have the service answer this, or fail, when a page asks what has left its channel."""
+    package = {"version": "1.0", "build": "0", "channel": "https://channels.example/main", "subdir": "noarch"}
+    lists = {how: [{"name": name, **package} for name in (answer or {}).get(how, ())] for how in DEPARTED}
+    data = {**lists, "problems": (answer or {}).get("problems", [])}
+    status = 200 if answer is not None else 404
+    page.unroute_all()
+    page.route("**/departed/", lambda route: route.fulfill(status=status, json={"status": "ok", "data": data}))
+
+
+def test_what_has_left_its_channel_is_warned_of_and_what_is_not_known_is_said(
+    service: RunningService, page: Page
+) -> None:
+    build = service.completed()
+    service.finish(build)
+    warning, note = page.locator("#departed"), page.locator("#departed-unknown")
+
+    def look(answer: dict[str, Any] | None) -> None:
+        say_departed(page, answer)
+        with page.expect_response("**/departed/"):
+            page.goto(f"{service.url}build/{build}/")
+
+    look({"gone": ["numpy"], "changed": ["<b>six</b>"]})
+    expect(warning).to_contain_text("elsewhere: numpy 1.0 0, <b>six</b> 1.0 0")
+    expect(note).to_be_hidden()
+    silent = {"channel": "https://channels.example/main", "message": "It did not answer in time."}
+    look({"unknown": ["numpy", "six"], "problems": [silent]})
+    expect(note).to_contain_text("Whether 2 packages are still in their channels could not be found out.")
+    expect(note).to_contain_text("https://channels.example/main: It did not answer in time.")
+    expect(warning).to_be_hidden()
+    look(None)
+    expect(note).to_contain_text("could not be found out")
+    expect(warning).to_be_hidden()
 
 
 def test_what_was_typed_while_the_session_ended_is_sent_after_the_next_login(

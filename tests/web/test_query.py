@@ -63,6 +63,7 @@ def test_a_schema_is_said_in_words(schema: dict[str, Any], words: str) -> None:
         ("build/?page=x", "`page` must be a whole number from 1 to 1000000000, not “x”."),
         ("build/?size=0", "`size` must be a whole number from 1, not “0”."),
         ("kernels/?wait=soon", "`wait` must be a number from 0, not “soon”."),
+        ("build/?" + "&".join(["packages=numpy"] * 12), "`packages` may be given 10 times, not 12."),
         ("build/?name=" + "n" * 300, f"`name` must be text of at most 200 characters, not “{'n' * 64}…”."),
         ("build/?artifact=YAML", "Lists cannot be filtered by `artifact` yet."),
     ],

@@ -70,15 +70,27 @@ async function warnOfDeparted() {
   }
   const headers = { "X-XSRFToken": document.body.dataset.xsrf };
   const answer = await fetch(warning.dataset.url, { headers, redirect: "manual" }).catch(() => null);
-  if (!answer?.ok) {
+  const found = answer?.ok ? (await answer.json().catch(() => null))?.data : null;
+  if (!found) {
+    sayUnknown("Whether its packages are still in their channels could not be found out.");
     return;
   }
-  const { gone, changed } = (await answer.json()).data;
-  const names = [...gone, ...changed].map(({ name, version, build }) => `${name} ${version} ${build}`);
+  const names = [...found.gone, ...found.changed].map(({ name, version, build }) => `${name} ${version} ${build}`);
   if (names.length > 0) {
     document.getElementById("departed-names").textContent = names.join(", ");
     warning.hidden = false;
   }
+  if (found.unknown.length > 0) {
+    const count = found.unknown.length === 1 ? "one package is" : `${found.unknown.length} packages are`;
+    const reasons = found.problems.map(({ channel, message }) => ` ${channel}: ${message}`).join("");
+    sayUnknown(`Whether ${count} still in their channels could not be found out.${reasons}`);
+  }
+}
+
+function sayUnknown(text) {
+  const note = document.getElementById("departed-unknown");
+  note.textContent = text;
+  note.hidden = false;
 }
 
 scrollToEnd();
