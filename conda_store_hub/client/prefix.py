@@ -21,7 +21,6 @@ from rattler.exceptions import InstallerError
 from rattler.networking import Client
 
 from conda_store_hub.client.making import MakePhase, MakeRequest, OnProgress, Progress
-from conda_store_hub.client.wheels import install_wheels
 from conda_store_hub.core.engine import explain_install, make_record
 from conda_store_hub.core.errors import (
     InstallError,
@@ -77,6 +76,9 @@ def _install_lock(request: MakeRequest, prefix: Path, tell: OnProgress) -> None:
         raise error from exc
     pip = [each for each in packages if each.manager == "pip"]
     if pip:
+        # A client of HTTP takes longer to import than the engine.
+        from conda_store_hub.client.wheels import install_wheels
+
         install_wheels(pip, prefix, find_site_packages(_read_records(prefix)), Path(request.work), tell)
 
 

@@ -43,13 +43,6 @@ LOG = "Lösung gefunden\n  ümlauts\r\nlast line without an end".encode()
 
 
 @pytest.fixture
-def twin() -> Generator[ServiceTwin]:
-    with run_twin() as twin:
-        twin.state.builds = {1: make_build(1)}
-        yield twin
-
-
-@pytest.fixture
 def client(twin: ServiceTwin) -> Generator[Client]:
     with Client(twin.url, token=TOKEN, timeout=5) as client:
         yield client

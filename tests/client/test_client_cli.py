@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,6 @@ import pytest
 from tests.support.service_twin import TOKEN, ServiceTwin, make_build, make_environment, make_kernel, run_twin
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def twin() -> Generator[ServiceTwin]:
-    with run_twin() as twin:
-        twin.state.builds = {1: make_build(1)}
-        yield twin
 
 
 def run(*arguments: str, text: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -37,7 +37,7 @@ from conda_store_hub.demo.channel import index, make_package
 from tests.builder.conftest import Built
 from tests.support.builder import REPOSITORY, Workshop
 from tests.support.jupyter import wait_until
-from tests.support.service_twin import TOKEN, ServiceTwin, make_build
+from tests.support.service_twin import TOKEN, ServiceTwin, make_build, run_twin
 
 PLACE = "/srv/data/b/abcdefghijklmnopqrstuv"
 
@@ -151,8 +151,6 @@ def closed(channel: Channel) -> Generator[None]:
 @pytest.fixture(scope="module")
 def made(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Hold, list[Progress]]]:
     """An environment made of a lock that has packages of both kinds."""
-    from tests.support.service_twin import run_twin
-
     told: list[Progress] = []
     with run_twin() as twin:
         variables = {"GREETING": "good day", "NUMBER": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 import threading
 from collections.abc import Generator
@@ -27,7 +28,7 @@ from tests.lab.test_lab_service import ML, complete
 from tests.support import make
 from tests.support.jupyter import JupyterServer, run_jupyter, wait_until
 from tests.support.service import RunningService, service
-from tests.support.service_twin import IPYKERNEL, ServiceTwin, make_build
+from tests.support.service_twin import IPYKERNEL, TOKEN, ServiceTwin, make_build
 
 __all__ = ["built", "sample", "service", "tiny", "wheels", "workshop"]
 
@@ -193,10 +194,6 @@ def test_a_new_build_is_offered_to_the_kernels_that_run_in_another(
 
 @pytest.fixture
 def builds(twin: ServiceTwin, tmp_path: Path) -> Generator[LocalBuilds]:
-    import logging
-
-    from tests.support.service_twin import TOKEN
-
     told: list[KernelProgress] = []
     twin.state.builds = {1: make_build(1, prefix="/nowhere/b/x")}
     made = LocalBuilds(
