@@ -108,7 +108,7 @@ class ChannelIndex:
 
         A build has so many that they would take the place of what is searched.
         """
-        known = [name for name in names if self.has(name)]
+        known = [name for name in names if name in self._known]
         oldest = self._oldest is not None
         gateway, count = open_gateway(self.setup, oldest=oldest), 0
         for at in range(0, len(known), _LOT):
