@@ -23,8 +23,9 @@ from conda_store_hub.builder.events import say
 from conda_store_hub.builder.locked import LockedRecords
 from conda_store_hub.builder.policy import Policy
 from conda_store_hub.builder.reasons import explain_channel, explain_policy, explain_solver
-from conda_store_hub.builder.records import load_records, strip_credentials
+from conda_store_hub.builder.records import load_records
 from conda_store_hub.builder.virtual import list_virtual_packages
+from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError, PipError
 from conda_store_hub.core.matchspec import parse_dependency
 from conda_store_hub.core.protocol import BuildRequest
