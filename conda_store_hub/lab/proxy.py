@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,7 +51,9 @@ class Upstream:
         self.token = token
         self.on_change = on_change
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=4)
-        self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False, limits=limits)
+        # The machine's certificates, as for the long poll; to read them takes a moment, and is for https alone.
+        verify = ssl.create_default_context() if url.startswith("https:") else False
+        self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False, limits=limits, verify=verify)
 
     async def close(self) -> None:
         """Let go of connections."""

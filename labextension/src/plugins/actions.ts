@@ -18,6 +18,9 @@ import {
 const ENVIRONMENT = '.csh-Environment';
 const BUILD = '.csh-Build';
 
+/** Between the groups of an environment's menu: use, look, change, share, delete. */
+const SEPARATORS = [15, 25, 45] as const;
+
 const TEXT = { type: 'string' } as const;
 const ENVIRONMENT_ARGS = { type: 'object', properties: { namespace: TEXT, name: TEXT } } as const;
 const BUILD_ARGS = {
@@ -72,6 +75,9 @@ export const actions: JupyterFrontEndPlugin<void> = {
       });
       app.contextMenu.addItem({ command: command.id, selector: ENVIRONMENT, rank: command.rank });
       palette?.addItem({ command: command.id, category: trans.__('Environments') });
+    }
+    for (const rank of SEPARATORS) {
+      app.contextMenu.addItem({ type: 'separator', selector: ENVIRONMENT, rank });
     }
     addBuildCommands(app, done, trans);
     app.commands.addCommand(COMMANDS.refresh, {
