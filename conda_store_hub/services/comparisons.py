@@ -26,12 +26,18 @@ def diff(old: Iterable[schemas.PackageVersion], new: Iterable[schemas.PackageVer
     before = {(item.manager, item.name): item for item in old}
     after = {(item.manager, item.name): item for item in new}
     both = sorted(before.keys() & after.keys())
+    changed = [key for key in both if not _are_same(before[key], after[key])]
     return schemas.PackageDiff(
         added=[after[key] for key in sorted(after.keys() - before.keys())],
         removed=[before[key] for key in sorted(before.keys() - after.keys())],
-        changed=[schemas.PackageChange(old=before[key], new=after[key]) for key in both if before[key] != after[key]],
-        unchanged=sum(before[key] == after[key] for key in both),
+        changed=[schemas.PackageChange(old=before[key], new=after[key]) for key in changed],
+        unchanged=len(both) - len(changed),
     )
+
+
+def _are_same(one: schemas.PackageVersion, other: schemas.PackageVersion) -> bool:
+    """Compare what is known of both: models of two classes are never equal, and a solve tells more than a build."""
+    return (one.version, one.build, one.channel) == (other.version, other.build, other.channel)
 
 
 def list_versions(rows: Iterable[Package]) -> list[schemas.PackageVersion]:

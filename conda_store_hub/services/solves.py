@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,10 +11,13 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core import schemas
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import Package
+from conda_store_hub.core.reasons import Needing, Wanted, find_needing, key_of
 from conda_store_hub.db import lifecycle, queries
 from conda_store_hub.services import comparisons, rights
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import Plan
+
+_KEPT = set(Package.model_fields) & set(schemas.SolvedPackage.model_fields)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,10 +47,10 @@ class Solver(Protocol):
 
 
 def describe(
-    session: Session, identity: Identity, place: tuple[str, str] | None, solved: Solved
+    session: Session, identity: Identity, place: tuple[str, str] | None, wanted: Wanted, solved: Solved
 ) -> schemas.SolvedSpecification:
     """Return a solve as it goes out, with what it changes in the active build of the environment `place`."""
-    packages = [_describe(package) for package in solved.packages]
+    packages = list(_describe(solved.packages, wanted))
     active = _find_active(session, identity, place) if place else None
     old = comparisons.list_versions(lifecycle.packages_of(session, active)) if active else None
     return schemas.SolvedSpecification(
@@ -64,5 +68,12 @@ def _find_active(session: Session, identity: Identity, place: tuple[str, str]) -
     return row.current_build_id if row is not None and visible else None
 
 
-def _describe(package: Package) -> schemas.SolvedPackage:
-    return schemas.SolvedPackage.model_validate(package.model_dump(include=set(schemas.SolvedPackage.model_fields)))
+def _describe(packages: tuple[Package, ...], wanted: Wanted) -> Iterator[schemas.SolvedPackage]:
+    """Yield the packages with why each is there, as those of a build have it."""
+    reasons, needing = wanted.explain(packages), find_needing(packages)
+    for package in packages:
+        needed = needing.get(key_of(package), Needing())
+        values = package.model_dump(include=_KEPT)
+        yield schemas.SolvedPackage(
+            **values, reason=reasons[key_of(package)], needed_by=needed.names, needed_by_count=needed.count
+        )

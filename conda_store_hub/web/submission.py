@@ -56,7 +56,7 @@ async def solve_specification(
     plan = await asyncio.to_thread(specifications.make_plan, checked.prepared.source, checked.rules)
     solved = await services.solver.solve(plan, checked.rules, fresh=request.fresh, who=_who(identity))
     place = checked.namespace, checked.prepared.name
-    return await services.db.read(solves.describe, identity, place, solved)
+    return await services.db.read(solves.describe, identity, place, plan.wanted, solved)
 
 
 async def solve_source(services: Services, identity: Identity, source: Source) -> schemas.SolvedSpecification:
@@ -65,7 +65,7 @@ async def solve_source(services: Services, identity: Identity, source: Source) -
     target.rules.require_builds()
     plan = await asyncio.to_thread(specifications.make_plan, source, target.rules)
     solved = await services.solver.solve(plan, target.rules, fresh=False, who=_who(identity))
-    return await services.db.read(solves.describe, identity, None, solved)
+    return await services.db.read(solves.describe, identity, None, plan.wanted, solved)
 
 
 async def read_submission(request: schemas.ReadSpecification, platform: str, reading: asyncio.Lock) -> Submission:

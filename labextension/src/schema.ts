@@ -549,6 +549,21 @@ export interface components {
             readonly size?: number;
             /** @default  */
             readonly license?: string;
+            /**
+             * @description Somebody asked for it, a policy adds it, or another package needs it.
+             * @default null
+             */
+            readonly reason?: components["schemas"]["PackageReason"] | null;
+            /**
+             * @description The first 20 of these packages that need it, by name.
+             * @default []
+             */
+            readonly needed_by?: readonly string[];
+            /**
+             * @description How many they are.
+             * @default 0
+             */
+            readonly needed_by_count?: number;
         };
         /** @description `POST /api/v1/specification/solve/`: what would be built; lines of pip are not part of a solve. */
         readonly SolvedSpecification: {

@@ -16,9 +16,11 @@ import httpx
 import pytest
 
 from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.protocol import Package
 from conda_store_hub.demo.channel import index, make_package, serve_channel
 from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.solver import ProcessSolver
+from conda_store_hub.services import work
 from tests.support import make
 from tests.support.channel import tiny_channel
 from tests.support.process import until
@@ -69,6 +71,28 @@ def test_a_dry_run_tells_what_would_be_built_and_what_that_changes(service: Runn
         assert [item["name"] for item in then["diff"]["removed"]] == ["old-app"]
         assert {item["new"]["name"]: item["old"]["version"] for item in then["diff"]["changed"]}["app"] == "1.0"
         assert alice.get("api/v1/build/").json()["count"] == 1
+
+
+def test_a_dry_run_tells_why_each_package_is_there(service: RunningService) -> None:
+    with service.client("alice") as alice:
+        packages = {item["name"]: item for item in ask(alice, "app").json()["data"]["packages"]}
+    assert (packages["app"]["reason"], packages["app"]["needed_by"]) == ("asked", [])
+    assert (packages["base-lib"]["reason"], packages["base-lib"]["needed_by"]) == ("needed", ["app"])
+    assert packages["base-lib"]["needed_by_count"] == 1
+
+
+def test_what_a_build_has_already_is_no_change(service: RunningService) -> None:
+    with service.client("alice") as alice:
+        found = {item["name"]: item for item in ask(alice, "app").json()["data"]["packages"]}
+        build_id = service.submit("ml", yaml=make.text("ml", "app"))
+        service.claim(build_id)
+        keys = ("manager", "name", "version", "build", "channel")
+        kept = Package.model_validate({key: found["base-lib"][key] for key in keys})
+        event = make.usable("app=1.0").model_copy(update={"packages": (*make.usable("app=1.0").packages, kept)})
+        service.db.write_sync(work.mark_usable, service.tickets[build_id], event)
+        diff = ask(alice, "app").json()["data"]["diff"]
+    assert [item["new"]["name"] for item in diff["changed"]] == ["app"]
+    assert (diff["added"], diff["removed"], diff["unchanged"]) == ([], [], 1)
 
 
 def test_what_was_just_solved_for_is_remembered_unless_a_new_solve_is_asked_for(

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from conda_store_hub.core.policy import Merge, Scope
+from conda_store_hub.core.protocol import PackageReason
 from conda_store_hub.core.schemas.wire import Json, Wire
 
 
@@ -87,6 +88,12 @@ class SolvedPackage(PackageVersion):
     sha256: str = ""
     size: int = 0
     license: str = ""
+    reason: PackageReason | None = None
+    """Somebody asked for it, a policy adds it, or another package needs it."""
+    needed_by: tuple[str, ...] = ()
+    """The first 20 of these packages that need it, by name."""
+    needed_by_count: int = 0
+    """How many they are."""
 
 
 class PackageChange(Wire):
