@@ -1,0 +1,357 @@
+/** One specification that somebody writes: its text, where it goes, what the service says of it, and its draft. */
+import { type ISignal, Signal } from '@lumino/signaling';
+import { ApiError } from './api';
+import { type IFault, isLockfile, read, type Reading, setName } from './document';
+import type { Drafts, IDraft } from './drafts';
+import type { IApi, IEnvironmentArgs, SolvedSpecification } from './tokens';
+
+/** Milliseconds of silence after which what was typed is kept. */
+const PAUSE = 400;
+
+/** A dry run: of which text, and what came of it. */
+export type Preview =
+  | { readonly state: 'none' }
+  | { readonly state: 'solving' }
+  | { readonly state: 'solved'; readonly solved: SolvedSpecification; readonly text: string }
+  | { readonly state: 'failed'; readonly error: ApiError };
+
+export interface IEditingOptions {
+  readonly api: IApi;
+  readonly drafts: Drafts;
+  /** The environment that is there already; null for a new one. */
+  readonly target: IEnvironmentArgs | null;
+  /** What the draft is kept under. */
+  readonly key: string;
+  /** For a new one: where it goes at first, and what it begins with. */
+  readonly namespace?: string;
+  readonly template?: string;
+}
+
+export class Editing {
+  /** Something other than the text has changed, or the text. */
+  readonly changed: ISignal<this, void>;
+  /** A build was begun. */
+  readonly built: ISignal<this, IEnvironmentArgs & { readonly buildId: number }>;
+  readonly target: IEnvironmentArgs | null;
+  readonly key: string;
+
+  constructor(private readonly _options: IEditingOptions) {
+    this.changed = this._changed = new Signal(this);
+    this.built = this._built = new Signal(this);
+    this.target = _options.target;
+    this.key = _options.key;
+    this._namespace = _options.target?.namespace ?? _options.namespace ?? '';
+    this._setText(_options.template ?? '');
+    this._saved = this._text;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** Ends what goes on; what was typed is kept. */
+  dispose(): void {
+    if (!this._isDisposed) {
+      this._solving?.abort();
+      void this.keep();
+      this._isDisposed = true;
+      Signal.clearData(this);
+    }
+  }
+
+  /** The text as an editor has it, with line feeds. */
+  get text(): string {
+    return this._text;
+  }
+
+  set text(text: string) {
+    if (text === this._text) {
+      return;
+    }
+    this._setText(text, this._lineBreak);
+    this._fault = null;
+    this._conflict = null;
+    this._later();
+    this._changed.emit();
+  }
+
+  /** The text as it is submitted, with the line ends that it came with. */
+  get source(): string {
+    return this._lineBreak === '\n' ? this._text : this._text.replace(/\n/g, this._lineBreak);
+  }
+
+  get reading(): Reading {
+    return this._reading;
+  }
+
+  get isLockfile(): boolean {
+    return this._isLockfile;
+  }
+
+  get namespace(): string {
+    return this._namespace;
+  }
+
+  set namespace(namespace: string) {
+    if (this.target === null && namespace !== this._namespace) {
+      this._namespace = namespace;
+      this._later();
+      this._changed.emit();
+    }
+  }
+
+  /** The environment's name: that of the text, if it says one. */
+  get name(): string {
+    return this.target?.name ?? this._reading.outline?.name ?? this._name;
+  }
+
+  /** Write the name into the text, or remember it for one that cannot hold it. */
+  set name(name: string) {
+    const written = this._isLockfile ? null : setName(this._text, name);
+    this._name = name;
+    if (written !== null) {
+      this.text = written;
+    } else {
+      this._later();
+      this._changed.emit();
+    }
+  }
+
+  /** Whether there is something that is not built yet. */
+  get isDirty(): boolean {
+    return this._text !== this._saved;
+  }
+
+  get isLoading(): boolean {
+    return this._isLoading;
+  }
+
+  get isBuilding(): boolean {
+    return this._isBuilding;
+  }
+
+  /** Why the specification could not be read, or the build was not begun. */
+  get problem(): ApiError | null {
+    return this._problem;
+  }
+
+  /** Somebody else has built since: what the service says of it. */
+  get conflict(): ApiError | null {
+    return this._conflict;
+  }
+
+  /** What is wrong at a line: of the YAML as one types, or what the service said last of this very text. */
+  get fault(): IFault | null {
+    return this._fault ?? (this._isLockfile ? null : this._reading.fault);
+  }
+
+  get preview(): Preview {
+    return this._preview;
+  }
+
+  /** Whether the preview is of another text than there is now. */
+  get isPreviewStale(): boolean {
+    return this._preview.state === 'solved' && this._preview.text !== this._text;
+  }
+
+  /** When the draft was kept that was taken up again; null where there was none. */
+  get draftFrom(): number | null {
+    return this._draftFrom;
+  }
+
+  /** Begin: with what was typed last and not built, or else with what the environment was last built from. */
+  async load(): Promise<void> {
+    this._isLoading = true;
+    this._problem = null;
+    this._changed.emit();
+    const draft = await this._options.drafts.find(this.key);
+    try {
+      await this._loadSaved();
+    } catch (error) {
+      this._problem = asApiError(error);
+    }
+    if (draft && (draft.text !== this._text || this._problem)) {
+      this._takeUp(draft);
+    }
+    this._isLoading = false;
+    this._changed.emit();
+  }
+
+  /** Take the draft away, and begin anew. */
+  async discard(): Promise<void> {
+    clearTimeout(this._timer);
+    await this._options.drafts.remove(this.key);
+    this._draftFrom = null;
+    this._fault = this._conflict = null;
+    this._preview = { state: 'none' };
+    this._setText(this._options.template ?? '');
+    this._saved = this._text;
+    await this.load();
+  }
+
+  /** Take the text of a file. */
+  open(text: string): void {
+    this._setText(text);
+    this._fault = this._conflict = null;
+    this._later();
+    this._changed.emit();
+  }
+
+  /** Solve for the text, and show what that changes; ends a solve that goes on. */
+  async solve(fresh = false): Promise<void> {
+    this._solving?.abort();
+    const solving = (this._solving = new AbortController());
+    const text = this._text;
+    this._show({ state: 'solving' });
+    try {
+      const solved = await this._options.api.solve({ ...this._request(), fresh }, solving.signal);
+      if (this._solving === solving) {
+        this._show({ state: 'solved', solved, text });
+      }
+    } catch (error) {
+      if (this._solving === solving) {
+        this._fail(asApiError(error), text);
+      }
+    }
+  }
+
+  cancel(): void {
+    this._solving?.abort();
+    this._solving = null;
+    this._show({ state: 'none' });
+  }
+
+  /** Begin a build; `anyway`: also if somebody else has built since one began to edit. */
+  async build(anyway = false): Promise<void> {
+    this._isBuilding = true;
+    this._problem = this._conflict = null;
+    const text = this._text;
+    this._changed.emit();
+    try {
+      const latest_build_id = anyway ? await this._findLatest() : this._latestBuildId;
+      const buildId = await this._options.api.submit({ ...this._request(), latest_build_id });
+      await this._begun(buildId, text);
+    } catch (error) {
+      const failed = asApiError(error);
+      this._conflict = failed.code === 'edit-conflict' ? failed : null;
+      this._problem = this._conflict ? null : failed;
+      this._point(failed, text);
+    }
+    this._isBuilding = false;
+    this._changed.emit();
+  }
+
+  /** Keep what was typed, now. */
+  async keep(): Promise<void> {
+    clearTimeout(this._timer);
+    this._timer = undefined;
+    if (this._isDisposed || this._isLoading) {
+      return;
+    }
+    if (!this.isDirty) {
+      await this._options.drafts.remove(this.key);
+      return;
+    }
+    const { source: text, _namespace: namespace, _name: name, _latestBuildId: latestBuildId } = this;
+    await this._options.drafts.save(this.key, { text, namespace, name, latestBuildId, savedOn: Date.now() });
+  }
+
+  private async _loadSaved(): Promise<void> {
+    const { api } = this._options;
+    if (this.target === null) {
+      return;
+    }
+    const environment = await api.environment(this.target.namespace, this.target.name);
+    this._latestBuildId = environment.latest_build_id ?? 0;
+    const text = this._latestBuildId ? (await api.build(this._latestBuildId)).specification.text : '';
+    this._setText(text);
+    // What was built under another name keeps that in its text.
+    const renamed = this._reading.outline && this._reading.outline.name !== this.target.name;
+    const named = renamed && !this._isLockfile ? setName(this._text, this.target.name) : null;
+    this._setText(named ?? this._text, this._lineBreak);
+    this._saved = this._text;
+  }
+
+  private _takeUp(draft: IDraft): void {
+    this._setText(draft.text);
+    this._name = draft.name;
+    this._namespace = this.target?.namespace ?? (draft.namespace || this._namespace);
+    // Of when it was begun: what others have built since must not be passed over.
+    this._latestBuildId = draft.latestBuildId;
+    this._draftFrom = draft.savedOn;
+  }
+
+  private async _begun(buildId: number, text: string): Promise<void> {
+    const place = { namespace: this._namespace, name: this.name };
+    this._saved = text;
+    this._latestBuildId = buildId;
+    this._draftFrom = null;
+    await this.keep();
+    this._built.emit({ ...place, buildId });
+  }
+
+  private async _findLatest(): Promise<number> {
+    const found = await this._options.api.environment(this._namespace, this.name);
+    return found.latest_build_id ?? 0;
+  }
+
+  private _request(): { specification: string; namespace: string; environment_name?: string } {
+    const needsName = this.target !== null || this._isLockfile || !this._reading.outline?.name;
+    const place = { specification: this.source, namespace: this._namespace };
+    return needsName && this.name ? { ...place, environment_name: this.name } : place;
+  }
+
+  private _fail(error: ApiError, text: string): void {
+    this._point(error, text);
+    this._show({ state: 'failed', error });
+  }
+
+  /** Show what the service said at its line, unless the text is another by now. */
+  private _point(error: ApiError, text: string): void {
+    if (error.line !== null && text === this._text) {
+      this._fault = { message: error.message, line: error.line, column: error.column ?? 1 };
+    }
+  }
+
+  private _show(preview: Preview): void {
+    this._preview = preview;
+    this._changed.emit();
+  }
+
+  private _setText(text: string, lineBreak?: '\n' | '\r\n'): void {
+    this._lineBreak = lineBreak ?? (text.includes('\r\n') ? '\r\n' : '\n');
+    this._text = text.replace(/\r\n?/g, '\n');
+    this._isLockfile = isLockfile(this._text);
+    this._reading = this._isLockfile ? read('') : read(this._text);
+  }
+
+  private _later(): void {
+    clearTimeout(this._timer);
+    this._timer = setTimeout(() => void this.keep(), PAUSE);
+  }
+
+  private readonly _changed: Signal<this, void>;
+  private readonly _built: Signal<this, IEnvironmentArgs & { readonly buildId: number }>;
+  private _isDisposed = false;
+  private _text = '';
+  private _saved = '';
+  private _lineBreak: '\n' | '\r\n' = '\n';
+  private _reading: Reading = read('');
+  private _isLockfile = false;
+  private _namespace: string;
+  private _name = '';
+  private _latestBuildId = 0;
+  private _isLoading = false;
+  private _isBuilding = false;
+  private _problem: ApiError | null = null;
+  private _conflict: ApiError | null = null;
+  private _fault: IFault | null = null;
+  private _preview: Preview = { state: 'none' };
+  private _solving: AbortController | null = null;
+  private _draftFrom: number | null = null;
+  private _timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+function asApiError(error: unknown): ApiError {
+  return error instanceof ApiError ? error : new ApiError(String(error), 'unexpected', 500);
+}

@@ -1,0 +1,291 @@
+/** What is typed is kept, sent as it was typed, and what the service says of it is shown where it belongs. */
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import { Api } from '../src/api';
+import { listChanges } from '../src/changes';
+import { draftKey, Drafts, type IDraft, newDraftKey } from '../src/drafts';
+import { Editing, type IEditingOptions } from '../src/editing';
+import type { SolvedPackage, SolvedSpecification } from '../src/tokens';
+import { answer, FakeServer } from './server';
+
+const ML = { namespace: 'alice', name: 'ml' };
+const TEXT = 'name: ml\r\ndependencies:\r\n  - python\r\n';
+const EMPTY: SolvedSpecification = { packages: [], reused: false, seconds: 1 };
+
+/** A state database that can be down. */
+class Database {
+  readonly kept = new Map<string, object>();
+  down = false;
+
+  async fetch(id: string): Promise<never> {
+    this.fail();
+    return this.kept.get(id) as never;
+  }
+
+  async save(id: string, value: object): Promise<void> {
+    this.fail();
+    this.kept.set(id, value);
+  }
+
+  async remove(id: string): Promise<void> {
+    this.fail();
+    this.kept.delete(id);
+  }
+
+  async list(space?: string): Promise<never> {
+    this.fail();
+    const ids = [...this.kept.keys()].filter(id => id.startsWith(`${space}:`));
+    return { ids, values: ids.map(id => this.kept.get(id)) } as never;
+  }
+
+  private fail(): void {
+    if (this.down) {
+      throw new Error('logged out');
+    }
+  }
+}
+
+class Tab {
+  readonly kept = new Map<string, string>();
+
+  getItem(key: string): string | null {
+    return this.kept.get(key) ?? null;
+  }
+
+  setItem(key: string, value: string): void {
+    this.kept.set(key, value);
+  }
+
+  removeItem(key: string): void {
+    this.kept.delete(key);
+  }
+}
+
+/** A service with one environment, whose answers to solves and submissions can be chosen. */
+class World {
+  readonly database = new Database();
+  readonly tab = new Tab();
+  readonly drafts = new Drafts(this.database as never, this.tab, '/user/alice/');
+  text = TEXT;
+  latest = 7;
+  down = false;
+  solve: (request: Request) => Response | Promise<Response> = () => answer(200, { data: EMPTY });
+  submit: () => Response = () => answer(200, { data: { build_id: 8 } });
+  readonly server = new FakeServer(request => this.answer(request));
+
+  edit(options: Partial<IEditingOptions> = {}): Editing {
+    const editing = new Editing({ api: new Api(this.server.settings), drafts: this.drafts, target: ML, key: draftKey(ML), ...options });
+    opened.push(editing);
+    return editing;
+  }
+
+  sent(): Record<string, unknown> {
+    return JSON.parse(this.server.requests.at(-1)!.body) as Record<string, unknown>;
+  }
+
+  private answer(request: Request): Response | Promise<Response> {
+    if (this.down) {
+      return answer(503, { status: 'error', code: 'service-unreachable', message: 'It is down.' });
+    }
+    const path = new URL(request.url).pathname.split('/api/v1/')[1]!;
+    if (path === 'specification/solve/') {
+      return this.solve(request);
+    }
+    if (path === 'specification/') {
+      return this.submit();
+    }
+    return path.startsWith('environment/')
+      ? answer(200, { data: { id: 1, name: 'ml', latest_build_id: this.latest } })
+      : answer(200, { data: { id: this.latest, specification: { text: this.text } } });
+  }
+}
+
+const opened: Editing[] = [];
+
+afterEach(() => opened.splice(0).forEach(one => one.dispose()));
+
+function draft(world: World, key = draftKey(ML)): IDraft | undefined {
+  return world.database.kept.get(`conda-store-hub-drafts:${key}`) as IDraft | undefined;
+}
+
+test('what an environment was last built from is edited, and sent as it came', async () => {
+  const world = new World();
+  const editing = world.edit();
+  await editing.load();
+  assert.equal(editing.text, TEXT.replace(/\r/g, ''));
+  assert.equal(editing.isDirty, false);
+  editing.text += '  - numpy\n';
+  assert.equal(editing.isDirty, true);
+  await editing.build();
+  assert.deepEqual(world.sent(), {
+    specification: `${TEXT}  - numpy\r\n`,
+    namespace: 'alice',
+    environment_name: 'ml',
+    latest_build_id: 7
+  });
+});
+
+test('an environment that was renamed is edited under its name', async () => {
+  const world = new World();
+  world.text = 'name: before # why\ndependencies: []\n';
+  const editing = world.edit();
+  await editing.load();
+  assert.equal(editing.text, 'name: ml # why\ndependencies: []\n');
+  assert.equal(editing.isDirty, false);
+});
+
+test('what is typed is kept when the tab is closed, and taken up again', async () => {
+  const world = new World();
+  const editing = world.edit();
+  await editing.load();
+  editing.text += '# mine\n';
+  editing.dispose();
+  assert.match(draft(world)?.text ?? '', /# mine/);
+  world.latest = 9;
+  const again = world.edit();
+  await again.load();
+  assert.match(again.text, /# mine/);
+  assert.ok(again.draftFrom);
+  await again.build();
+  assert.equal(world.sent()['latest_build_id'], 7); // what others have built since is not passed over
+  assert.equal(draft(world), undefined);
+});
+
+test('what is typed is kept without the service, and without a login', async () => {
+  const world = new World();
+  const editing = world.edit();
+  await editing.load();
+  world.database.down = world.down = true;
+  editing.text += '# mine\n';
+  await editing.build();
+  assert.equal(editing.problem?.isOutage, true);
+  await editing.keep();
+  world.database.down = false;
+  const again = world.edit();
+  await again.load();
+  assert.match(again.text, /# mine/);
+  assert.equal(again.problem?.message, 'It is down.');
+});
+
+test('a draft can be given up', async () => {
+  const world = new World();
+  const editing = world.edit();
+  await editing.load();
+  editing.text = 'name: ml\n# mine\n';
+  await editing.keep();
+  await editing.discard();
+  assert.equal(editing.source, TEXT);
+  assert.deepEqual([draft(world), world.tab.kept.size], [undefined, 0]);
+});
+
+test('what is no draft is none, and the newest of two counts', async () => {
+  const world = new World();
+  const older: IDraft = { text: 'old', namespace: 'a', name: '', latestBuildId: 0, savedOn: 1 };
+  await world.drafts.save('new-1', older);
+  world.tab.kept.clear();
+  await new Drafts(null, world.tab, '/user/alice/').save('new-1', { ...older, text: 'young', savedOn: 2 });
+  assert.equal((await world.drafts.find('new-1'))?.text, 'young');
+  world.database.kept.set('conda-store-hub-drafts:new-2', { text: 3 });
+  assert.equal(await world.drafts.find('new-2'), null);
+  assert.deepEqual(await world.drafts.listNew(), ['new-1']);
+  assert.equal(await world.drafts.save('new-3', { ...older, text: 'x'.repeat(1_000_001) }), false);
+  assert.notEqual(newDraftKey(), newDraftKey());
+});
+
+test('a new environment has the name that its text says, and a lock file the one that is typed', async () => {
+  const world = new World();
+  const editing = world.edit({ target: null, key: 'new-1', namespace: 'alice', template: 'name: x\ndependencies: []\n' });
+  editing.name = 'other';
+  assert.equal(editing.text, 'name: other\ndependencies: []\n');
+  await editing.build();
+  assert.deepEqual(Object.keys(world.sent()).sort(), ['latest_build_id', 'namespace', 'specification']);
+  assert.equal(world.sent()['latest_build_id'], 0);
+  editing.open('@EXPLICIT\nhttps://x/y-1-0.conda\n');
+  editing.name = 'locked';
+  assert.equal(editing.isLockfile, true);
+  await editing.build();
+  assert.equal(world.sent()['environment_name'], 'locked');
+  assert.equal(world.sent()['specification'], '@EXPLICIT\nhttps://x/y-1-0.conda\n');
+});
+
+test('what the service says is shown at its line until the text is another', async () => {
+  const world = new World();
+  const editing = world.edit();
+  await editing.load();
+  const said = { status: 'error', code: 'unsatisfiable', message: 'No.\n└─ why', line: 3, column: 5 };
+  world.solve = () => answer(422, said);
+  await editing.solve();
+  assert.deepEqual(editing.fault, { message: said.message, line: 3, column: 5 });
+  assert.equal(editing.preview.state === 'failed' && editing.preview.error.message, said.message);
+  editing.text = `${editing.text}\n`;
+  const fault = () => editing.fault;
+  assert.equal(fault(), null);
+  editing.text = 'dependencies: x\n';
+  assert.equal(fault()?.line, 1);
+});
+
+test('a solve can be cancelled, and its answer is then not shown', async () => {
+  const world = new World();
+  const editing = world.edit();
+  await editing.load();
+  let asked: Request | null = null;
+  world.solve = request =>
+    new Promise((_, reject) => {
+      asked = request;
+      const end = () => reject(new DOMException('', 'AbortError'));
+      return request.signal.aborted ? end() : request.signal.addEventListener('abort', end);
+    });
+  const solving = editing.solve();
+  assert.equal(editing.preview.state, 'solving');
+  editing.cancel();
+  await solving;
+  assert.equal(editing.preview.state, 'none');
+  assert.equal((asked as Request | null)?.signal.aborted, true);
+});
+
+test('a preview of another text is said to be one', async () => {
+  const world = new World();
+  const editing = world.edit();
+  await editing.load();
+  await editing.solve();
+  assert.equal(editing.isPreviewStale, false);
+  editing.text += '# more\n';
+  assert.equal(editing.isPreviewStale, true);
+});
+
+test('what somebody else has built is not passed over, unless one says so', async () => {
+  const world = new World();
+  const editing = world.edit();
+  await editing.load();
+  const built: number[] = [];
+  editing.built.connect((_, { buildId }) => built.push(buildId));
+  editing.text += '# mine\n';
+  world.submit = () => answer(412, { status: 'error', code: 'edit-conflict', message: 'Somebody has.' });
+  await editing.build();
+  assert.deepEqual([editing.conflict?.message, editing.problem, built], ['Somebody has.', null, []]);
+  world.latest = 9;
+  world.submit = () => answer(200, { data: { build_id: 10 } });
+  await editing.build(true);
+  assert.equal(world.sent()['latest_build_id'], 9);
+  assert.deepEqual([built, editing.isDirty], [[10], false]);
+});
+
+test('changes are listed with what was asked for first, and what they bring to download', () => {
+  const one = (name: string, version: string, size = 0) => ({ manager: 'conda', name, version, size }) as SolvedPackage;
+  const diff = {
+    added: [one('a', '1')],
+    removed: [one('gone', '1')],
+    changed: [{ old: one('numpy', '1'), new: one('numpy', '2') }],
+    unchanged: 3
+  };
+  const packages = [one('a', '1', 10), one('numpy', '2', 5), one('kept', '1', 100)];
+  const found = listChanges({ ...EMPTY, packages, diff }, ['numpy >=2']);
+  const rows = found.rows.map(row => [row.kind, row.name, row.before?.version, row.after?.version]);
+  assert.deepEqual(rows, [
+    ['changed', 'numpy', '1', '2'],
+    ['added', 'a', undefined, '1'],
+    ['removed', 'gone', '1', undefined]
+  ]);
+  assert.deepEqual([found.counts, found.unchanged, found.download], [{ added: 1, changed: 1, removed: 1 }, 3, 15]);
+  assert.equal(listChanges({ ...EMPTY, packages }, []).counts.added, 3);
+});
