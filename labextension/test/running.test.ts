@@ -1,0 +1,51 @@
+/** Which build a kernel runs in, and when another one is offered. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { RunningBuilds } from '../src/running';
+
+class World {
+  active = 7;
+  kept: object | undefined;
+
+  open(): RunningBuilds {
+    const find = (name: string) => (name === 'csh' ? { namespace: 'alice', name: 'ml', buildId: this.active } : null);
+    const database = {
+      fetch: async () => this.kept as never,
+      save: async (_: string, value: object) => {
+        this.kept = value;
+      }
+    };
+    return new RunningBuilds({ findByKernel: find }, database as never);
+  }
+}
+
+const KERNEL = { id: 'k1', name: 'csh' };
+
+test('a kernel keeps its build when another becomes active, until it starts again', () => {
+  const world = new World();
+  const running = world.open();
+  running.noteStart(KERNEL);
+  assert.deepEqual(running.find(KERNEL), { namespace: 'alice', name: 'ml', buildId: 7, next: null });
+  world.active = 8;
+  assert.deepEqual(running.find(KERNEL), { namespace: 'alice', name: 'ml', buildId: 7, next: 8 });
+  running.noteStart(KERNEL);
+  assert.equal(running.find(KERNEL)?.next, null);
+  assert.equal(running.find({ id: 'k2', name: 'python3' }), null);
+});
+
+test('it is known after the page was loaded again', async () => {
+  const world = new World();
+  world.open().noteStart(KERNEL);
+  world.active = 8;
+  const again = world.open();
+  await again.load();
+  assert.equal(again.find(KERNEL)?.buildId, 7);
+});
+
+test('what is kept and makes no sense is passed over', async () => {
+  const world = new World();
+  world.kept = { k1: 'seven', k2: null };
+  const running = world.open();
+  await running.load();
+  assert.equal(running.find(KERNEL)?.buildId, 7);
+});
