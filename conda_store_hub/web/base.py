@@ -17,6 +17,7 @@ from conda_store_hub.core.errors import (
     InvalidRequestError,
     MethodNotAllowedError,
     NotAuthenticatedError,
+    SolveError,
     UnavailableError,
 )
 from conda_store_hub.core.names import DataDirectory
@@ -255,9 +256,12 @@ class ApiHandler(BaseHandler):
     def describe_error(self, error: CondaStoreHubError) -> str:
         """Return the one shape of errors."""
         self.set_header("Content-Type", JSON)
-        return schemas.ErrorAnswer(
-            message=error.public_message, code=error.code, line=error.line, column=error.column
-        ).model_dump_json()
+        # What a builder or the system says may be of other people; what the solver says is of the text that was sent.
+        detail = error.detail if isinstance(error, SolveError) else None
+        answer = schemas.ErrorAnswer(
+            message=error.public_message, code=error.code, line=error.line, column=error.column, detail=detail
+        )
+        return answer.model_dump_json(exclude={"detail"} if detail is None else None)
 
 
 class ApiNotFoundHandler(ApiHandler):

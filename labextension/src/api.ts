@@ -11,6 +11,7 @@ import type {
   ChannelProblem,
   DepartedPackages,
   Environment,
+  ErrorAnswer,
   FoundPackage,
   GrantRole,
   IApi,
@@ -57,7 +58,9 @@ export class ApiError extends Error {
     readonly status: number,
     /** Where in the text as typed, counting from 1. */
     readonly line: number | null = null,
-    readonly column: number | null = null
+    readonly column: number | null = null,
+    /** The solver's own words, over several lines. */
+    readonly detail: string | null = null
   ) {
     super(message);
     this.name = 'ApiError';
@@ -353,7 +356,7 @@ async function raiseForStatus(response: Response): Promise<void> {
   if (response.ok && !response.redirected) {
     return;
   }
-  let said: { message?: string; code?: string; line?: number; column?: number } = {};
+  let said: Partial<ErrorAnswer> = {};
   try {
     said = await response.json();
   } catch {
@@ -364,7 +367,7 @@ async function raiseForStatus(response: Response): Promise<void> {
     throw response.status === 403 ? loggedOut(response) : notOurs(response);
   }
   const message = said.message ?? `The answer was ${response.status}.`;
-  throw new ApiError(message, said.code, response.status, said.line ?? null, said.column ?? null);
+  throw new ApiError(message, said.code, response.status, said.line ?? null, said.column ?? null, said.detail ?? null);
 }
 
 function loggedOut(response: Response): ApiError {

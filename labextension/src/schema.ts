@@ -263,6 +263,11 @@ export interface components {
             readonly line?: number | null;
             /** @default null */
             readonly column?: number | null;
+            /**
+             * @description Only of a solve that comes to nothing: the solver's own words, over several lines.
+             * @default null
+             */
+            readonly detail?: string | null;
         };
         /** @description A package of a channel, under conda-store's keys and ours; None is what could not be read. */
         readonly FoundPackage: {

@@ -130,6 +130,16 @@ def test_what_cannot_be_solved_for_is_said_with_its_line(
     assert answer.json()["line"] == 6
 
 
+def test_the_solver_is_quoted(service: RunningService) -> None:
+    with service.client("alice") as alice:
+        answer = ask(alice, "app >=2", "old-app").json()
+        other = ask(alice, "app ==").json()
+    assert answer["code"] == "unsatisfiable"
+    assert "old-app" in answer["detail"]
+    assert "└─" in answer["detail"]
+    assert "detail" not in other
+
+
 def test_a_lock_file_can_be_tried_as_well(service: RunningService) -> None:
     with service.client("alice") as alice:
         package = ask(alice, "base-lib").json()["data"]["packages"][0]

@@ -72,6 +72,8 @@ class ErrorAnswer(Wire):
     code: str
     line: int | None = None
     column: int | None = None
+    detail: str | None = None
+    """Only of a solve that comes to nothing: the solver's own words, over several lines."""
 
 
 class Version(Wire):
