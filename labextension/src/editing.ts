@@ -69,8 +69,7 @@ export class Editing {
       return;
     }
     this._setText(text, this._lineBreak);
-    this._fault = null;
-    this._conflict = null;
+    this._forget();
     this._later();
     this._changed.emit();
   }
@@ -192,7 +191,7 @@ export class Editing {
   /** Take the text of a file. */
   open(text: string): void {
     this._setText(text);
-    this._fault = this._conflict = null;
+    this._forget();
     this._later();
     this._changed.emit();
   }
@@ -286,6 +285,7 @@ export class Editing {
     this._saved = text;
     this._latestBuildId = buildId;
     this._draftFrom = null;
+    this._preview = { state: 'none' }; // it is no longer ahead
     await this.keep();
     this._built.emit({ ...place, buildId });
   }
@@ -309,7 +309,17 @@ export class Editing {
   /** Show what the service said at its line, unless the text is another by now. */
   private _point(error: ApiError, text: string): void {
     if (error.line !== null && text === this._text) {
-      this._fault = { message: error.message, line: error.line, column: error.column ?? 1 };
+      // Where it is is shown, and need not be said.
+      const message = error.message.replace(/ \(line \d+(, column \d+)?\)$/, '');
+      this._fault = { message, line: error.line, column: error.column ?? 1 };
+    }
+  }
+
+  /** What was said of another text counts no more. */
+  private _forget(): void {
+    this._fault = this._conflict = null;
+    if (this._preview.state === 'failed') {
+      this._preview = { state: 'none' };
     }
   }
 

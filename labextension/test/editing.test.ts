@@ -212,12 +212,13 @@ test('what the service says is shown at its line until the text is another', asy
   const world = new World();
   const editing = world.edit();
   await editing.load();
-  const said = { status: 'error', code: 'unsatisfiable', message: 'No.\n└─ why', line: 3, column: 5 };
+  const said = { status: 'error', code: 'unsatisfiable', message: 'No. (line 3, column 5)', line: 3, column: 5, detail: '└─ why' };
   world.solve = () => answer(422, said);
   await editing.solve();
-  assert.deepEqual(editing.fault, { message: said.message, line: 3, column: 5 });
-  assert.equal(editing.preview.state === 'failed' && editing.preview.error.message, said.message);
+  assert.deepEqual(editing.fault, { message: 'No.', line: 3, column: 5 });
+  assert.equal(editing.preview.state === 'failed' && editing.preview.error.detail, said.detail);
   editing.text = `${editing.text}\n`;
+  assert.equal(editing.preview.state, 'none');
   const fault = () => editing.fault;
   assert.equal(fault(), null);
   editing.text = 'dependencies: x\n';

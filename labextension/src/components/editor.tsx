@@ -58,7 +58,7 @@ export class EnvironmentEditor extends Panel {
     body.addWidget(this._code);
     this.addWidget((this._header = new Part('header', () => this._renderHeader())));
     this.addWidget(body);
-    this.addWidget(new Part('preview', () => <PreviewView editing={editing} trans={trans} />));
+    this.addWidget((this._preview = new Part('preview', () => <PreviewView editing={editing} trans={trans} />)));
     this.setView('both');
     editing.changed.connect(this._onChanged, this);
     this._onChanged();
@@ -144,6 +144,12 @@ export class EnvironmentEditor extends Panel {
       // Not while the editor itself is telling of a change.
       queueMicrotask(() => !this.isDisposed && showFault(this._code.node, this._fault));
     }
+    if (editing.preview !== this._shown) {
+      this._shown = editing.preview;
+      if (editing.preview.state !== 'none') {
+        requestAnimationFrame(() => this._preview.node.scrollIntoView({ block: 'start' }));
+      }
+    }
     const { trans } = this._options;
     const name = editing.name || trans.__('New environment');
     this.title.label = editing.isDirty ? `${name} •` : name;
@@ -173,7 +179,9 @@ export class EnvironmentEditor extends Panel {
   private readonly _code: CodeEditorWrapper;
   private readonly _composer: Part;
   private readonly _header: Part;
+  private readonly _preview: Part;
   private _view: View = 'both';
   private _isAdding = false;
   private _fault: Editing['fault'] = null;
+  private _shown: Editing['preview'] = { state: 'none' };
 }

@@ -98,51 +98,53 @@ export function PackageInput(props: IPackageInputProps): JSX.Element {
   const active_id = shown && active >= 0 ? `${id}-${active}` : undefined;
   return (
     <div className="csh-PackageInput">
-      <input
-        ref={input}
-        className="jp-mod-styled"
-        role="combobox"
-        aria-autocomplete="list"
-        aria-expanded={shown}
-        aria-controls={`${id}-list`}
-        aria-activedescendant={active_id}
-        aria-describedby={`${id}-said`}
-        aria-label={label}
-        placeholder={label}
-        spellCheck={false}
-        autoComplete="off"
-        value={text}
-        onChange={event => {
-          setText(event.target.value);
-          setOpen(true);
-          setActive(-1);
-        }}
-        onKeyDown={onKeyDown}
-        onBlur={event => {
-          if (!event.currentTarget.parentElement?.contains(event.relatedTarget)) {
-            setOpen(false);
-          }
-        }}
-      />
-      <ul id={`${id}-list`} role="listbox" aria-label={label} className="csh-Suggestions" hidden={!shown}>
-        {shown &&
-          offer.items.map((one, index) => (
-            <li
-              key={one.value}
-              id={`${id}-${index}`}
-              role="option"
-              aria-selected={index === active}
-              // Before the field loses the focus.
-              onMouseDown={event => {
-                event.preventDefault();
-                take(one);
-              }}
-            >
-              <span className="csh-Suggestions-label">{one.label}</span>
-              <span className="csh-Dim">{one.detail}</span>
-            </li>
-          ))}
-      </ul>
+      <div className="csh-PackageInput-field">
+        <input
+          ref={input}
+          className="jp-mod-styled"
+          role="combobox"
+          aria-autocomplete="list"
+          aria-expanded={shown}
+          aria-controls={`${id}-list`}
+          aria-activedescendant={active_id}
+          aria-describedby={`${id}-said`}
+          aria-label={label}
+          placeholder={label}
+          spellCheck={false}
+          autoComplete="off"
+          value={text}
+          onChange={event => {
+            setText(event.target.value);
+            setOpen(true);
+            setActive(-1);
+          }}
+          onKeyDown={onKeyDown}
+          onBlur={event => {
+            if (!event.currentTarget.parentElement?.contains(event.relatedTarget)) {
+              setOpen(false);
+            }
+          }}
+        />
+        <ul id={`${id}-list`} role="listbox" aria-label={label} className="csh-Suggestions" hidden={!shown}>
+          {shown &&
+            offer.items.map((one, index) => (
+              <li
+                key={one.value}
+                id={`${id}-${index}`}
+                role="option"
+                aria-selected={index === active}
+                // Before the field loses the focus.
+                onMouseDown={event => {
+                  event.preventDefault();
+                  take(one);
+                }}
+              >
+                <span className="csh-Suggestions-label">{one.label}</span>
+                <span className="csh-Dim">{one.detail}</span>
+              </li>
+            ))}
+        </ul>
+      </div>
       <span id={`${id}-said`} role="status" className={offer.problem ? 'csh-Said csh-Said-bad' : 'csh-Said'}>
         {isOpen ? say(offer, text, isAsking, trans) : ''}
       </span>

@@ -1,6 +1,7 @@
 /** What a build would change: asked of the service before anything is built. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
+import type { ApiError } from '../api';
 import { type IChange, type IChanges, listChanges } from '../changes';
 import type { Editing } from '../editing';
 import type { SolvedSpecification } from '../tokens';
@@ -27,17 +28,31 @@ export function PreviewView({ editing, trans }: IPreviewProps): JSX.Element | nu
         </div>
       );
     case 'failed':
-      return (
-        <div className="csh-Preview">
-          <Notice kind="bad">
-            <pre className="csh-Words">{preview.error.message}</pre>
-            {preview.error.isOutage && <p>{trans.__('What you have typed is kept.')}</p>}
-          </Notice>
-        </div>
-      );
+      return <Failed error={preview.error} trans={trans} />;
     case 'solved':
       return <Solved editing={editing} solved={preview.solved} trans={trans} />;
   }
+}
+
+/** What stands at its line is not said again; what the solver says is. */
+function Failed({ error, trans }: { readonly error: ApiError; readonly trans: TranslationBundle }): JSX.Element | null {
+  if (error.line !== null && !error.detail) {
+    return null;
+  }
+  return (
+    <div className="csh-Preview">
+      <Notice kind="bad">
+        {error.line === null && <pre className="csh-Words">{error.message}</pre>}
+        {error.detail && (
+          <>
+            <p>{trans.__('No packages fit together. The solver says:')}</p>
+            <pre className="csh-Words">{error.detail}</pre>
+          </>
+        )}
+        {error.isOutage && <p>{trans.__('What you have typed is kept.')}</p>}
+      </Notice>
+    </div>
+  );
 }
 
 function Solved({ editing, solved, trans }: IPreviewProps & { readonly solved: SolvedSpecification }): JSX.Element {
@@ -90,7 +105,9 @@ function Table({ changes, trans }: { readonly changes: IChanges; readonly trans:
 
 function summarise(changes: IChanges, solved: SolvedSpecification, trans: TranslationBundle): string {
   const { added, changed, removed } = changes.counts;
-  const packages = trans.__('%1 added, %2 changed, %3 removed, %4 as they are.', added, changed, removed, changes.unchanged);
+  const packages = solved.active_build_id
+    ? trans.__('%1 added, %2 changed, %3 removed, %4 as they are.', added, changed, removed, changes.unchanged)
+    : trans._n('%1 package.', '%1 packages.', added);
   const size = changes.download ? trans.__('%1 to download at most.', saySize(changes.download)) : '';
   const how = solved.reused ? trans.__('As chosen before.') : trans.__('Chosen in %1.', saySeconds(solved.seconds));
   const nothing = solved.active_build_id && changes.rows.length === 0;

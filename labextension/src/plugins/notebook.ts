@@ -183,7 +183,7 @@ async function addPackage({ app }: IParts, { namespace, name }: IRunning): Promi
   await app.commands.execute(COMMANDS.editEnvironment, { namespace, name, add: true });
 }
 
-async function restart({ running, trans }: IParts, panel: NotebookPanel, found: IRunning): Promise<void> {
+async function restart({ app, running, trans }: IParts, panel: NotebookPanel, found: IRunning): Promise<void> {
   const title = trans.__('Restart into build %1?', found.next);
   const body = trans.__('Variables of %1 are lost; what is written in it stays.', panel.title.label);
   const accept = Dialog.warnButton({ label: trans.__('Restart') });
@@ -191,6 +191,7 @@ async function restart({ running, trans }: IParts, panel: NotebookPanel, found: 
   if (!button.accept) {
     return;
   }
+  app.shell.activateById(panel.id);
   try {
     await panel.sessionContext.restartKernel();
     const kernel = panel.sessionContext.session?.kernel;
