@@ -188,9 +188,10 @@ export class Editing {
     await this.load();
   }
 
-  /** Take the text of a file. */
+  /** Take the text of a file; an environment that is there keeps its name. */
   open(text: string): void {
     this._setText(text);
+    this._rename();
     this._forget();
     this._later();
     this._changed.emit();
@@ -264,11 +265,15 @@ export class Editing {
     this._latestBuildId = environment.latest_build_id ?? 0;
     const text = this._latestBuildId ? (await api.build(this._latestBuildId)).specification.text : '';
     this._setText(text);
-    // What was built under another name keeps that in its text.
-    const renamed = this._reading.outline && this._reading.outline.name !== this.target.name;
-    const named = renamed && !this._isLockfile ? setName(this._text, this.target.name) : null;
-    this._setText(named ?? this._text, this._lineBreak);
+    this._rename(); // what was built under another name keeps that in its text
     this._saved = this._text;
+  }
+
+  private _rename(): void {
+    const { outline } = this._reading;
+    if (this.target && outline && !this._isLockfile && outline.name !== this.target.name) {
+      this._setText(setName(this._text, this.target.name) ?? this._text, this._lineBreak);
+    }
   }
 
   private _takeUp(draft: IDraft): void {

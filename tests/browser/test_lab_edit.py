@@ -34,14 +34,19 @@ def hub(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Dem
 
 
 def open_lab(page: Page, hub: DemoHub, user: str) -> None:
+    """Log in, and open JupyterLab with nothing in it but the launcher."""
     hub.start_server(user)
+    log_in(page, hub, user)
+    page.goto(f"{hub.user_url(user)}lab?reset")
+    page.locator(".jp-Launcher").first.wait_for()
+
+
+def log_in(page: Page, hub: DemoHub, user: str) -> None:
     page.goto(f"{hub.url}hub/login")
     page.get_by_label("Username").fill(user)
     page.get_by_label("Password").fill(password_of(hub, user))
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "login" not in url)
-    page.goto(f"{hub.user_url(user)}lab?reset")
-    page.locator(".jp-Launcher").first.wait_for()
 
 
 def run_command(page: Page, label: str) -> None:
@@ -52,12 +57,29 @@ def run_command(page: Page, label: str) -> None:
 
 
 def new_environment(page: Page) -> Locator:
+    """Open the editor for a new environment, with its template."""
     run_command(page, "New Environment")
-    return page.locator(".csh-Editor:visible")
+    editor = page.locator(".csh-Editor:visible")
+    expect(editor.locator(".cm-content")).to_contain_text("my-environment")
+    return editor
 
 
-def lines(editor: Locator) -> str:
-    return "\n".join(editor.locator(".cm-line").all_inner_texts())
+def open_file(editor: Locator, text: str, name: str = "environment.yaml") -> None:
+    editor.locator("input[type=file]").set_input_files(
+        {"name": name, "mimeType": "text/plain", "buffer": text.encode()}
+    )
+
+
+def text_of(editor: Locator) -> str:
+    return "\n".join(line.rstrip("\n") for line in editor.locator(".cm-line").all_inner_texts())
+
+
+def compute(page: Page, notebook: Locator, index: int, code: str) -> None:
+    cell = notebook.locator(".jp-CodeCell .cm-content").nth(index)
+    cell.click()
+    page.keyboard.type(code)
+    expect(cell).to_contain_text(code[-10:])
+    page.keyboard.press("Shift+Enter")
 
 
 def submit(hub: DemoHub, user: str, text: str) -> int:
@@ -66,67 +88,180 @@ def submit(hub: DemoHub, user: str, text: str) -> int:
     return answer.json()["data"]["build_id"]
 
 
-def test_an_environment_is_composed_previewed_built_used_and_changed(page: Page, hub: DemoHub, channel: str) -> None:
+def test_an_environment_is_composed_previewed_built_used_and_changed(page: Page, hub: DemoHub) -> None:
     open_lab(page, hub, "alice")
     editor = new_environment(page)
     expect(editor.get_by_label("Namespace")).to_have_value("alice")
     editor.get_by_label("Name", exact=True).fill("ml")
-    expect(editor.locator(".cm-content")).to_contain_text("name: ml")
-
     field = editor.get_by_role("combobox", name="Add a package")
     field.press_sequentially("nump")
     expect(editor.get_by_role("option", name=re.compile("^numpy"))).to_be_visible()
     shoot(page, "edit-search")
     field.press("ArrowDown")
     field.press("Enter")
-    expect(field).to_have_value(re.compile("^numpy"))
+    expect(field).to_have_value("numpy")
     field.press_sequentially("=")
-    expect(editor.get_by_role("option").first).to_contain_text(re.compile("[0-9]"))
+    expect(editor.get_by_role("listbox").get_by_role("option").first).to_contain_text(re.compile("^[0-9]"))
     shoot(page, "edit-versions")
     field.press("ArrowDown")
     field.press("Enter")
     expect(editor.locator(".cm-content")).to_contain_text(re.compile("- numpy=[0-9]"))
+    assert text_of(editor).startswith("name: ml\ndependencies:\n  - python\n  - ipykernel\n  - numpy=")
 
     editor.get_by_role("button", name="Preview").click()
-    expect(editor.get_by_role("region", name="What would be installed")).to_contain_text("asked for")
+    preview = editor.get_by_role("region", name="What would be installed")
+    expect(preview.get_by_role("row", name=re.compile("^numpy .*added"))).to_contain_text("asked for")
+    expect(preview.get_by_role("row", name=re.compile("^comm .*added"))).to_contain_text("needed by ipykernel")
     shoot(page, "edit-preview")
     editor.get_by_role("button", name="Build").click()
-    toast = page.locator(".Toastify__toast", has_text="alice/ml is ready")
-    expect(toast).to_be_visible()
+    ready = page.locator(".Toastify__toast", has_text="alice/ml is ready")
+    expect(ready).to_be_visible()
     shoot(page, "edit-built")
-    toast.get_by_role("button", name="Open notebook").click()
+    ready.get_by_role("button", name="Open notebook").click()
 
     expect(page.locator("#jp-bottom-panel")).to_contain_text("| Idle")
-    notebook = page.locator(".jp-NotebookPanel:visible")
-    compute(page, notebook, 0, "import numpy; print(numpy.arange(10).sum())")
+    notebook = page.locator(".jp-NotebookPanel")
+    compute(page, notebook, 0, "import numpy, sys; print(numpy.arange(10).sum(), sys.prefix)")
     expect(notebook.locator(".jp-OutputArea-output").first).to_contain_text("45")
-    button = notebook.get_by_role("button", name=re.compile("alice/ml · build [0-9]+"))
-    button.click()
+    _change_it_from_the_notebook(page, notebook)
+
+
+def _change_it_from_the_notebook(page: Page, notebook: Locator) -> None:
+    notebook.get_by_role("button", name=re.compile("alice.ml · build [0-9]+")).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Search its packages").fill("nump")
-    expect(dialog.get_by_role("table")).to_contain_text("numpy")
+    expect(dialog.get_by_role("row", name=re.compile("^numpy"))).to_be_visible()
+    expect(dialog.get_by_role("row", name=re.compile("^python"))).to_have_count(0)
     shoot(page, "edit-notebook-environment")
-
     dialog.get_by_role("button", name="Add a package").click()
+
     editor = page.locator(".csh-Editor:visible")
     field = editor.get_by_role("combobox", name="Add a package")
     expect(field).to_be_focused()
+    expect(editor.locator(".cm-content")).to_contain_text("ipykernel")
     field.fill("flask")
     field.press("Enter")
     editor.get_by_role("button", name="Preview").click()
-    expect(editor.locator(".csh-Changes")).to_contain_text("flask")
+    changes = editor.get_by_role("region", name=re.compile("^What changes from build [0-9]+, the active one"))
+    expect(changes.get_by_role("row", name=re.compile("^flask .*added"))).to_contain_text("asked for")
+    expect(changes.get_by_role("row", name=re.compile("^(numpy|python) "))).to_have_count(0)
     shoot(page, "edit-preview-change")
     editor.get_by_role("button", name="Build").click()
+
     offer = page.locator(".Toastify__toast", has_text="is active now")
     expect(offer).to_be_visible()
     shoot(page, "edit-restart-offer")
-    offer.get_by_role("button", name=re.compile("Restart into build")).click()
+    offer.get_by_role("button", name=re.compile("Restart into build [0-9]+")).click()
     page.get_by_role("dialog").get_by_role("button", name="Restart").click()
+    expect(notebook.get_by_role("button", name=re.compile("Restart into build"))).to_have_count(0)
+    expect(page.locator("#jp-bottom-panel")).to_contain_text("| Idle")
+    compute(page, notebook, 1, "import flask, sys; print('flask is', flask.__name__, sys.prefix)")
+    outputs = notebook.locator(".jp-OutputArea-output")
+    expect(outputs.nth(1)).to_contain_text("flask is flask")
+    first, second = (outputs.nth(index).inner_text().split()[-1] for index in (0, 1))
+    assert first != second
+    shoot(page, "edit-restarted")
 
 
-def compute(page: Page, notebook: Locator, index: int, code: str) -> None:
-    cell = notebook.locator(".jp-CodeCell .cm-content").nth(index)
-    cell.click()
-    page.keyboard.type(code)
-    expect(cell).to_contain_text(code[-12:])
-    page.keyboard.press("Shift+Enter")
+SPREAD = """\
+# for the course
+name: course
+channels:
+  - sample # ours
+  # for later
+  - second
+  - third
+dependencies:
+  - python
+  - no-such-package # why
+"""
+
+
+def test_channels_are_ordered_by_hand_and_by_keys_and_comments_stay(page: Page, hub: DemoHub) -> None:
+    open_lab(page, hub, "bob")
+    editor = new_environment(page)
+    open_file(editor, SPREAD)
+    expect(editor.get_by_label("Name", exact=True)).to_have_value("course")
+    channels = editor.get_by_role("region", name="Channels").get_by_role("listitem")
+    channels.nth(2).drag_to(channels.nth(0))
+    expect(channels.first).to_contain_text("third")
+    channels.first.focus()
+    page.keyboard.press("Alt+ArrowDown")
+    expect(channels.nth(1)).to_contain_text("third")
+    expect(channels.nth(1)).to_be_focused()
+    assert text_of(editor) == SPREAD.replace("  - third\n", "").replace("# ours\n", "# ours\n  - third\n")
+    editor.get_by_role("button", name="Remove second").click()
+    assert "  # for later\n" in text_of(editor)
+
+
+def test_what_is_wrong_is_said_at_its_line_and_what_was_typed_is_kept(page: Page, hub: DemoHub) -> None:
+    open_lab(page, hub, "bob")
+    editor = new_environment(page)
+    open_file(editor, SPREAD.replace("  # for later\n  - second\n  - third\n", ""))
+    editor.get_by_role("button", name="Preview").click()
+    expect(editor.locator(".csh-Fault")).to_contain_text("There is no package no-such-package")
+    shoot(page, "edit-fault")
+    editor.get_by_role("button", name="Line 7").click()
+    page.keyboard.press("End")
+    page.keyboard.type("x: [")
+    expect(editor.get_by_role("button", name="Build")).to_be_enabled()  # in a comment
+    page.keyboard.press("Control+End")
+    page.keyboard.type("x: [")
+    expect(editor.get_by_role("button", name="Build")).to_be_disabled()
+    expect(editor.get_by_role("alert")).to_be_visible()
+    page.reload()  # nothing asks whether one is sure, and nothing is lost
+    expect(page.locator(".csh-Editor .cm-content")).to_contain_text("x: [")
+    expect(page.locator(".csh-Editor")).to_contain_text("is not built yet")
+    page.locator(".lm-TabBar-tab", has_text="New environment").locator(".lm-TabBar-tabCloseIcon").click()
+    run_command(page, "New Environment")
+    editor = page.locator(".csh-Editor:visible")
+    expect(editor.locator(".cm-content")).to_contain_text("no-such-package # whyx: [")
+    editor.get_by_role("button", name="Begin anew").click()
+    expect(editor.locator(".cm-content")).to_contain_text("my-environment")
+    expect(editor.locator(".cm-content")).not_to_contain_text("no-such-package")
+
+
+def test_without_the_service_and_after_a_login_has_ended_nothing_is_lost(page: Page, hub: DemoHub) -> None:
+    open_lab(page, hub, "bob")
+    editor = new_environment(page)
+    open_file(editor, "# precious\nname: kept\ndependencies:\n  - python\n")
+    page.context.set_offline(True)
+    editor.get_by_role("button", name="Build").click()
+    expect(editor.get_by_role("alert")).to_contain_text("What you have typed is kept.")
+    shoot(page, "edit-offline")
+    page.context.set_offline(False)
+    # The server remembers for minutes who was logged in; this is what it answers then to who is not.
+    submission = re.compile("/conda-store-hub/api/v1/specification/")
+    page.route(submission, lambda route: route.fulfill(status=403, json={"message": "Forbidden"}))
+    page.context.clear_cookies()
+    editor.locator(".cm-content").click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("  - numpy")
+    editor.get_by_role("button", name="Build").click()
+    expect(editor.get_by_role("alert")).to_contain_text("You are logged out")
+    shoot(page, "edit-logged-out")
+    page.unroute(submission)
+    log_in(page, hub, "bob")
+    page.goto(f"{hub.user_url('bob')}lab")
+    expect(page.locator(".csh-Editor .cm-content")).to_contain_text("# precious")
+    expect(page.locator(".csh-Editor .cm-content")).to_contain_text("- numpy")
+
+
+def test_two_who_edit_the_same_do_not_overwrite_each_other(page: Page, hub: DemoHub) -> None:
+    submit(hub, "carol", "name: shared\ndependencies: [python]\n")
+    open_lab(page, hub, "carol")
+    page.get_by_role("tab", name="Environments").click()
+    page.locator(".csh-Environment", has_text="shared").click(button="right")
+    page.get_by_role("menuitem", name="Edit Environment").click()
+    editor = page.locator(".csh-Editor:visible")
+    expect(editor.locator(".cm-content")).to_contain_text("python")
+    submit(hub, "carol", "name: shared\ndependencies: [python, pip]\n")  # meanwhile, somewhere else
+    field = editor.get_by_role("combobox", name="Add a package")
+    field.fill("flask")
+    field.press("Enter")
+    expect(editor.locator(".cm-content")).to_contain_text("[python, flask]")
+    editor.get_by_role("button", name="Build").click()
+    expect(editor.get_by_role("alert")).to_contain_text("shared")
+    shoot(page, "edit-conflict")
+    editor.get_by_role("button", name="Build mine all the same").click()
+    expect(page.get_by_role("heading", name=re.compile("^Build [0-9]+"))).to_be_visible()

@@ -41,6 +41,8 @@ export const editor: JupyterFrontEndPlugin<void> = {
     const drafts = new Drafts(database, findStorage(), app.serviceManager.serverSettings.baseUrl);
     const editors = new Editors({ app, model, editorServices, drafts, trans });
     addCommands(app, model, editors, drafts, trans);
+    // What was typed in the last moment before the page is left is kept, too.
+    window.addEventListener('pagehide', () => editors.tracker.forEach(tab => void tab.content.editing.keep()));
     for (const command of [COMMANDS.createEnvironment, COMMANDS.editEnvironment]) {
       palette?.addItem({ command, category: trans.__('Environments') });
     }
