@@ -18,6 +18,7 @@ import type {
   IEnvironmentArgs,
   IPage,
   IPaging,
+  IRunningKernel,
   ISearchPage,
   LogEvent,
   Member,
@@ -36,6 +37,8 @@ import type {
 } from './tokens';
 
 const BASE = 'conda-store-hub/api/v1/';
+/** What the server itself answers. */
+const RUNNING = 'conda-store-hub/api/running';
 /** Where artifacts are, by kind; what is not here has no address. */
 const ARTIFACTS: Readonly<Record<string, string>> = {
   YAML: 'yaml/',
@@ -226,6 +229,15 @@ export class Api implements IApi {
     return this._page(`package/${encodeURIComponent(name)}/`, { ...rest, channel: channels }, signal);
   }
 
+  async running(): Promise<readonly IRunningKernel[] | null> {
+    const response = await this._fetch(RUNNING, {}, {}, '');
+    if (response.status === 404) {
+      return null; // an older server
+    }
+    await raiseForStatus(response);
+    return ((await response.json()) as { readonly kernels: readonly IRunningKernel[] }).kernels;
+  }
+
   artifactUrl(id: number, type: string): string | null {
     const path = ARTIFACTS[type];
     return path === undefined ? null : this._url(`build/${id}/${path}`, {});
@@ -325,9 +337,9 @@ export class Api implements IApi {
     }
   }
 
-  private async _fetch(path: string, query: Query, init: RequestInit): Promise<Response> {
+  private async _fetch(path: string, query: Query, init: RequestInit, base = BASE): Promise<Response> {
     try {
-      return await ServerConnection.makeRequest(this._url(path, query), init, this._settings);
+      return await ServerConnection.makeRequest(this._url(path, query, base), init, this._settings);
     } catch (error) {
       if (isAbort(error) || init.signal?.aborted) {
         throw new DOMException('Nobody waits for this any more.', 'AbortError');
@@ -336,13 +348,13 @@ export class Api implements IApi {
     }
   }
 
-  private _url(path: string, query: Query): string {
+  private _url(path: string, query: Query, base = BASE): string {
     const pairs = Object.entries(query).flatMap(([key, value]) =>
       (Array.isArray(value) ? value : [value]).filter(one => one !== undefined).map(one => [key, String(one)])
     );
     const text = new URLSearchParams(pairs).toString();
     // Not joined: the empty path and what is escaped in names have to stay as they are.
-    return URLExt.join(this._settings.baseUrl, BASE) + path + (text && `?${text}`);
+    return URLExt.join(this._settings.baseUrl, base) + path + (text && `?${text}`);
   }
 }
 

@@ -1,7 +1,7 @@
-/** Which build of its environment each kernel runs in, as far as this page has seen it start. */
+/** Which build of its environment each kernel runs in: as the server tells, or as this page has seen it start. */
 import type { IStateDB } from '@jupyterlab/statedb';
 import { type ISignal, Signal } from '@lumino/signaling';
-import type { IEnvironmentArgs, IEnvironments } from './tokens';
+import type { IApi, IEnvironmentArgs, IEnvironments } from './tokens';
 
 /** Where it is kept in the state database, so that it is known after the page was loaded again. */
 const PLACE = 'conda-store-hub-kernels:builds';
@@ -25,7 +25,7 @@ export class RunningBuilds {
   readonly changed: ISignal<this, void>;
 
   constructor(
-    private readonly _model: Pick<IEnvironments, 'findByKernel'>,
+    private readonly _model: Pick<IEnvironments, 'findByKernel'> & { readonly api: Pick<IApi, 'running'> },
     private readonly _database: Pick<IStateDB, 'fetch' | 'save'> | null
   ) {
     this.changed = this._changed = new Signal(this);
@@ -40,6 +40,14 @@ export class RunningBuilds {
       }
     }
     this._changed.emit();
+  }
+
+  /** Ask the server, which knows all of its kernels; whoever asks while it is asked gets the same. */
+  refresh(): Promise<void> {
+    this._asking ??= this._ask().finally(() => {
+      this._asking = null;
+    });
+    return this._asking;
   }
 
   /** What is known of a kernel; null for one that is of no environment. */
@@ -69,6 +77,19 @@ export class RunningBuilds {
     }
   }
 
+  private async _ask(): Promise<void> {
+    try {
+      for (const one of (await this._model.api.running()) ?? []) {
+        this._builds.set(one.kernel_id, one.build_id);
+        this._started.add(one.kernel_id);
+      }
+    } catch {
+      return; // what was seen has to do
+    }
+    this._keep();
+    this._changed.emit();
+  }
+
   private _keep(): void {
     const kept = Object.fromEntries([...this._builds].slice(-MOST));
     this._database?.save(PLACE, kept).catch(() => undefined);
@@ -77,4 +98,5 @@ export class RunningBuilds {
   private readonly _changed: Signal<this, void>;
   private readonly _builds = new Map<string, number>();
   private readonly _started = new Set<string>();
+  private _asking: Promise<void> | null = null;
 }

@@ -40,7 +40,8 @@ export const SETTINGS_ID = `${PACKAGE}:plugin`;
 /** The ids of the events that the server extension emits. */
 export const EVENTS = {
   kernels: 'https://conda-store-hub/events/kernels/v1',
-  environments: 'https://conda-store-hub/events/environments/v1'
+  environments: 'https://conda-store-hub/events/environments/v1',
+  running: 'https://conda-store-hub/events/running-kernels/v1'
 } as const;
 
 /**
@@ -149,6 +150,14 @@ export type LogEvent =
     }
   | { readonly kind: 'end' };
 
+/** A kernel that runs in an environment, as the server tells of it; `active_build_id` is what it would restart into. */
+export interface IRunningKernel {
+  readonly kernel_id: string;
+  readonly build_id: number;
+  readonly active_build_id: number | null;
+  readonly pinned: boolean;
+}
+
 /** The service's API, through the user's server. Everything rejects with an ApiError, or an AbortError. */
 export interface IApi {
   permissions(): Promise<PermissionSummary>;
@@ -182,6 +191,8 @@ export interface IApi {
   diff(id: number, other: number): Promise<PackageDiff>;
   /** The log from byte `offset` on, as it grows, until its end or that of `signal`; cut-off lines are picked up. */
   followLog(id: number, offset: number, signal: AbortSignal): AsyncIterable<LogEvent>;
+  /** The kernels of this server that run in environments; null where the server does not tell. */
+  running(): Promise<readonly IRunningKernel[] | null>;
   /** Where the browser can download an artifact; null where the service has no address for that kind. */
   artifactUrl(id: number, type: string): string | null;
 

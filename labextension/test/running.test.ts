@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RunningBuilds } from '../src/running';
+import type { IRunningKernel } from '../src/tokens';
 
 class World {
   active = 7;
   kept: object | undefined;
+  told: IRunningKernel[] | null = null;
+  down = false;
 
   open(): RunningBuilds {
     const find = (name: string) => (name === 'csh' ? { namespace: 'alice', name: 'ml', buildId: this.active } : null);
@@ -15,7 +18,15 @@ class World {
         this.kept = value;
       }
     };
-    return new RunningBuilds({ findByKernel: find }, database as never);
+    const api = {
+      running: async () => {
+        if (this.down) {
+          throw new Error('It is down.');
+        }
+        return this.told;
+      }
+    };
+    return new RunningBuilds({ findByKernel: find, api }, database as never);
   }
 }
 
@@ -48,4 +59,17 @@ test('what is kept and makes no sense is passed over', async () => {
   const running = world.open();
   await running.load();
   assert.equal(running.find(KERNEL)?.buildId, 7);
+});
+
+test('what the server tells counts, and without it what was seen', async () => {
+  const world = new World();
+  const running = world.open();
+  await running.refresh();
+  assert.equal(running.find(KERNEL)?.buildId, 7);
+  world.told = [{ kernel_id: 'k1', build_id: 5, active_build_id: 7, pinned: false }];
+  await running.refresh();
+  assert.deepEqual(running.find(KERNEL), { namespace: 'alice', name: 'ml', buildId: 5, next: 7 });
+  world.down = true;
+  await running.refresh();
+  assert.equal(running.find(KERNEL)?.buildId, 5);
 });

@@ -16,7 +16,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 import { createNotebookButton, findRunning, RunningView } from '../components/notebook';
 import { type IRunning, RunningBuilds } from '../running';
-import { COMMANDS, IEnvironments, PACKAGE } from '../tokens';
+import { COMMANDS, EVENTS, IEnvironments, PACKAGE } from '../tokens';
 
 /** As `schema/notebook.json` calls it. */
 const ITEM = 'conda-store-hub-environment';
@@ -57,7 +57,15 @@ export const notebook: JupyterFrontEndPlugin<void> = {
     toolbars?.addFactory<NotebookPanel>('Notebook', ITEM, panel =>
       createNotebookButton({ ...parts, commands: app.commands, context: panel.sessionContext })
     );
-    model.changed.connect(() => tracker.forEach(panel => offer(panel, parts)));
+    const offerAll = () => tracker.forEach(panel => offer(panel, parts));
+    model.changed.connect(offerAll);
+    running.changed.connect(offerAll);
+    app.serviceManager.events.stream.connect((_, event) => {
+      // Told only of kernels that run; a page without notebooks asks nothing.
+      if (event.schema_id === EVENTS.running && tracker.size > 0) {
+        void running.refresh();
+      }
+    });
     addCommands(parts);
     for (const command of [COMMANDS.notebookEnvironment, COMMANDS.addPackage, COMMANDS.restartIntoBuild]) {
       palette?.addItem({ command, category: trans.__('Environments') });
@@ -66,34 +74,50 @@ export const notebook: JupyterFrontEndPlugin<void> = {
   }
 };
 
-/** Note in which build a notebook's kernel starts, each time it does. */
+/** Note in which build a notebook's kernel starts, each time it does, and ask the server once it has. */
 function follow(panel: NotebookPanel, { app, running }: IParts): void {
   const { sessionContext } = panel;
+  let isStarting = true;
   sessionContext.kernelChanged.connect((_, { newValue, oldValue }) => {
     // One that was there before the notebook was opened has run in what it started in.
     if (newValue && oldValue) {
       running.noteStart(newValue);
     }
+    isStarting = true;
     app.commands.notifyCommandChanged();
   });
   sessionContext.statusChanged.connect((_, status) => {
     const kernel = sessionContext.session?.kernel;
     if (kernel && (status === 'restarting' || status === 'autorestarting' || status === 'starting')) {
+      isStarting = true;
       running.noteStart(kernel);
+    } else if (kernel && isStarting && status === 'idle') {
+      isStarting = false;
+      if (running.find(kernel)) {
+        void running.refresh();
+      }
     }
   });
 }
 
-const offered = new Set<string>();
+/** What was said of kernels: of which build, and under which notification. */
+const offered = new Map<string, { readonly build: number; readonly notification: string }>();
 
-/** Say once of each kernel that there is a newer build. */
+/** Say once of each kernel that there is a newer build, and no longer than there is. */
 function offer(panel: NotebookPanel, { app, running, trans }: IParts): void {
+  const id = panel.sessionContext.session?.kernel?.id;
   const found = findRunning(panel.sessionContext, running);
-  const key = `${panel.sessionContext.session?.kernel?.id}:${found?.next}`;
-  if (!found || found.next === null || offered.has(key)) {
+  const before = id === undefined ? undefined : offered.get(id);
+  if (!id || !found || before?.build === found.next) {
     return;
   }
-  offered.add(key);
+  if (before) {
+    Notification.dismiss(before.notification);
+    offered.delete(id);
+  }
+  if (found.next === null) {
+    return;
+  }
   const { path } = panel.sessionContext;
   const said = trans.__(
     '%1 runs in build %2 of %3; build %4 is active now.',
@@ -102,7 +126,7 @@ function offer(panel: NotebookPanel, { app, running, trans }: IParts): void {
     full(found),
     found.next
   );
-  Notification.info(said, {
+  const notification = Notification.info(said, {
     autoClose: false,
     actions: [
       {
@@ -112,6 +136,7 @@ function offer(panel: NotebookPanel, { app, running, trans }: IParts): void {
       }
     ]
   });
+  offered.set(id, { build: found.next, notification });
 }
 
 function addCommands(parts: IParts): void {
@@ -194,10 +219,7 @@ async function restart({ app, running, trans }: IParts, panel: NotebookPanel, fo
   app.shell.activateById(panel.id);
   try {
     await panel.sessionContext.restartKernel();
-    const kernel = panel.sessionContext.session?.kernel;
-    if (kernel) {
-      running.noteStart(kernel);
-    }
+    await running.refresh();
   } catch (error) {
     await showErrorMessage(trans.__('The kernel did not restart'), error as Error);
   }
