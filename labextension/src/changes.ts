@@ -1,5 +1,5 @@
 /** What a dry run would change in an environment, as rows to read. */
-import { nameOf } from './document';
+import { nameOf } from './reading';
 import type { PackageVersion, SolvedPackage, SolvedSpecification } from './tokens';
 
 export interface IChange {

@@ -1,94 +1,21 @@
 /**
- * The text of an `environment.yaml`, read for the composer and edited in its place: what an edit is not about, with
- * comments, order, quotes and line ends, stays as it was typed.
+ * Edits of an `environment.yaml` in its place: what an edit is not about, with comments, order, quotes and line ends,
+ * stays as it was typed.
  */
-import { isMap, isScalar, isSeq, LineCounter, type Pair, parseDocument, type Scalar, type YAMLMap, type YAMLSeq } from 'yaml';
-
-/** The lists that the composer shows. */
-export type ListName = 'channels' | 'dependencies' | 'pip';
-
-/** One entry of a list: its text as read, and where it stands in the document. */
-export interface IEntry {
-  readonly text: string;
-  readonly start: number;
-  readonly end: number;
-}
-
-/** Why a text cannot be shown as lists; line and column count from 1. */
-export interface IFault {
-  readonly message: string;
-  readonly line: number;
-  readonly column: number;
-}
-
-/** What of a document the composer shows. */
-export interface IOutline extends Readonly<Record<ListName, readonly IEntry[]>> {
-  readonly name: string | null;
-}
-
-/** A document that has been read, or why it cannot be. */
-export type Reading =
-  | { readonly outline: IOutline; readonly fault: null }
-  | { readonly outline: null; readonly fault: IFault };
-
-type Sequence = YAMLSeq<unknown>;
-
-interface IParsed {
-  readonly text: string;
-  readonly root: YAMLMap | null;
-  readonly name: Pair | undefined;
-  readonly lists: Readonly<Record<ListName, IList>>;
-}
-
-/** A list in the document: the pair that holds it, if that is there, and its entries. */
-interface IList {
-  readonly pair: Pair | undefined;
-  readonly sequence: Sequence | null;
-  readonly entries: readonly IEntry[];
-  /** The items of the sequence that the entries are: `pip:` among the dependencies is not one. */
-  readonly items: readonly number[];
-}
-
-class Fault extends Error {
-  constructor(
-    message: string,
-    readonly offset: number
-  ) {
-    super(message);
-  }
-}
-
-/** Whether a text is a lock file, which is submitted as it is: conda-lock's, or a list of addresses. */
-export function isLockfile(text: string): boolean {
-  return /^@EXPLICIT[ \t]*\r?$/m.test(text) || (/^(version|metadata):/m.test(text) && /^package:/m.test(text));
-}
-
-export function read(text: string): Reading {
-  const lines = new LineCounter();
-  try {
-    const { name, lists } = parse(text, lines);
-    const { channels, dependencies, pip } = lists;
-    const outline = {
-      name: isScalar(name?.value) && name.value.value !== null ? sourceOf(name.value) : null,
-      channels: channels.entries,
-      dependencies: dependencies.entries,
-      pip: pip.entries
-    };
-    return { outline, fault: null };
-  } catch (error) {
-    if (!(error instanceof Fault)) {
-      throw error;
-    }
-    const { line, col } = lines.linePos(error.offset);
-    return { outline: null, fault: { message: error.message, line: Math.max(line, 1), column: Math.max(col, 1) } };
-  }
-}
-
-/** The name of the package that a dependency of conda's or a line of pip's is about, in lower case. */
-export function nameOf(dependency: string): string {
-  const found = /^\s*(?:[^\s[\]]*::)?([A-Za-z0-9_][A-Za-z0-9_.-]*)/.exec(dependency);
-  return (found?.[1] ?? dependency.trim()).toLowerCase();
-}
+import { isMap, isScalar, isSeq, type Pair, parseDocument, type Scalar } from 'yaml';
+import {
+  bounds,
+  type IOutline,
+  type IParsed,
+  isFlow,
+  type ListName,
+  nameOf,
+  parse,
+  read,
+  type Sequence,
+  startOf
+} from './reading';
+import { columnOf, cut, insertLines, isComment, lineBreak, lineEnd, lineStart, removedBy, splice } from './splices';
 
 /** Give the document a name; null where that cannot be done without touching what else is there. */
 export function setName(text: string, name: string): string | null {
@@ -152,91 +79,6 @@ export function putDependency(text: string, list: 'dependencies' | 'pip', value:
   const { outline } = read(text);
   const index = outline?.[list].findIndex(entry => nameOf(entry.text) === nameOf(value)) ?? -1;
   return index < 0 ? addEntry(text, list, value) : replaceEntry(text, list, index, value);
-}
-
-/** What of one text has to be replaced to become the other: the shortest piece. */
-export function difference(before: string, after: string): { start: number; end: number; text: string } {
-  const most = Math.min(before.length, after.length);
-  let start = 0;
-  while (start < most && before[start] === after[start]) {
-    start += 1;
-  }
-  let tail = 0;
-  while (tail < most - start && before[before.length - 1 - tail] === after[after.length - 1 - tail]) {
-    tail += 1;
-  }
-  return { start, end: before.length - tail, text: after.slice(start, after.length - tail) };
-}
-
-// Reading
-
-function parse(text: string, counter: LineCounter = new LineCounter()): IParsed {
-  const document = parseDocument(text, {
-    keepSourceTokens: true,
-    lineCounter: counter,
-    logLevel: 'silent',
-    prettyErrors: false,
-    version: '1.1'
-  });
-  const [error] = document.errors;
-  if (error) {
-    throw new Fault(error.message.split('\n')[0]!, error.pos[0]);
-  }
-  const root = document.contents;
-  if (root !== null && !isMap(root) && !(isScalar(root) && root.value === null)) {
-    throw new Fault('This is not an environment.yaml: it has keys such as “dependencies:”.', root.range?.[0] ?? 0);
-  }
-  const map = isMap(root) ? (root as YAMLMap) : null;
-  const find = (key: string) => map?.items.find(pair => isScalar(pair.key) && pair.key.value === key) as Pair | undefined;
-  const dependencies = readList(find('dependencies'), 'dependencies');
-  const holder = dependencies.sequence?.items.find(isMap)?.items[0] as Pair | undefined;
-  const pip = readList(holder, 'pip');
-  return { text, root: map, name: find('name'), lists: { channels: readList(find('channels'), 'channels'), dependencies, pip } };
-}
-
-function readList(pair: Pair | undefined, name: ListName): IList {
-  const value = pair?.value ?? null;
-  if (value === null || (isScalar(value) && value.value === null)) {
-    return { pair, sequence: null, entries: [], items: [] };
-  }
-  if (!isSeq(value)) {
-    throw new Fault(`“${name}:” has to be a list.`, (value as Scalar).range?.[0] ?? 0);
-  }
-  const items = value.items.map((_, index) => index).filter(index => isScalar(value.items[index]));
-  const other = value.items.find(item => !isScalar(item) && !isPip(item, name));
-  if (other !== undefined) {
-    throw new Fault(`Among “${name}:” there is something that is not a single value.`, startOf(other));
-  }
-  const entries = items.map(index => {
-    const item = value.items[index] as Scalar;
-    const [start, end] = bounds(item);
-    return { text: sourceOf(item), start, end };
-  });
-  return { pair, sequence: value as Sequence, entries, items };
-}
-
-function isPip(item: unknown, list: ListName): boolean {
-  const key = list === 'dependencies' && isMap(item) && item.items.length === 1 ? item.items[0]!.key : null;
-  return isScalar(key) && key.value === 'pip';
-}
-
-/** A value as it was typed: 3.10 is not 3.1. */
-function sourceOf(scalar: Scalar): string {
-  return (scalar.source ?? String(scalar.value ?? '')).trim();
-}
-
-function startOf(node: unknown): number {
-  return (node as { range?: [number, number, number] | null }).range?.[0] ?? 0;
-}
-
-/** Where a value begins and where what is written of it ends. */
-function bounds(node: unknown): [number, number] {
-  const { range } = node as { range: [number, number, number] };
-  return [range[0], range[1]];
-}
-
-function isFlow(sequence: Sequence): boolean {
-  return sequence.srcToken?.type === 'flow-collection';
 }
 
 // Editing
@@ -422,55 +264,8 @@ function isPlain(value: string, inFlow: boolean): boolean {
   return errors.length === 0 && isScalar(item) && item.type === 'PLAIN' && item.source === value;
 }
 
-// Lines
-
 /** How far in lists stand: as those that are there. */
 function indentOf(document: IParsed): number {
   const found = [document.lists.channels, document.lists.dependencies].find(one => one.sequence && !isFlow(one.sequence));
   return found ? columnOf(document.text, dashOf(found.sequence!, 0)) : 2;
-}
-
-function insertLines(text: string, at: number, added: readonly string[]): string {
-  const end = lineBreak(text);
-  const isBetween = at === 0 || text[at - 1] === '\n';
-  const before = isBetween ? '' : end;
-  const isLineEnd = !isBetween && at < text.length;
-  return splice(text, at, at, before + added.join(end) + (isLineEnd ? '' : end));
-}
-
-function lineBreak(text: string): string {
-  return text.includes('\r\n') ? '\r\n' : '\n';
-}
-
-function lineStart(text: string, at: number): number {
-  return at <= 0 ? 0 : text.lastIndexOf('\n', at - 1) + 1;
-}
-
-/** Where the line ends that something stands in, before its break. */
-function lineEnd(text: string, at: number): number {
-  const found = text.indexOf('\n', at);
-  const end = found < 0 ? text.length : found;
-  return end > 0 && text[end - 1] === '\r' ? end - 1 : end;
-}
-
-function columnOf(text: string, at: number): number {
-  return at - lineStart(text, at);
-}
-
-function isComment(text: string, start: number): boolean {
-  return /^[ \t]*#/.test(text.slice(start, lineEnd(text, start)));
-}
-
-/** What the first text has and the second has not. */
-function removedBy(before: string, after: string): string {
-  const { start, end } = difference(before, after);
-  return before.slice(start, end);
-}
-
-function cut(text: string, start: number, end: number): string {
-  return splice(text, start, end, '');
-}
-
-function splice(text: string, start: number, end: number, value: string): string {
-  return text.slice(0, start) + value + text.slice(end);
 }

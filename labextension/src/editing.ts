@@ -1,7 +1,8 @@
 /** One specification that somebody writes: its text, where it goes, what the service says of it, and its draft. */
 import { type ISignal, Signal } from '@lumino/signaling';
 import { ApiError } from './api';
-import { type IFault, isLockfile, read, type Reading, setName } from './document';
+import { setName } from './document';
+import { type IFault, isLockfile, read, type Reading } from './reading';
 import type { Drafts, IDraft } from './drafts';
 import type { IApi, IEnvironmentArgs, SolvedSpecification } from './tokens';
 

@@ -1,19 +1,9 @@
 /** The composer's edits change what they are about, and leave the rest of the text as it was typed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  addEntry,
-  difference,
-  isLockfile,
-  type ListName,
-  moveEntry,
-  nameOf,
-  putDependency,
-  read,
-  removeEntry,
-  replaceEntry,
-  setName
-} from '../src/document';
+import { addEntry, moveEntry, putDependency, removeEntry, replaceEntry, setName } from '../src/document';
+import { isLockfile, type ListName, nameOf, read } from '../src/reading';
+import { difference } from '../src/splices';
 
 const TEXT = `\
 # for the lecture

@@ -10,11 +10,14 @@ from playwright.sync_api import Locator, Page, expect
 
 from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
-from tests.support.browser import shoot
+from tests.browser.test_lab import check_with_axe
+from tests.support.browser import SECONDS, log_in_page, shoot
 from tests.support.channel import sample_channel_dir
-from tests.support.hub import allow_root, as_user, make_settings, password_of
+from tests.support.hub import allow_root, as_user, make_settings
 
 pytestmark = pytest.mark.browser
+
+BUILD = 3 * SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +39,9 @@ def hub(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Dem
 def open_lab(page: Page, hub: DemoHub, user: str) -> None:
     """Log in, and open JupyterLab with nothing in it but the launcher."""
     hub.start_server(user)
-    log_in(page, hub, user)
+    log_in_page(page, hub, user)
     page.goto(f"{hub.user_url(user)}lab?reset")
     page.locator(".jp-Launcher").first.wait_for()
-
-
-def log_in(page: Page, hub: DemoHub, user: str) -> None:
-    page.goto(f"{hub.url}hub/login")
-    page.get_by_label("Username").fill(user)
-    page.get_by_label("Password").fill(password_of(hub, user))
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(lambda url: "login" not in url)
 
 
 def run_command(page: Page, label: str) -> None:
@@ -103,6 +98,7 @@ def test_an_environment_is_composed_previewed_built_used_and_changed(page: Page,
     field.press_sequentially("=")
     expect(editor.get_by_role("listbox").get_by_role("option").first).to_contain_text(re.compile("^[0-9]"))
     shoot(page, "edit-versions")
+    check_with_axe(page, ".csh-Editor")
     field.press("ArrowDown")
     field.press("Enter")
     expect(editor.locator(".cm-content")).to_contain_text(re.compile("- numpy=[0-9]"))
@@ -113,9 +109,10 @@ def test_an_environment_is_composed_previewed_built_used_and_changed(page: Page,
     expect(preview.get_by_role("row", name=re.compile("^numpy .*added"))).to_contain_text("asked for")
     expect(preview.get_by_role("row", name=re.compile("^comm .*added"))).to_contain_text("needed by ipykernel")
     shoot(page, "edit-preview")
+    check_with_axe(page, ".csh-Editor")
     editor.get_by_role("button", name="Build").click()
     ready = page.locator(".Toastify__toast", has_text="alice/ml is ready")
-    expect(ready).to_be_visible()
+    expect(ready).to_be_visible(timeout=BUILD)
     shoot(page, "edit-built")
     ready.get_by_role("button", name="Open notebook").click()
 
@@ -133,6 +130,7 @@ def _change_it_from_the_notebook(page: Page, notebook: Locator) -> None:
     expect(dialog.get_by_role("row", name=re.compile("^numpy"))).to_be_visible()
     expect(dialog.get_by_role("row", name=re.compile("^python"))).to_have_count(0)
     shoot(page, "edit-notebook-environment")
+    check_with_axe(page, ".csh-Running")
     dialog.get_by_role("button", name="Add a package").click()
 
     editor = page.locator(".csh-Editor:visible")
@@ -149,7 +147,7 @@ def _change_it_from_the_notebook(page: Page, notebook: Locator) -> None:
     editor.get_by_role("button", name="Build").click()
 
     offer = page.locator(".Toastify__toast", has_text="is active now")
-    expect(offer).to_be_visible()
+    expect(offer).to_be_visible(timeout=BUILD)
     shoot(page, "edit-restart-offer")
     offer.get_by_role("button", name=re.compile("Restart into build [0-9]+")).click()
     page.get_by_role("dialog").get_by_role("button", name="Restart").click()
@@ -201,6 +199,7 @@ def test_what_is_wrong_is_said_at_its_line_and_what_was_typed_is_kept(page: Page
     editor.get_by_role("button", name="Preview").click()
     expect(editor.locator(".csh-Fault")).to_contain_text("There is no package no-such-package")
     shoot(page, "edit-fault")
+    check_with_axe(page, ".csh-Editor")
     editor.get_by_role("button", name="Line 7").click()
     page.keyboard.press("End")
     page.keyboard.type("x: [")
@@ -241,7 +240,7 @@ def test_without_the_service_and_after_a_login_has_ended_nothing_is_lost(page: P
     expect(editor.get_by_role("alert")).to_contain_text("You are logged out")
     shoot(page, "edit-logged-out")
     page.unroute(submission)
-    log_in(page, hub, "bob")
+    log_in_page(page, hub, "bob")
     page.goto(f"{hub.user_url('bob')}lab")
     expect(page.locator(".csh-Editor .cm-content")).to_contain_text("# precious")
     expect(page.locator(".csh-Editor .cm-content")).to_contain_text("- numpy")

@@ -2,7 +2,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { caretDownIcon, caretUpIcon, closeIcon, editIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { addEntry, type IOutline, type ListName, moveEntry, putDependency, removeEntry, replaceEntry } from '../document';
+import { addEntry, moveEntry, putDependency, removeEntry, replaceEntry } from '../document';
+import type { IOutline, ListName } from '../reading';
 import type { Editing } from '../editing';
 import type { IApi } from '../tokens';
 import { Button, IconButton, Notice, useSignal } from './common';

@@ -6,7 +6,7 @@ import type { CommandRegistry } from '@lumino/commands';
 import type { Message } from '@lumino/messaging';
 import { Panel } from '@lumino/widgets';
 import * as React from 'react';
-import { difference } from '../document';
+import { difference } from '../splices';
 import type { Editing } from '../editing';
 import { environmentsIcon } from '../icons';
 import type { IEnvironments } from '../tokens';

@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { fileUploadIcon, HTMLSelect } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
-import type { IFault } from '../document';
+import type { IFault } from '../reading';
 import type { Editing } from '../editing';
 import { COMMANDS, type IEnvironments } from '../tokens';
 import { sayWhen } from '../words';

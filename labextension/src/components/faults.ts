@@ -1,7 +1,7 @@
 /** What is wrong with a text, below the line that it is about: for the editor that JupyterLab brings. */
 import { type Extension, StateEffect, StateField, type Text } from '@codemirror/state';
 import { Decoration, type DecorationSet, EditorView, WidgetType } from '@codemirror/view';
-import type { IFault } from '../document';
+import type { IFault } from '../reading';
 
 const setFault = StateEffect.define<IFault | null>();
 
