@@ -3,7 +3,8 @@ import { Dialog, InputDialog, Notification, showDialog, showErrorMessage } from 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 import { ApiError } from './api';
-import { addDependency } from './specification';
+import { putDependency } from './document';
+import { isLockfile } from './reading';
 import {
   type Build,
   COMMANDS,
@@ -53,7 +54,8 @@ export class Actions {
         return;
       }
       const build = await api.build(environment.latest_build_id);
-      const text = addDependency(build.specification.text, KERNEL);
+      const before = build.specification.text;
+      const text = isLockfile(before) ? null : putDependency(before, 'dependencies', KERNEL);
       if (text === null) {
         const said = trans.__('%1 cannot be put into this specification by itself: edit it.', KERNEL);
         throw new ApiError(said, 'invalid-specification', 400);

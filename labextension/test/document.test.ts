@@ -234,6 +234,13 @@ test('a package is put in the place of the same one', () => {
   }
 });
 
+test('comments and empty lines between entries stay where they are', () => {
+  const text = 'dependencies:\n  # a\n  - a\n\n  # b\n  - b';
+  assert.equal(putDependency(text, 'dependencies', 'c'), `${text}\n  - c`);
+  assert.equal(putDependency('dependencies: [\n  python]\n', 'dependencies', 'c'), 'dependencies: [\n  python, c]\n');
+  assert.equal(putDependency('@EXPLICIT\nhttps://x/y.conda\n', 'dependencies', 'c'), null);
+});
+
 test('any row of edits leaves a text that says what was asked for', () => {
   for (const start of [TEXT, ODD, FLOW, '', 'name: x']) {
     let text = start;
