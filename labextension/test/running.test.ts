@@ -1,8 +1,10 @@
 /** Which build a kernel runs in, and when another one is offered. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Api } from '../src/api';
 import { RunningBuilds } from '../src/running';
 import type { IRunningKernel } from '../src/tokens';
+import { answer, FakeServer } from './server';
 
 class World {
   active = 7;
@@ -72,4 +74,13 @@ test('what the server tells counts, and without it what was seen', async () => {
   world.down = true;
   await running.refresh();
   assert.equal(running.find(KERNEL)?.buildId, 5);
+});
+
+test('the server is asked at its own address, and one that does not know it tells nothing', async () => {
+  const told = [{ kernel_id: 'k1', build_id: 5, active_build_id: 7, pinned: false }];
+  const server = new FakeServer(() => answer(200, { kernels: told }));
+  assert.deepEqual(await new Api(server.settings).running(), told);
+  assert.equal(server.requests[0]!.path, '/user/alice/conda-store-hub/api/running');
+  const older = new FakeServer(() => answer(404, { message: 'Not Found' }));
+  assert.equal(await new Api(older.settings).running(), null);
 });

@@ -178,7 +178,8 @@ dependencies:
 def test_channels_are_ordered_by_hand_and_by_keys_and_comments_stay(page: Page, hub: DemoHub) -> None:
     open_lab(page, hub, "bob")
     editor = new_environment(page)
-    open_file(editor, SPREAD)
+    make = "text => { const made = new DataTransfer(); made.items.add(new File([text], 'x.yaml')); return made; }"
+    editor.dispatch_event("drop", {"dataTransfer": page.evaluate_handle(make, SPREAD)})
     expect(editor.get_by_label("Name", exact=True)).to_have_value("course")
     channels = editor.get_by_role("region", name="Channels").get_by_role("listitem")
     channels.nth(2).drag_to(channels.nth(0))

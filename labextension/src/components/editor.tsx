@@ -3,6 +3,7 @@ import { CodeEditor, CodeEditorWrapper, type IEditorServices } from '@jupyterlab
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
+import type { IDisposable } from '@lumino/disposable';
 import type { Message } from '@lumino/messaging';
 import { Panel } from '@lumino/widgets';
 import * as React from 'react';
@@ -68,7 +69,7 @@ export class EnvironmentEditor extends Panel {
   override dispose(): void {
     if (!this.isDisposed) {
       this.editing.dispose();
-      this._watching.dispose();
+      this._hide();
       super.dispose();
       this._model.dispose();
     }
@@ -87,11 +88,43 @@ export class EnvironmentEditor extends Panel {
     this._composer.update();
   }
 
+  protected override onAfterShow(msg: Message): void {
+    super.onAfterShow(msg);
+    this._show();
+  }
+
+  protected override onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    if (this.isVisible) {
+      this._show();
+    }
+  }
+
+  protected override onAfterHide(msg: Message): void {
+    super.onAfterHide(msg);
+    this._hide();
+  }
+
+  protected override onBeforeDetach(msg: Message): void {
+    this._hide();
+    super.onBeforeDetach(msg);
+  }
+
   protected override onActivateRequest(msg: Message): void {
     super.onActivateRequest(msg);
     if (!this._isAdding && !this.node.contains(document.activeElement)) {
       this.node.querySelector<HTMLElement>('.csh-Editor-header input, .csh-Editor-header button')?.focus();
     }
+  }
+
+  /** What one may do, and where, is kept fresh while this is looked at. */
+  private _show(): void {
+    this._watching ??= this._options.model.watch();
+  }
+
+  private _hide(): void {
+    this._watching?.dispose();
+    this._watching = null;
   }
 
   private _renderHeader(): JSX.Element {
@@ -118,7 +151,7 @@ export class EnvironmentEditor extends Panel {
       factory: editorServices.factoryService.newDocumentEditor,
       model: this._model,
       editorOptions: {
-        config: { lineNumbers: true, lineWrap: false, scrollPastEnd: false, tabFocusable: true },
+        config: { lineNumbers: true, lineWrap: false, scrollPastEnd: false, indentUnit: '2' },
         extensions: [FAULTS]
       }
     });
@@ -175,11 +208,11 @@ export class EnvironmentEditor extends Panel {
   }
 
   private readonly _model = new CodeEditor.Model({ mimeType: 'text/x-yaml' });
-  private readonly _watching = this._options.model.watch();
   private readonly _code: CodeEditorWrapper;
   private readonly _composer: Part;
   private readonly _header: Part;
   private readonly _preview: Part;
+  private _watching: IDisposable | null = null;
   private _view: View = 'both';
   private _isAdding = false;
   private _fault: Editing['fault'] = null;

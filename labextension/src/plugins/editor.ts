@@ -119,7 +119,7 @@ function addCommands(
       ? { namespace: args['namespace'], name: args['name'] }
       : model.selected;
   app.commands.addCommand(COMMANDS.createEnvironment, {
-    label: args => (args['isPalette'] ? trans.__('New Environment') : trans.__('New Environment…')),
+    label: trans.__('New Environment'),
     caption: trans.__('Write a new environment'),
     icon: addIcon,
     describedBy: { args: { type: 'object', properties: { namespace: TEXT } } },

@@ -162,20 +162,23 @@ function addCommands(parts: IParts): void {
     ]
   ];
   for (const [id, label, isOffered, execute] of all) {
-    const find = (args: ReadonlyPartialJSONObject) => findNotebook(parts.tracker, args['path']);
+    const find = (args: ReadonlyPartialJSONObject) => {
+      const panel = findNotebook(parts.tracker, args['path']);
+      const found = panel && findRunning(panel.sessionContext, running);
+      return found ? { panel, found } : null;
+    };
     app.commands.addCommand(id, {
       label,
       describedBy: ARGS,
+      isVisible: args => find(args) !== null,
       isEnabled: args => {
-        const panel = find(args);
-        const found = panel && findRunning(panel.sessionContext, running);
-        return found ? isOffered(found) : false;
+        const about = find(args);
+        return about !== null && isOffered(about.found);
       },
       execute: async args => {
-        const panel = find(args);
-        const found = panel && findRunning(panel.sessionContext, running);
-        if (found) {
-          await execute(panel, found);
+        const about = find(args);
+        if (about) {
+          await execute(about.panel, about.found);
         }
       }
     });
