@@ -19,6 +19,7 @@ from conda_store_hub.core.errors import (
     InvalidRequestError,
     MethodNotAllowedError,
     NotAuthenticatedError,
+    RangeNotSatisfiableError,
     UnavailableError,
 )
 from conda_store_hub.core.names import DataDirectory
@@ -257,7 +258,9 @@ class ApiHandler(BaseHandler):
         return self.read_body(model) if self.request.body else model()
 
     def describe_error(self, error: CondaStoreHubError) -> str:
-        """Return the one shape of errors."""
+        """Return the one shape of errors; who asked for what is behind the end is told where that is."""
+        if isinstance(error, RangeNotSatisfiableError) and error.size is not None:
+            self.set_header("Content-Range", f"bytes */{error.size}")  # RFC 9110, 15.5.17
         self.set_header("Content-Type", JSON)
         return schemas.ErrorAnswer(
             message=error.public_message, code=error.code, line=error.line, column=error.column
