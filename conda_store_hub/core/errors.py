@@ -183,6 +183,16 @@ class RangeNotSatisfiableError(CondaStoreHubError):
     status = 416
     exit_code = 2
 
+    size: int | None = None
+    """Bytes that there are."""
+
+    @classmethod
+    def behind(cls, size: int) -> RangeNotSatisfiableError:
+        """Return the error of who asks for what is behind the end."""
+        error = cls(f"There are {size} bytes; the range asked for lies outside of them.")
+        error.size = size
+        return error
+
 
 # The service cannot do it now.
 

@@ -73,6 +73,13 @@ def peek(session: Session, build_id: int, offset: int) -> LogSlice:
     )
 
 
+def peek_bytes(session: Session, build_id: int, start: int, end: int) -> bytes:
+    """Return bytes from `start` on, wherever characters begin, and none from `end` on; at most 64 chunks."""
+    chunks = records.log_chunks(session, build_id, start, _MOST_CHUNKS) if start < end else ()
+    first = chunks[0].start if chunks else start
+    return b"".join(chunk.data for chunk in chunks)[start - first : end - first]
+
+
 def _start_of_character(text: bytes, at: int) -> int:
     """Return the index of the UTF-8 character that holds byte `at`: continuation bytes are 10xxxxxx (RFC 3629)."""
     while 0 < at < len(text) and text[at] & 0xC0 == 0x80:

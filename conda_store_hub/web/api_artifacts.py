@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 from pydantic import Field
 from tornado.iostream import StreamClosedError
@@ -139,12 +139,6 @@ class FileHandler(ApiHandler):
             self.checking.cancel()
         if self.news is not None:
             self.news.set()
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Tell how much there is to who asked for what is behind it (RFC 9110, 15.5.17)."""
-        if status_code == RangeNotSatisfiableError.status and self.location is not None:
-            self.set_header("Content-Range", f"bytes */{self.location.size}")
-        super().write_error(status_code, **kwargs)
 
 
 class ActiveFileHandler(FileHandler):

@@ -11,7 +11,9 @@ from conda_store_hub.core.errors import (
     ConflictError,
     InUseError,
     PolicyRefusedError,
+    PreconditionFailedError,
     QuotaExceededError,
+    RangeNotSatisfiableError,
 )
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.services import builds, rebuilds, removals
@@ -154,13 +156,19 @@ class LogHandler(ApiHandler):
 
     live: events.LiveLog | None = None
 
-    @Operation(query=LogQuery, needs=Permission.ENVIRONMENT_READ, media=("text/plain", "text/event-stream"))
+    @Operation(
+        query=LogQuery,
+        needs=Permission.ENVIRONMENT_READ,
+        media=("text/plain", "text/event-stream"),
+        statuses=(200, 206, 304),
+        errors=(RangeNotSatisfiableError, PreconditionFailedError),
+    )
     async def get(self, build_id: str) -> None:
         """Send the log of a build from byte `offset` on.
 
-        `X-Log-Offset` is the byte to go on from, `X-Log-Complete` says whether more will come. With
-        `Accept: text/event-stream` it is sent live, as events `log`, `state`, `progress` and `end`; `Last-Event-ID`
-        goes on where the reader was cut off.
+        `X-Log-Offset` is the byte to go on from, `X-Log-Complete` says whether more will come; one that has all is sent
+        with an ETag, and in ranges. With `Accept: text/event-stream` it is sent live, as events `log`, `state`,
+        `progress` and `end`; `Last-Event-ID` goes on where the reader was cut off.
         """
         number = arguments.read_id(build_id)
         offset = self.read_query(LogQuery).offset

@@ -19,6 +19,7 @@ from conda_store_hub.core.errors import (
     InvalidRequestError,
     MethodNotAllowedError,
     NotAuthenticatedError,
+    RangeNotSatisfiableError,
     SolveError,
     UnavailableError,
 )
@@ -258,7 +259,9 @@ class ApiHandler(BaseHandler):
         return self.read_body(model) if self.request.body else model()
 
     def describe_error(self, error: CondaStoreHubError) -> str:
-        """Return the one shape of errors."""
+        """Return the one shape of errors; who asked for what is behind the end is told where that is."""
+        if isinstance(error, RangeNotSatisfiableError) and error.size is not None:
+            self.set_header("Content-Range", f"bytes */{error.size}")  # RFC 9110, 15.5.17
         self.set_header("Content-Type", JSON)
         # What a builder or the system says may be of other people; what the solver says is of the text that was sent.
         detail = error.detail if isinstance(error, SolveError) else None

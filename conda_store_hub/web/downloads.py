@@ -54,7 +54,7 @@ def find_range(header: str, size: int) -> ByteRange | None:
     else:
         found = ByteRange(start=first, end=size if last is None else min(last + 1, size))
     if found.start >= found.end:
-        raise RangeNotSatisfiableError(f"There are {size} bytes; the range asked for lies outside of them.")
+        raise RangeNotSatisfiableError.behind(size)
     return found
 
 
@@ -105,29 +105,31 @@ def require_match(header: str | None, etag: str) -> None:
 
 async def send_artifact(handler: BaseHandler, location: Location) -> None:
     """Send an artifact, or a range of it; raises StreamClosedError when the client has left."""
-    etag = f'"{location.sha256}"'
-    require_match(handler.request.headers.get("If-Match"), etag)
-    handler.set_header("ETag", etag)
-    handler.set_header("Repr-Digest", _make_digest(location.sha256))
-    handler.set_header("Cache-Control", "private, no-cache")
-    handler.set_header("Accept-Ranges", "bytes")
-    if matches(handler.request.headers.get("If-None-Match", ""), etag):
-        handler.set_status(304)
-        await handler.finish()
-        return
     handler.set_header("Content-Type", location.media_type)
     handler.set_header("Content-Disposition", f'attachment; filename="{location.filename}"')
-    part = _choose(handler, location.size, etag)
-    handler.set_header("Content-Length", str(part.end - part.start))
-    if handler.request.method == "HEAD":
-        await handler.finish()
-        return
-    await _stream(handler, location.key, part)
+    handler.set_header("Repr-Digest", _make_digest(location.sha256))
+    part = _agree(handler, location.size, f'"{location.sha256}"')
+    if part is not None:
+        await _stream(handler, location.key, part)
 
 
 def _make_digest(sha256: str) -> str:
     """Return the header's value for all of the bytes, whichever part is sent (RFC 9530, 3)."""
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
+
+
+def _agree(handler: BaseHandler, size: int, etag: str) -> ByteRange | None:
+    """Tell what is sent, and return it; None when that is all (RFC 9110, 13.2.2, gives the order)."""
+    require_match(handler.request.headers.get("If-Match"), etag)
+    handler.set_header("ETag", etag)
+    handler.set_header("Cache-Control", "private, no-cache")
+    handler.set_header("Accept-Ranges", "bytes")
+    if matches(handler.request.headers.get("If-None-Match", ""), etag):
+        handler.set_status(304)
+        return None
+    part = _choose(handler, size, etag)
+    handler.set_header("Content-Length", str(part.end - part.start))
+    return None if handler.request.method == "HEAD" else part
 
 
 def _choose(handler: BaseHandler, size: int, etag: str) -> ByteRange:
@@ -160,21 +162,35 @@ async def _stream(handler: BaseHandler, key: str, part: ByteRange) -> None:
 
 
 async def send_log(handler: BaseHandler, build_id: int, offset: int) -> None:
-    """Send the log from byte `offset` to where it ends now; X-Log-Offset is where to ask on."""
-    db = handler.services.db
-    part = await db.read(logs.read, handler.identity, build_id, offset)
+    """Send the log from byte `offset` to where it ends now; X-Log-Offset is where to ask on.
+
+    One that will not grow is sent as files are, with ranges of bytes.
+    """
+    part = await handler.services.db.read(logs.read, handler.identity, build_id, offset)
     end = max(part.size, part.next_offset)
     handler.set_header("Content-Type", "text/plain; charset=utf-8")
     handler.set_header("X-Log-Offset", str(end))
     handler.set_header("X-Log-Complete", "true" if part.whole else "false")
-    handler.set_header("Content-Length", str(end - part.next_offset + len(part.data)))
-    if handler.request.method == "HEAD":
+    if part.whole and not offset:
+        # It may be opened again while more is made of the build; then it is longer after that.
+        chosen = _agree(handler, part.size, f'"log-{build_id}-{part.size}"')
+        if chosen is not None:
+            await _stream_log(handler, build_id, chosen)
         return
+    start = part.next_offset - len(part.data)
+    handler.set_header("Content-Length", str(end - start))
+    if handler.request.method != "HEAD":
+        await _stream_log(handler, build_id, ByteRange(start=start, end=end))
+
+
+async def _stream_log(handler: BaseHandler, build_id: int, part: ByteRange) -> None:
     _expect_reader(handler)
+    at = part.start
     with contextlib.suppress(StreamClosedError):
-        handler.write(part.data)
-        while part.next_offset < end and part.data:
+        while at < part.end:
+            data = await handler.services.db.read(logs.peek_bytes, build_id, at, part.end)
+            if not data:
+                break
+            handler.write(data)
             await handler.flush()
-            part = await db.read(logs.peek, build_id, part.next_offset)
-            handler.write(part.data[: len(part.data) - max(0, part.next_offset - end)])
-        await handler.flush()
+            at += len(data)

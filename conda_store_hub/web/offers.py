@@ -38,6 +38,7 @@ _KINDS: Final = {
         label="Archive", purpose="The environment itself, for a machine without conda", part="archive"
     ),
 }
+_LOG: Final = Kind(label="Log", purpose="All that was said while it was built", part="log")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +58,11 @@ def list_offers(build: schemas.Build, prefix: str, *, may_ask: bool) -> tuple[Of
 
     `may_ask`: whether what is not there is made for who looks.
     """
-    if build.status is not BuildStatus.COMPLETED:
+    if build.status in (BuildStatus.QUEUED, BuildStatus.BUILDING):
         return ()
+    log = Offer(artifact_type=ArtifactType.LOGS, kind=_LOG, url=f"{prefix}api/v1/build/{build.id}/logs/")
+    if build.status is not BuildStatus.COMPLETED:
+        return (log,)
     rows = {item.artifact_type: item for item in (*build.build_artifacts, *build.unfinished_artifacts)}
     further = {item.artifact_type: prefix + item.address for item in build.further_artifacts}
     offers = (
@@ -66,7 +70,7 @@ def list_offers(build: schemas.Build, prefix: str, *, may_ask: bool) -> tuple[Of
         for name in FILES
         if name in rows or name in further
     )
-    return tuple(offer for offer in offers if offer is not None)
+    return (*(offer for offer in offers if offer is not None), log)
 
 
 def _offer_further(name: ArtifactType, url: str, *, may_ask: bool) -> Offer:

@@ -216,6 +216,7 @@ def large(service: RunningService) -> str:
     service.store(build_id, ArtifactType.CONDA_PACK, b"\0" * 20_000_000)
     with service.client("alice") as alice:
         assert alice.get(f"api/v1/build/{build_id}/archive/", headers={"Range": "bytes=0-0"}).status_code == 206
+    until(lambda: not service.services.downloading)  # the last byte is there before it is over
     return f"api/v1/build/{build_id}/archive/"
 
 

@@ -121,6 +121,25 @@ def test_a_log_of_many_pieces_is_sent_whole(service: RunningService, build: int)
     assert text_of(read_all(service, build)) == answer.text
 
 
+def test_a_log_that_has_all_is_sent_in_ranges_of_bytes(service: RunningService, build: int) -> None:
+    with service.client("alice") as alice:
+        path, text = f"api/v1/build/{build}/logs/", TEXT.encode()
+        service.log(build, TEXT)
+        growing = alice.get(path, headers={"Range": "bytes=0-1"})
+        assert (growing.status_code, growing.content, "ETag" in growing.headers) == (200, text, False)
+        service.finish(build, SolveError("no"))
+        whole = alice.get(path)
+        assert (whole.content, whole.headers["Accept-Ranges"]) == (text, "bytes")
+        part = alice.get(path, headers={"Range": "bytes=2-6", "If-Range": whole.headers["ETag"]})
+        assert (part.status_code, part.content) == (206, text[2:7])
+        assert part.headers["Content-Range"] == f"bytes 2-6/{len(text)}"
+        assert alice.get(path, headers={"Range": "bytes=-3"}).content == text[-3:]
+        assert alice.get(path, headers={"If-None-Match": whole.headers["ETag"]}).status_code == 304
+        assert alice.head(path).headers["Content-Length"] == str(len(text))
+        behind = alice.get(path, headers={"Range": f"bytes={len(text)}-"})
+        assert (behind.status_code, behind.headers["Content-Range"]) == (416, f"bytes */{len(text)}")
+
+
 def test_a_live_log_tells_all_that_happens_and_ends(service: RunningService) -> None:
     build_id = service.submit()
     with follow(service, build_id) as found:

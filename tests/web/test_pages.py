@@ -271,6 +271,16 @@ def test_a_build_offers_what_can_still_be_made_and_says_what_could_not(service: 
     assert page.text.count("Try again") == 2
 
 
+def test_the_log_is_offered_of_every_build_that_is_over(service: RunningService) -> None:
+    build = service.submit()
+    assert f"{PREFIX}docs/artifacts/#log" not in get(service, f"build/{build}/").links
+    service.claim(build)
+    service.finish(build, SolveError("no"))
+    page = get(service, f"build/{build}/")
+    assert f"{PREFIX}docs/artifacts/#log" in page.links
+    assert "Archive" not in page.text
+
+
 def test_a_file_that_could_not_be_made_is_tried_again_by_its_form(service: RunningService) -> None:
     build = service.submit()
     service.claim(build)
