@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-UV = [sys.executable, "-m", "uv"]
+from tests.support.wheel import ROOT, UV, build_wheel, install, run
+
 SERVER_ONLY = {"alembic", "celery", "conda-lock", "conda-pack", "jupyterhub", "obstore", "sqlalchemy", "tornado", "uv"}
 # There wherever `lab` is loaded, and not in the base.
 OF_A_JUPYTER_SERVER = {"jupyter_client", "jupyter_core", "jupyter_events", "jupyter_server", "tornado", "traitlets"}
@@ -36,33 +32,14 @@ os._exit(0)
 """
 
 
-def run(command: Sequence[str | Path], cwd: Path) -> str:
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel as whoever clones the project gets it: with nothing built before."""
-    made, clone = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("clone")
-    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, clone / name)
-    run([*UV, "build", "--quiet", "--wheel", "--out-dir", made, clone], made)
-    (path,) = made.glob("*.whl")
-    return path
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("base")
-    run([*UV, "venv", "--quiet", "--python", sys.executable, home / "venv"], home)
-    run([*UV, "pip", "install", "--quiet", "--python", home / "venv" / "bin" / "python", wheel], home)
-    return home / "venv"
+    return install(tmp_path_factory.mktemp("base"), wheel)
 
 
 def test_the_extension_of_jupyterlab_is_installed_where_it_is_looked_for(environment: Path) -> None:
@@ -109,6 +86,7 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
     here = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "conda_store_hub").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        # What is built for JupyterLab is in the wheel in another place.
+        if path.is_file() and not {"__pycache__", "labextension"} & set(path.parts)
     }
     assert here - packed == set()

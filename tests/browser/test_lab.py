@@ -84,6 +84,11 @@ def open_lab(page: Page, hub: DemoHub, user: str, theme: str = "JupyterLab Light
     (settings / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
     hub.start_server(user)
     log_in_page(page, hub, user)
+    return show_panel(page, hub, user)
+
+
+def show_panel(page: Page, hub: DemoHub, user: str) -> Locator:
+    """Open JupyterLab as it is at first, and the panel in it."""
     page.goto(f"{hub.user_url(user)}lab?reset")
     expect(page.locator(".jp-Launcher")).to_be_visible()
     page.get_by_role("tab", name="Environments").click()
@@ -317,7 +322,9 @@ def test_who_is_logged_out_is_told_so_and_how_to_go_on(page: Page, hub: DemoHub,
     expect(panel.get_by_role("alert")).to_contain_text("You are logged out")
     shoot(page, "lab-logged-out")
     page.unroute(f"**{API}**")
-    panel.get_by_role("button", name="Load the page again").click()
+    with page.expect_navigation():
+        panel.get_by_role("button", name="Load the page again").click()
+    show_panel(page, hub, "alice")
     expect(panel.get_by_role("treeitem", name=re.compile("^alice"))).to_be_visible()
     expect(panel.get_by_role("alert")).to_have_count(0)
 

@@ -52,9 +52,14 @@ def page(chromium: Browser) -> Generator[Page]:
 
 def log_in_page(page: Page, hub: DemoHub, user: str) -> None:
     """Log in through the Hub's form."""
-    page.goto(f"{hub.url}hub/login")
+    fill_login(page, hub.url, user, password_of(hub, user))
+
+
+def fill_login(page: Page, url: str, user: str, password: str) -> None:
+    """Log in at the Hub of an address."""
+    page.goto(f"{url}hub/login")
     page.get_by_label("Username").fill(user)
-    page.get_by_label("Password").fill(password_of(hub, user))
+    page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "login" not in url)
 
