@@ -150,10 +150,21 @@ function Actions({ editing, model, trans }: IEditorHeaderProps): JSX.Element {
 }
 
 /** What people have to know: a draft, what the service said, and where. */
-function Told({ editing, commands, onFault, trans }: IEditorHeaderProps): JSX.Element {
+function Told({ editing, commands, model, onFault, trans }: IEditorHeaderProps): JSX.Element {
   const { conflict, draftFrom, fault, problem, target } = editing;
+  const isAway = model.problem !== null && problem === null;
+  const hasNowhere = target === null && model.standing === 'ready' && model.writableNamespaces.length === 0;
   return (
     <>
+      {isAway && (
+        <Notice kind="warn">
+          <p>{model.problem?.message}</p>
+          <p>{trans.__('Write on: what you type is kept.')}</p>
+        </Notice>
+      )}
+      {hasNowhere && (
+        <Notice kind="warn">{trans.__('There is no namespace that you may make environments in.')}</Notice>
+      )}
       {draftFrom !== null && (
         <Notice kind="info">
           {trans.__('This was typed %1 and is not built yet.', sayWhen(new Date(draftFrom).toISOString()))}{' '}
