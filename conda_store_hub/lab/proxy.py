@@ -168,7 +168,7 @@ class ProxyHandler(APIHandler):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "service-unreachable", said)
 
     async def _relay(self, upstream: Upstream, place: Place, answer: httpx.Response) -> None:
-        if answer.is_redirect or answer.status_code == HTTPStatus.UNAUTHORIZED:
+        if _leads_elsewhere(answer) or answer.status_code == HTTPStatus.UNAUTHORIZED:
             self._refuse_for(answer)
             return
         self.set_status(answer.status_code, answer.reason_phrase or None)
@@ -194,7 +194,8 @@ class ProxyHandler(APIHandler):
         await self._finish_as_it_is()
 
     async def _end(self, answer: httpx.Response, body: bytes) -> None:
-        await self.finish(body, set_content_type=answer.headers.get("Content-Type", "application/json"))
+        # Not even nothing may be written where there is no content (204).
+        await self.finish(body or None, set_content_type=answer.headers.get("Content-Type", "application/json"))
 
     async def _finish_as_it_is(self) -> None:
         await self.finish(set_content_type=self._headers.get("Content-Type", "application/json"))
@@ -205,7 +206,7 @@ class ProxyHandler(APIHandler):
         upstream.on_change(Change(place=place, build_id=_find_build_id(body)))
 
     def _refuse_for(self, answer: httpx.Response) -> None:
-        if answer.is_redirect:
+        if _leads_elsewhere(answer):
             said = (
                 f"CONDA_STORE_HUB_URL answers with a redirect ({answer.status_code}): it is not the service's address."
             )
@@ -221,6 +222,11 @@ class ProxyHandler(APIHandler):
     def _refuse(self, status: HTTPStatus, code: str, message: str) -> None:
         self.set_status(status)
         self.finish(ErrorAnswer(message=message, code=code).model_dump_json())
+
+
+def _leads_elsewhere(answer: httpx.Response) -> bool:
+    # httpx counts 304 among redirects, which says that what a page has is still right.
+    return answer.is_redirect and answer.status_code != HTTPStatus.NOT_MODIFIED
 
 
 def _find_build_id(body: bytes) -> int | None:

@@ -253,6 +253,20 @@ def test_an_answer_that_would_send_a_page_elsewhere_is_put_into_words(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+def test_what_a_page_still_has_is_not_sent_again(twin: ServiceTwin, twins_server: JupyterServer) -> None:
+    twin.state.instead = (304, {"ETag": '"a"'}, b"")
+    answer = twins_server.ask("GET", f"{API}environment/", headers={"If-None-Match": '"a"'})
+    assert (answer.status_code, answer.headers["ETag"], answer.content) == (304, '"a"', b"")
+    assert twin.asked("environment/")[-1].headers["If-None-Match"] == '"a"'
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_an_answer_without_content_stays_one(twin: ServiceTwin, twins_server: JupyterServer, method: str) -> None:
+    twin.state.instead = (204, {}, b"")
+    answer = twins_server.ask(method, f"{API}environment/alice/ml/")
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
 def test_an_artifact_that_breaks_off_is_not_taken_for_whole(twin: ServiceTwin, twins_server: JupyterServer) -> None:
     twin.state.artifacts["archive"] = b"x" * 300_000
     twin.state.bytes_before_break = 100_000

@@ -204,7 +204,7 @@ class TwinHandler(web.RequestHandler):
             self.set_status(status)
             for name, value in headers.items():
                 self.set_header(name, value)
-            self.finish(body if status != 304 else None)
+            self.finish(body or None)
         elif request.headers.get("Authorization") not in (f"token {TOKEN}", f"Bearer {TOKEN}"):
             self.fail(401, "not-authenticated", "Log in first.")
 
