@@ -7,9 +7,11 @@ in no time.
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import json
 import os
+import pwd
 import secrets
 import shutil
 import stat
@@ -231,11 +233,16 @@ class EnvironmentCache:
         """Raise for a cache that others could have put something into."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = self.root.stat()
-        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise LocalEnvironmentError(
-                f"{self.root} belongs to somebody else or can be written by others, who could put into it what you"
-                " would run: remove it, or set CONDA_STORE_CACHE to a folder of your own."
-            )
+        if status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH:
+            if not status.st_mode & stat.S_IWGRP:
+                return
+            if _is_opened_by_mount(status):
+                self.root.chmod(0o700)
+                return
+        raise LocalEnvironmentError(
+            f"{self.root} belongs to somebody else or can be written by others, who could put into it what you"
+            " would run: remove it, or set CONDA_STORE_CACHE to a folder of your own."
+        )
 
     def _sweep(self) -> None:
         """Remove what was left by those who were killed, unless somebody is at it."""
@@ -263,6 +270,25 @@ def find_root() -> Path:
         return Path(own).expanduser().absolute()
     caches = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(caches) if Path(caches).is_absolute() else Path.home() / ".cache") / "conda-store"
+
+
+def _is_opened_by_mount(status: os.stat_result) -> bool:
+    """Tell whether a volume's mount opened a folder to a group in which there is nobody else.
+
+    Kubernetes adds g+rwxs to each folder of a volume for a pod with an `fsGroup` (kubelet, `volume_linux.go`).
+    """
+    added = stat.S_ISGID | stat.S_IRWXG
+    return status.st_mode & added == added and not _has_others(status.st_gid)
+
+
+def _has_others(gid: int) -> bool:
+    """Tell whether this machine knows of somebody else in a group."""
+    named: set[str] = set()
+    with suppress(KeyError):  # a group without a name, as of most pods
+        named = set(grp.getgrgid(gid).gr_mem)
+    accounts = pwd.getpwall()
+    own = {each.pw_name for each in accounts if each.pw_uid == os.geteuid()}
+    return bool(named - own) or any(each.pw_gid == gid and each.pw_uid != os.geteuid() for each in accounts)
 
 
 def _remove(place: Place, *, unless_made: bool = False) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import json
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -333,6 +335,39 @@ def test_a_cache_that_others_can_write_is_refused(twin: ServiceTwin, small: byte
         EnvironmentCache(tmp_path / "cache").hold(twin.url, 1)
     with pytest.raises(LocalEnvironmentError, match="could put into it what you would run"):
         ensure(twin, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("mode", "members", "is_used"),
+    [(0o2770, [], True), (0o2775, [], True), (0o2770, ["bob"], False), (0o770, [], False), (0o2777, [], False)],
+)
+def test_a_cache_that_a_mount_has_opened_to_a_group_of_nobody_is_closed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, members: list[str], is_used: bool
+) -> None:
+    root = tmp_path / "cache"
+    cache = EnvironmentCache(root)
+    cache.make_place("https://hub.example.org/", 1, PLACE)
+    group = grp.struct_group(("pod", "x", root.stat().st_gid, members))
+    monkeypatch.setattr(grp, "getgrgid", lambda _: group)
+    monkeypatch.setattr(pwd, "getpwall", list)
+    root.chmod(mode)
+    if is_used:
+        cache.make_place("https://hub.example.org/", 1, PLACE)
+        assert root.stat().st_mode & 0o7777 == 0o700
+    else:
+        with pytest.raises(LocalEnvironmentError, match="could put into it what you would run"):
+            cache.make_place("https://hub.example.org/", 1, PLACE)
+        assert root.stat().st_mode & 0o7777 == mode
+
+
+def test_a_group_that_is_somebody_elses_first_one_has_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "cache"
+    root.mkdir()
+    root.chmod(0o2770)
+    bob = pwd.struct_passwd(("bob", "x", os.geteuid() + 1, root.stat().st_gid, "", "/", "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [bob])
+    with pytest.raises(LocalEnvironmentError, match="belongs to somebody else or can be written by others"):
+        EnvironmentCache(root).make_place("https://hub.example.org/", 1, PLACE)
 
 
 # Several at once, and what is stopped in the middle
