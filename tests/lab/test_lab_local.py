@@ -28,7 +28,7 @@ from tests.lab.test_lab_service import ML, complete
 from tests.support import make
 from tests.support.jupyter import JupyterServer, run_jupyter, wait_until
 from tests.support.service import RunningService, service
-from tests.support.service_twin import IPYKERNEL, TOKEN, ServiceTwin, make_build
+from tests.support.service_twin import IPYKERNEL, TOKEN, ServiceTwin, make_build, run_twin
 
 __all__ = ["built", "sample", "service", "tiny", "wheels", "workshop"]
 
@@ -268,3 +268,16 @@ def test_a_service_that_is_away_is_named_as_the_reason(builds: LocalBuilds, twin
     twin.stop()
     with pytest.raises(ActivationError, match=r"could not be made on this machine.*cannot be reached"):
         asyncio.run(provisioner(Path("/nowhere/b/x")).pre_launch(env=SERVER))
+
+
+def test_a_kernel_of_another_service_is_made_of_that_one(
+    builds: LocalBuilds, twin: ServiceTwin, tmp_path: Path
+) -> None:
+    with run_twin() as other:
+        assert other.url != twin.url
+        with pytest.raises(ActivationError, match="does not offer it|could not be made"):
+            asyncio.run(provisioner(Path("/nowhere/b/x"), service=other.url).pre_launch(env=SERVER))
+        assert len(other.asked("build/1/")) == 1
+    assert twin.requests == []
+    own = provisioner(Path("/nowhere/b/x"), service=twin.url.rstrip("/"))
+    assert own._find_builds() is builds
