@@ -18,7 +18,7 @@ import pytest
 from conda_store_hub.client.envcache import EnvironmentCache, Made, Origin, replace_text
 from conda_store_hub.core.errors import ActivationError
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel
-from conda_store_hub.lab.local import KernelProgress, LocalBuilds
+from conda_store_hub.lab.local import KernelProgress, LocalBuilds, find_local_builds
 from conda_store_hub.lab.provisioner import CondaStoreHubProvisioner
 from conda_store_hub.services import work
 from tests.builder.conftest import Built, built, sample, tiny, wheels, workshop
@@ -281,3 +281,31 @@ def test_a_kernel_of_another_service_is_made_of_that_one(
     assert twin.requests == []
     own = provisioner(Path("/nowhere/b/x"), service=twin.url.rstrip("/"))
     assert own._find_builds() is builds
+
+
+HUB, OWN, EVIL = "http://hub/services/c/", "https://own.example.org/c", "https://evil.example.org/"
+
+
+@pytest.mark.parametrize(
+    ("service", "variables", "token"),
+    [
+        ("", {"CONDA_STORE_URL": OWN, "CONDA_STORE_TOKEN": "own"}, "own"),
+        (OWN + "/", {"CONDA_STORE_URL": OWN, "CONDA_STORE_TOKEN": "own"}, "own"),
+        (EVIL, {"CONDA_STORE_URL": OWN, "CONDA_STORE_TOKEN": "own"}, None),
+        (EVIL, {"CONDA_STORE_TOKEN": "own"}, None),
+        (EVIL, {"CONDA_STORE_HUB_URL": HUB, "CONDA_STORE_TOKEN": "own", "JUPYTERHUB_API_TOKEN": "hub"}, None),
+        (HUB, {"CONDA_STORE_HUB_URL": HUB, "JUPYTERHUB_API_TOKEN": "hub"}, "hub"),
+        (HUB, {"CONDA_STORE_HUB_URL": HUB, "CONDA_STORE_TOKEN": "own", "JUPYTERHUB_API_TOKEN": "hub"}, "own"),
+        (HUB, {"CONDA_STORE_HUB_URL": HUB, "CONDA_STORE_URL": OWN, "CONDA_STORE_TOKEN": "own"}, None),
+    ],
+)
+def test_a_token_goes_to_no_service_but_its_own(
+    monkeypatch: pytest.MonkeyPatch, service: str, variables: dict[str, str], token: str | None
+) -> None:
+    for name in ("CONDA_STORE_URL", "CONDA_STORE_TOKEN", "CONDA_STORE_HUB_URL", "CONDA_STORE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = find_local_builds(service, logging.getLogger("t"))
+    assert found is not None
+    assert found.token == token
