@@ -150,7 +150,7 @@ def _unpack(archive: Path, prefix: Path, tell: OnProgress) -> None:
     size = archive.stat().st_size
     with archive.open("rb") as source, tarfile.open(fileobj=source, mode="r:gz") as tar:
         for number, member in enumerate(tar):
-            tar.extract(member, prefix, filter="tar")  # nothing outside of the prefix
+            _extract(tar, member, prefix)
             if number % 500 == 0:
                 tell(Progress(phase=MakePhase.UNPACK, done=source.tell(), total=size, unit="bytes"))
     platform = str(Subdir.current())
@@ -158,6 +158,20 @@ def _unpack(archive: Path, prefix: Path, tell: OnProgress) -> None:
         if record.get("subdir") not in (platform, "noarch", None):
             raise LocalEnvironmentError(f"The archive is for {record['subdir']}, and this machine is {platform}.")
     _adopt(prefix)
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, prefix: Path) -> None:
+    """Put one member into the prefix; raise LocalEnvironmentError for what would reach out of it."""
+    # The filter does not look at where hard links lead. Absolute symbolic ones are common in packages, and harmless:
+    # nothing is written through them.
+    root = os.path.realpath(prefix)
+    target = os.path.realpath(os.path.join(root, member.linkname))  # noqa: PTH118 as tarfile does
+    if member.isdev() or (member.islnk() and not target.startswith(root + os.sep)):
+        raise LocalEnvironmentError(f"The archive has what does not belong into an environment: {member.name}.")
+    try:
+        tar.extract(member, prefix, filter="tar")
+    except tarfile.FilterError as exc:
+        raise LocalEnvironmentError(f"The archive has what does not belong into an environment: {exc}.") from exc
 
 
 def _adopt(prefix: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import hashlib
+import io
 import json
 import os
 import pwd
@@ -11,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -368,6 +370,42 @@ def test_a_group_that_is_somebody_elses_first_one_has_others(tmp_path: Path, mon
     monkeypatch.setattr(pwd, "getpwall", lambda: [bob])
     with pytest.raises(LocalEnvironmentError, match="belongs to somebody else or can be written by others"):
         EnvironmentCache(root).make_place("https://hub.example.org/", 1, PLACE)
+
+
+def pack(*members: tuple[str, bytes, str]) -> bytes:
+    """Return an archive of members: name, type, and where a link leads."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name, kind, target in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("evil", tarfile.LNKTYPE, "../../../victim")],
+        [("away", tarfile.SYMTYPE, "../../.."), ("evil", tarfile.LNKTYPE, "away/victim")],
+        [("away", tarfile.SYMTYPE, "../../.."), ("away/evil", tarfile.REGTYPE, "")],
+        [("evil", tarfile.FIFOTYPE, "")],
+        [("evil", tarfile.CHRTYPE, "")],
+    ],
+)
+def test_an_archive_that_reaches_out_of_its_environment_is_refused(
+    twin: ServiceTwin, tmp_path: Path, members: list[tuple[str, bytes, str]]
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    archive = pack(*members)
+    digest = hashlib.sha256(archive).hexdigest()
+    artifact = {"id": 1, "build_id": 1, "artifact_type": "CONDA_PACK", "state": "READY", "key": "k", "sha256": digest}
+    offer(twin, archive=archive, build_artifacts=[artifact])
+    with pytest.raises(LocalEnvironmentError, match="does not belong into an environment"):
+        ensure(twin, tmp_path, origin=Origin.ARCHIVE)
+    assert (victim.read_text(), victim.stat().st_nlink, (tmp_path / "evil").exists()) == ("mine", 1, False)
+    assert left(tmp_path) == set()
 
 
 # Several at once, and what is stopped in the middle
