@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import io
 import itertools
 import json
 import os
@@ -20,6 +21,7 @@ from rattler import InstallerReporter, PackageCache, PackageCacheLayer, Subdir, 
 from rattler.exceptions import InstallerError
 from rattler.networking import Client
 
+from conda_store_hub.client.envcache import replace_text
 from conda_store_hub.client.making import MakePhase, MakeRequest, OnProgress, Progress
 from conda_store_hub.core.engine import explain_install, make_record
 from conda_store_hub.core.errors import (
@@ -50,8 +52,8 @@ def make_prefix(request: MakeRequest, tell: OnProgress) -> int:
     tell(Progress(phase=MakePhase.FINISH))
     _write_variables(prefix, request.variables)
     records = _read_records(prefix)
-    _refuse_pip(prefix, records)
     size, sizes = seal(prefix)
+    _refuse_pip(prefix, records)
     if request.lock is not None and (damaged := _list_damaged(records, sizes)):
         _complain(f"The package cache has {', '.join(damaged)} in pieces.", request)
     return size
@@ -268,5 +270,9 @@ def _refuse_pip(prefix: Path, records: Sequence[Mapping[str, Any]]) -> None:
         return
     marker = configparser.ConfigParser(interpolation=None)
     marker["externally-managed"] = {"Error": _REFUSAL}
-    with (prefix / site_packages).with_name("EXTERNALLY-MANAGED").open("w", encoding="utf-8") as file:
-        marker.write(file)
+    text = io.StringIO()
+    marker.write(text)
+    # A package may have brought one along, whose content the package cache shares.
+    path = (prefix / site_packages).with_name("EXTERNALLY-MANAGED")
+    replace_text(path, text.getvalue())
+    path.chmod(0o444)

@@ -15,7 +15,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -196,6 +196,21 @@ def test_its_files_are_read_only_and_pip_says_where_to_add_a_package(made: tuple
     assert "specification" in marker
     folder = run(made[0], "python", "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))")
     assert (Path(folder) / "EXTERNALLY-MANAGED").exists()
+
+
+def test_what_pip_is_told_is_not_written_into_the_package_cache(twin: ServiceTwin, tmp_path: Path) -> None:
+    directory = tmp_path / "channel"
+    marker = "lib/python3.11/EXTERNALLY-MANAGED"
+    make_package(directory, "python", "3.11.0", files={marker: "theirs\n"})
+    index(directory)
+    with closing(Channel(directory)) as served:
+        own = Workshop(tmp_path / "s", [served.url]).build("python", artifacts=(ArtifactType.LOCKFILE,))
+        assert own.succeeded, own.log
+        offer(twin, Path(own.artifacts[ArtifactType.LOCKFILE].path or "").read_bytes())
+        with ensure(twin, tmp_path / "cache") as hold:
+            assert "build it again" in (hold.prefix / marker).read_text()
+    (cached,) = (tmp_path / "cache" / "pkgs").glob(f"python-*/{marker}")
+    assert cached.read_text() == "theirs\n"
 
 
 def test_it_says_where_its_metadata_of_pip_comes_from(made: tuple[Hold, list[Progress]]) -> None:
