@@ -246,8 +246,8 @@ class EnvironmentCache:
 
     def _sweep(self) -> None:
         """Remove what was left by those who were killed, unless somebody is at it."""
-        for trash in self._environments.glob("*/.gone-*"):
-            shutil.rmtree(trash, ignore_errors=True)
+        for trash in (*self._environments.glob("*/.gone-*"), *self._packages.glob(".gone-*")):
+            _remove_tree(trash)
         for lock in list(self._environments.glob("*/*.lock")):
             place = Place.of(lock.parent, lock.stem)
             if not place.record.exists():
@@ -309,7 +309,23 @@ def discard(path: Path) -> None:
     trash = path.parent / f".gone-{secrets.token_hex(8)}"
     with suppress(FileNotFoundError):
         path.rename(trash)
+        _remove_tree(trash)
+
+
+def _remove_tree(trash: Path) -> None:
+    """Remove a folder with all in it; packages may bring folders that nobody may write."""
+    shutil.rmtree(trash, ignore_errors=True)
+    if trash.is_dir():
+        _open_up(trash)
         shutil.rmtree(trash, ignore_errors=True)
+
+
+def _open_up(folder: Path) -> None:
+    with suppress(OSError):
+        folder.chmod(0o700)
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                _open_up(path)
 
 
 def _is_linked(entry: Path) -> bool:

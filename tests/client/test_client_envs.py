@@ -19,13 +19,14 @@ from contextlib import closing, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
 import pytest
 
 from conda_store_hub.client.api import Client
-from conda_store_hub.client.envcache import EnvironmentCache, Hold, Origin
+from conda_store_hub.client.envcache import EnvironmentCache, Hold, Origin, discard
 from conda_store_hub.client.envs import ensure_environment
 from conda_store_hub.client.making import MakePhase, Progress
 from conda_store_hub.core.errors import (
@@ -624,3 +625,29 @@ def test_what_was_left_half_made_goes(twin: ServiceTwin, small: bytes, tmp_path:
     record.unlink()
     EnvironmentCache(tmp_path).trim()
     assert [*tmp_path.glob("envs/*/*")] == []
+
+
+@contextmanager
+def as_somebody(folder: Path) -> Generator[None]:
+    """Be nobody special, whom a mode can keep out, in a folder of their own."""
+    uid = os.geteuid()
+    if uid == 0:
+        os.chown(folder, 65534, -1)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(uid)
+
+
+def test_folders_that_nobody_may_write_go_too() -> None:
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        with as_somebody(root):
+            deep = root / "1-a" / "deep" / "deeper"
+            deep.mkdir(parents=True)
+            (deep / "file").write_text("x")
+            deep.chmod(0o500)
+            deep.parent.chmod(0)
+            discard(root / "1-a")
+            assert [*root.iterdir()] == []
