@@ -16,7 +16,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -163,11 +163,12 @@ class EnvironmentCache:
         return found
 
     @contextmanager
-    def using_packages(self) -> Generator[FileLock]:
-        """Have all packages in the cache stay there."""
+    def using_packages(self, check: Callable[[], object]) -> Generator[FileLock]:
+        """Have all packages in the cache stay there; `check` is called while this waits, and may raise."""
         self._packages.mkdir(parents=True, exist_ok=True)
         with FileLock(self.root / "pkgs.lock") as lock:
             while not lock.try_lock(shared=True):
+                check()
                 time.sleep(_LOOK_SECONDS)
             yield lock
 

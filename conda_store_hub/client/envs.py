@@ -240,7 +240,7 @@ class _Making:
             variables=_read_variables(self._build),
             distrust_cache=distrust_cache,
         )
-        with self._cache.using_packages() as packages:
+        with self._cache.using_packages(self._check) as packages:
             return self._follow(request, (lock.fileno(), packages.fileno()))
 
     def _follow(self, request: MakeRequest, descriptors: tuple[int, ...]) -> int:

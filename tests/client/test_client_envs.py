@@ -28,6 +28,7 @@ import pytest
 from conda_store_hub.client.api import Client
 from conda_store_hub.client.envcache import EnvironmentCache, Hold, Origin, discard
 from conda_store_hub.client.envs import ensure_environment
+from conda_store_hub.client.filelocks import FileLock
 from conda_store_hub.client.making import MakePhase, Progress
 from conda_store_hub.core.errors import (
     ConflictError,
@@ -541,6 +542,19 @@ def test_giving_up_ends_the_making_at_once(twin: ServiceTwin, channel: Channel, 
             ensure(twin, tmp_path, cancelled=cancelled)
     assert left(tmp_path) == set()
     assert [each for each in psutil.Process().children() if "conda_store_hub.client.maker" in each.cmdline()] == []
+
+
+def test_one_can_give_up_while_another_tidies_the_packages(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+    offer(twin, small)
+    (tmp_path / "cache").mkdir(mode=0o700)
+    cancelled = threading.Event()
+    with FileLock(tmp_path / "cache" / "pkgs.lock") as tidying:
+        assert tidying.try_lock()
+        with pytest.raises(MakingCancelledError):
+            # After this there is only the wait for packages.
+            ensure(twin, tmp_path / "cache", on_progress=lambda _: cancelled.set(), cancelled=cancelled)
+    assert len(twin.asked("build/1/lockfile/")) == 1
+    assert left(tmp_path / "cache") == set()
 
 
 def test_while_the_lock_is_still_being_written_one_waits(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
