@@ -156,6 +156,9 @@ class _Making:
                 origin=origin,
                 size=size,
             )
+            # A record must not outlive a loss of power that its environment has not; to force thousands of files to
+            # disk one by one would take minutes.
+            os.sync()
             replace_text(self._place.record, made.dump())
         except BaseException:
             discard(self._place.prefix)

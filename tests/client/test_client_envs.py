@@ -184,6 +184,19 @@ def test_an_environment_is_made_of_its_lock_with_packages_of_conda_and_pip(
     assert hold.made.origin is Origin.LOCK
 
 
+def test_an_environment_is_on_disk_before_its_record(
+    twin: ServiceTwin, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(twin, small)
+    there: list[set[str]] = []
+    monkeypatch.setattr(os, "sync", lambda: there.append(left(tmp_path)))
+    with ensure(twin, tmp_path) as hold:
+        (before,) = there
+        assert hold.prefix.name in before
+        assert f"{hold.prefix.name}.json" not in before
+        assert f"{hold.prefix.name}.json" in left(tmp_path)
+
+
 def test_its_variables_are_where_activation_reads_them(made: tuple[Hold, list[Progress]]) -> None:
     state = json.loads((made[0].prefix / "conda-meta" / "state").read_text())
     assert state["env_vars"] == {"GREETING": "good day", "NUMBER": "1"}
