@@ -111,8 +111,8 @@ class ProxyHandler(APIHandler):
         await self._pass_on()
 
     def on_connection_close(self) -> None:
-        """Ask no further for somebody who has left."""
-        if self._task is not None:
+        """Ask no further for somebody who has left; but what was begun to be changed is told to the other pages."""
+        if self._task is not None and not self._is_change:
             self._task.cancel()
 
     async def _pass_on(self) -> None:
@@ -201,9 +201,12 @@ class ProxyHandler(APIHandler):
         await self.finish(set_content_type=self._headers.get("Content-Type", "application/json"))
 
     def _tell(self, upstream: Upstream, place: Place, body: bytes) -> None:
-        if self.request.path.endswith("/solve/"):
-            return
-        upstream.on_change(Change(place=place, build_id=_find_build_id(body)))
+        if self._is_change:
+            upstream.on_change(Change(place=place, build_id=_find_build_id(body)))
+
+    @property
+    def _is_change(self) -> bool:
+        return self.request.method != "GET" and not self.request.path.endswith("/solve/")
 
     def _refuse_for(self, answer: httpx.Response) -> None:
         if _leads_elsewhere(answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Generator
 from typing import Any
 
@@ -272,6 +273,28 @@ def test_an_artifact_that_breaks_off_is_not_taken_for_whole(twin: ServiceTwin, t
     twin.state.bytes_before_break = 100_000
     with pytest.raises(httpx.RemoteProtocolError):
         twins_server.ask("GET", f"{API}build/1/archive/")
+
+
+def test_a_change_is_told_to_all_pages_although_the_one_that_made_it_has_left(
+    twin: ServiceTwin, twins_server: JupyterServer
+) -> None:
+    twin.state.specifications_held = True
+    events = twins_server.connect("api/events/subscribe")
+    body = json.dumps({"specification": "name: ml", "namespace": "alice"})
+    address = httpx.URL(twins_server.url)
+    page = socket.create_connection((address.host, address.port or 80))
+    heads = (
+        *(f"POST {address.path}{API}specification/ HTTP/1.1", f"Host: {address.host}"),
+        *(f"Authorization: token {PAGE_TOKEN}", "Content-Type: application/json", f"Content-Length: {len(body)}"),
+    )
+    page.sendall("\r\n".join([*heads, "", body]).encode())
+    wait_until(lambda: twin.asked("specification/"), "the service to hear of it")
+    page.close()
+    twins_server.ask("GET", f"{API}environment/").raise_for_status()  # by now the server has seen it go
+    with twin.changing() as state:
+        state.specifications_held = False
+    assert _receive(events)["build_id"] == 1
+    events.close()
 
 
 def test_a_body_larger_than_any_lock_file_is_refused(twin: ServiceTwin, twins_server: JupyterServer) -> None:
