@@ -141,14 +141,15 @@ class ProxyHandler(APIHandler):
         """Return the token to ask with; None where a change would be made as somebody else."""
         if self.request.method == "GET":
             return upstream.token
-        hub_auth = getattr(self.identity_provider, "hub_auth", None)
-        if hub_auth is None:  # no Hub: whoever may use the server is its owner
-            return upstream.token
-        own = hub_auth.get_token(self)
+        # The second is where a server has it that the Hub starts with JUPYTERHUB_SINGLEUSER_EXTENSION=0.
+        hub_auth = getattr(self.identity_provider, "hub_auth", None) or self.settings.get("hub_auth")
+        own = None if hub_auth is None else hub_auth.get_token(self)
         if own:
             return own
-        is_owner = self.current_user.username == os.environ.get("JUPYTERHUB_USER")
-        return upstream.token if is_owner else None
+        owner = os.environ.get("JUPYTERHUB_USER")
+        if hub_auth is None and not owner:  # no Hub: whoever may use the server is its owner
+            return upstream.token
+        return upstream.token if self.current_user.username == owner else None
 
     async def _answer(self, upstream: Upstream, path: str, place: Place, token: str) -> None:
         request = self.request

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Generator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.lab.allowed import Place, clean_query, find_place
-from conda_store_hub.lab.proxy import MOST_BODY
+from conda_store_hub.lab.proxy import MOST_BODY, ProxyHandler
 from conda_store_hub.storage import prefixes
 from tests.support import make
 from tests.support.jupyter import TOKEN as PAGE_TOKEN
@@ -308,6 +309,41 @@ def test_a_server_without_a_service_says_so(tmp_path: Any) -> None:
         answer = server.ask("GET", f"{API}environment/")
         assert (answer.status_code, answer.json()["code"]) == (503, "disabled")
         assert "CONDA_STORE_HUB_URL" in answer.json()["message"]
+
+
+# Who makes a change
+
+
+def _choose(method: str = "POST", *, user: str = "", provider: Any = None, settings: Any = None) -> str | None:
+    handler = SimpleNamespace(
+        request=SimpleNamespace(method=method),
+        identity_provider=SimpleNamespace(hub_auth=provider),
+        settings={"hub_auth": settings} if settings else {},
+        current_user=SimpleNamespace(username=user),
+    )
+    return ProxyHandler._choose_token(cast("Any", handler), cast("Any", SimpleNamespace(token="servers")))
+
+
+def _hub_auth(token: str | None) -> Any:
+    return SimpleNamespace(get_token=lambda _: token)
+
+
+def test_a_change_is_made_by_who_asks_for_it_however_the_hub_starts_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", "alice")
+    for place in ("provider", "settings"):
+        assert _choose(user="bob", **{place: _hub_auth("bobs")}) == "bobs"
+        assert _choose(user="bob", **{place: _hub_auth(None)}) is None
+        assert _choose(user="alice", **{place: _hub_auth(None)}) == "servers"
+
+
+def test_on_a_hub_nobody_but_the_owner_changes_with_the_servers_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", "alice")
+    assert _choose(user="anonymous-1") is None
+    assert _choose(user="alice") == "servers"
+    assert _choose("GET", user="anonymous-1") == "servers"
+    monkeypatch.delenv("JUPYTERHUB_USER")
+    assert _choose(user="anonymous-1") == "servers"
+    assert _choose(user="", provider=_hub_auth(None)) is None
 
 
 def _next(lines: Any, wanted: str) -> bool:
