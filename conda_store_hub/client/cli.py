@@ -209,7 +209,9 @@ def export_kernels(ctx: click.Context, user: bool, prefix: Path | None) -> None:
     folder = kernel_export.find_user_folder() if prefix is None else kernel_export.find_prefix_folder(prefix)
     with _connect(ctx) as client:
         listed = client.kernels()
-        done = kernel_export.export_kernels(listed.kernels if listed else [], server=client.url, folder=folder)
+        kernels = listed.kernels if listed else []
+        name = client.permission().primary_namespace
+        done = kernel_export.export_kernels(kernels, server=client.url, user=name, folder=folder)
     _print_table(("KERNEL", "SHOWN AS"), done.shown.items())
     for name in done.kept:
         click.echo(f"{name} is there and was not made by this command: it stays.", err=True)

@@ -7,14 +7,16 @@ in no time.
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import json
 import os
+import pwd
 import secrets
 import shutil
 import stat
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -161,11 +163,12 @@ class EnvironmentCache:
         return found
 
     @contextmanager
-    def using_packages(self) -> Generator[FileLock]:
-        """Have all packages in the cache stay there."""
+    def using_packages(self, check: Callable[[], object]) -> Generator[FileLock]:
+        """Have all packages in the cache stay there; `check` is called while this waits, and may raise."""
         self._packages.mkdir(parents=True, exist_ok=True)
         with FileLock(self.root / "pkgs.lock") as lock:
             while not lock.try_lock(shared=True):
+                check()
                 time.sleep(_LOOK_SECONDS)
             yield lock
 
@@ -231,16 +234,21 @@ class EnvironmentCache:
         """Raise for a cache that others could have put something into."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = self.root.stat()
-        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise LocalEnvironmentError(
-                f"{self.root} belongs to somebody else or can be written by others, who could put into it what you"
-                " would run: remove it, or set CONDA_STORE_CACHE to a folder of your own."
-            )
+        if status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH:
+            if not status.st_mode & stat.S_IWGRP:
+                return
+            if _is_opened_by_mount(status):
+                self.root.chmod(0o700)
+                return
+        raise LocalEnvironmentError(
+            f"{self.root} belongs to somebody else or can be written by others, who could put into it what you"
+            " would run: remove it, or set CONDA_STORE_CACHE to a folder of your own."
+        )
 
     def _sweep(self) -> None:
         """Remove what was left by those who were killed, unless somebody is at it."""
-        for trash in self._environments.glob("*/.gone-*"):
-            shutil.rmtree(trash, ignore_errors=True)
+        for trash in (*self._environments.glob("*/.gone-*"), *self._packages.glob(".gone-*")):
+            _remove_tree(trash)
         for lock in list(self._environments.glob("*/*.lock")):
             place = Place.of(lock.parent, lock.stem)
             if not place.record.exists():
@@ -265,6 +273,25 @@ def find_root() -> Path:
     return (Path(caches) if Path(caches).is_absolute() else Path.home() / ".cache") / "conda-store"
 
 
+def _is_opened_by_mount(status: os.stat_result) -> bool:
+    """Tell whether a volume's mount opened a folder to a group in which there is nobody else.
+
+    Kubernetes adds g+rwxs to each folder of a volume for a pod with an `fsGroup` (kubelet, `volume_linux.go`).
+    """
+    added = stat.S_ISGID | stat.S_IRWXG
+    return status.st_mode & added == added and not _has_others(status.st_gid)
+
+
+def _has_others(gid: int) -> bool:
+    """Tell whether this machine knows of somebody else in a group."""
+    named: set[str] = set()
+    with suppress(KeyError):  # a group without a name, as of most pods
+        named = set(grp.getgrgid(gid).gr_mem)
+    accounts = pwd.getpwall()
+    own = {each.pw_name for each in accounts if each.pw_uid == os.geteuid()}
+    return bool(named - own) or any(each.pw_gid == gid and each.pw_uid != os.geteuid() for each in accounts)
+
+
 def _remove(place: Place, *, unless_made: bool = False) -> bool:
     """Remove all there is of an environment, its record first; False while somebody uses or makes it."""
     with FileLock(place.lock) as lock:
@@ -283,7 +310,23 @@ def discard(path: Path) -> None:
     trash = path.parent / f".gone-{secrets.token_hex(8)}"
     with suppress(FileNotFoundError):
         path.rename(trash)
+        _remove_tree(trash)
+
+
+def _remove_tree(trash: Path) -> None:
+    """Remove a folder with all in it; packages may bring folders that nobody may write."""
+    shutil.rmtree(trash, ignore_errors=True)
+    if trash.is_dir():
+        _open_up(trash)
         shutil.rmtree(trash, ignore_errors=True)
+
+
+def _open_up(folder: Path) -> None:
+    with suppress(OSError):
+        folder.chmod(0o700)
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                _open_up(path)
 
 
 def _is_linked(entry: Path) -> bool:

@@ -156,6 +156,9 @@ class _Making:
                 origin=origin,
                 size=size,
             )
+            # A record must not outlive a loss of power that its environment has not; to force thousands of files to
+            # disk one by one would take minutes.
+            os.sync()
             replace_text(self._place.record, made.dump())
         except BaseException:
             discard(self._place.prefix)
@@ -240,7 +243,7 @@ class _Making:
             variables=_read_variables(self._build),
             distrust_cache=distrust_cache,
         )
-        with self._cache.using_packages() as packages:
+        with self._cache.using_packages(self._check) as packages:
             return self._follow(request, (lock.fileno(), packages.fileno()))
 
     def _follow(self, request: MakeRequest, descriptors: tuple[int, ...]) -> int:

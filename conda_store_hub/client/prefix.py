@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import io
 import itertools
 import json
 import os
@@ -20,6 +21,7 @@ from rattler import InstallerReporter, PackageCache, PackageCacheLayer, Subdir, 
 from rattler.exceptions import InstallerError
 from rattler.networking import Client
 
+from conda_store_hub.client.envcache import replace_text
 from conda_store_hub.client.making import MakePhase, MakeRequest, OnProgress, Progress
 from conda_store_hub.core.engine import explain_install, make_record
 from conda_store_hub.core.errors import (
@@ -50,8 +52,8 @@ def make_prefix(request: MakeRequest, tell: OnProgress) -> int:
     tell(Progress(phase=MakePhase.FINISH))
     _write_variables(prefix, request.variables)
     records = _read_records(prefix)
-    _refuse_pip(prefix, records)
     size, sizes = seal(prefix)
+    _refuse_pip(prefix, records)
     if request.lock is not None and (damaged := _list_damaged(records, sizes)):
         _complain(f"The package cache has {', '.join(damaged)} in pieces.", request)
     return size
@@ -150,7 +152,7 @@ def _unpack(archive: Path, prefix: Path, tell: OnProgress) -> None:
     size = archive.stat().st_size
     with archive.open("rb") as source, tarfile.open(fileobj=source, mode="r:gz") as tar:
         for number, member in enumerate(tar):
-            tar.extract(member, prefix, filter="tar")  # nothing outside of the prefix
+            _extract(tar, member, prefix)
             if number % 500 == 0:
                 tell(Progress(phase=MakePhase.UNPACK, done=source.tell(), total=size, unit="bytes"))
     platform = str(Subdir.current())
@@ -158,6 +160,20 @@ def _unpack(archive: Path, prefix: Path, tell: OnProgress) -> None:
         if record.get("subdir") not in (platform, "noarch", None):
             raise LocalEnvironmentError(f"The archive is for {record['subdir']}, and this machine is {platform}.")
     _adopt(prefix)
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, prefix: Path) -> None:
+    """Put one member into the prefix; raise LocalEnvironmentError for what would reach out of it."""
+    # The filter does not look at where hard links lead. Absolute symbolic ones are common in packages, and harmless:
+    # nothing is written through them.
+    root = os.path.realpath(prefix)
+    target = os.path.realpath(os.path.join(root, member.linkname))  # noqa: PTH118 as tarfile does
+    if member.isdev() or (member.islnk() and not target.startswith(root + os.sep)):
+        raise LocalEnvironmentError(f"The archive has what does not belong into an environment: {member.name}.")
+    try:
+        tar.extract(member, prefix, filter="tar")
+    except tarfile.FilterError as exc:
+        raise LocalEnvironmentError(f"The archive has what does not belong into an environment: {exc}.") from exc
 
 
 def _adopt(prefix: Path) -> None:
@@ -254,5 +270,9 @@ def _refuse_pip(prefix: Path, records: Sequence[Mapping[str, Any]]) -> None:
         return
     marker = configparser.ConfigParser(interpolation=None)
     marker["externally-managed"] = {"Error": _REFUSAL}
-    with (prefix / site_packages).with_name("EXTERNALLY-MANAGED").open("w", encoding="utf-8") as file:
-        marker.write(file)
+    text = io.StringIO()
+    marker.write(text)
+    # A package may have brought one along, whose content the package cache shares.
+    path = (prefix / site_packages).with_name("EXTERNALLY-MANAGED")
+    replace_text(path, text.getvalue())
+    path.chmod(0o444)

@@ -167,16 +167,21 @@ class LocalBuilds:
 def find_local_builds(service: str, log: logging.Logger) -> LocalBuilds | None:
     """Return what can be made of a service outside of a server, or None where no service is known.
 
-    The Hub's token goes to the Hub's service, and nowhere else.
+    A token goes to the service that it is for, whatever a `kernel.json` names.
     """
     hub_url = os.environ.get("CONDA_STORE_HUB_URL", "")
-    url = service or os.environ.get("CONDA_STORE_URL", "") or hub_url
+    own_url = os.environ.get("CONDA_STORE_URL", "") or hub_url
+    url = service or own_url
     if not url.startswith(("http://", "https://")):
         return None
-    token = os.environ.get("CONDA_STORE_TOKEN")
-    if hub_url and name_server(url) == name_server(hub_url):
+    token = os.environ.get("CONDA_STORE_TOKEN") if _is_same(url, own_url) else None
+    if _is_same(url, hub_url):
         token = token or os.environ.get("CONDA_STORE_HUB_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN")
     return LocalBuilds(url=url, token=token, log=log)
+
+
+def _is_same(url: str, other: str) -> bool:
+    return bool(other) and name_server(url) == name_server(other)
 
 
 class _Teller:

@@ -22,7 +22,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_async
 from traitlets import Bool, Float, Integer, List, Unicode
 
-from conda_store_hub.client.envcache import Hold
+from conda_store_hub.client.envcache import Hold, name_server
 from conda_store_hub.core.errors import ActivationError, GoneError
 from conda_store_hub.core.names import KernelName
 from conda_store_hub.lab.activation import HARMLESS, Activation, clean_variables, make_script, parse_variables
@@ -138,7 +138,7 @@ class CondaStoreHubProvisioner(LocalProvisioner):
             self._take_spec(spec)
             for name, value in config.items():
                 setattr(self, name, value)
-        if self.pins is not None and KernelName.is_of_build(manager.kernel_name) and spec.view is not None:
+        if self._is_own and self.pins and KernelName.is_of_build(manager.kernel_name) and spec.view is not None:
             await self.pins.keep(spec.view)
 
     def _take_spec(self, spec: KernelSpec) -> None:
@@ -188,7 +188,15 @@ class CondaStoreHubProvisioner(LocalProvisioner):
             self._local = None
 
     def _find_builds(self) -> LocalBuilds | None:
-        return self.builds or find_local_builds(self.service, self.log)
+        own = self.builds if self._is_own else None
+        return own or find_local_builds(self.service, self.log)
+
+    @property
+    def _is_own(self) -> bool:
+        """Tell whether the kernel is of the service that this server knows: an id means another build elsewhere."""
+        if not self.service:
+            return True
+        return self.builds is not None and name_server(self.service) == name_server(self.builds.url)
 
     @property
     def _root(self) -> Path:
@@ -197,7 +205,7 @@ class CondaStoreHubProvisioner(LocalProvisioner):
 
     async def _hold_build(self) -> None:
         """Say that this kernel needs its build, and no longer the one it ran in before."""
-        if self.keeper is None:
+        if self.keeper is None or not self._is_own:
             return
         try:
             await self.keeper.hold(self._holder, self.build_id)

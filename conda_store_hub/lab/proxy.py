@@ -111,8 +111,8 @@ class ProxyHandler(APIHandler):
         await self._pass_on()
 
     def on_connection_close(self) -> None:
-        """Ask no further for somebody who has left."""
-        if self._task is not None:
+        """Ask no further for somebody who has left; but what was begun to be changed is told to the other pages."""
+        if self._task is not None and not self._is_change:
             self._task.cancel()
 
     async def _pass_on(self) -> None:
@@ -141,14 +141,15 @@ class ProxyHandler(APIHandler):
         """Return the token to ask with; None where a change would be made as somebody else."""
         if self.request.method == "GET":
             return upstream.token
-        hub_auth = getattr(self.identity_provider, "hub_auth", None)
-        if hub_auth is None:  # no Hub: whoever may use the server is its owner
-            return upstream.token
-        own = hub_auth.get_token(self)
+        # The second is where a server has it that the Hub starts with JUPYTERHUB_SINGLEUSER_EXTENSION=0.
+        hub_auth = getattr(self.identity_provider, "hub_auth", None) or self.settings.get("hub_auth")
+        own = None if hub_auth is None else hub_auth.get_token(self)
         if own:
             return own
-        is_owner = self.current_user.username == os.environ.get("JUPYTERHUB_USER")
-        return upstream.token if is_owner else None
+        owner = os.environ.get("JUPYTERHUB_USER")
+        if hub_auth is None and not owner:  # no Hub: whoever may use the server is its owner
+            return upstream.token
+        return upstream.token if self.current_user.username == owner else None
 
     async def _answer(self, upstream: Upstream, path: str, place: Place, token: str) -> None:
         request = self.request
@@ -168,7 +169,7 @@ class ProxyHandler(APIHandler):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "service-unreachable", said)
 
     async def _relay(self, upstream: Upstream, place: Place, answer: httpx.Response) -> None:
-        if answer.is_redirect or answer.status_code == HTTPStatus.UNAUTHORIZED:
+        if _leads_elsewhere(answer) or answer.status_code == HTTPStatus.UNAUTHORIZED:
             self._refuse_for(answer)
             return
         self.set_status(answer.status_code, answer.reason_phrase or None)
@@ -194,18 +195,22 @@ class ProxyHandler(APIHandler):
         await self._finish_as_it_is()
 
     async def _end(self, answer: httpx.Response, body: bytes) -> None:
-        await self.finish(body, set_content_type=answer.headers.get("Content-Type", "application/json"))
+        # Not even nothing may be written where there is no content (204).
+        await self.finish(body or None, set_content_type=answer.headers.get("Content-Type", "application/json"))
 
     async def _finish_as_it_is(self) -> None:
         await self.finish(set_content_type=self._headers.get("Content-Type", "application/json"))
 
     def _tell(self, upstream: Upstream, place: Place, body: bytes) -> None:
-        if self.request.path.endswith("/solve/"):
-            return
-        upstream.on_change(Change(place=place, build_id=_find_build_id(body)))
+        if self._is_change:
+            upstream.on_change(Change(place=place, build_id=_find_build_id(body)))
+
+    @property
+    def _is_change(self) -> bool:
+        return self.request.method != "GET" and not self.request.path.endswith("/solve/")
 
     def _refuse_for(self, answer: httpx.Response) -> None:
-        if answer.is_redirect:
+        if _leads_elsewhere(answer):
             said = (
                 f"CONDA_STORE_HUB_URL answers with a redirect ({answer.status_code}): it is not the service's address."
             )
@@ -221,6 +226,11 @@ class ProxyHandler(APIHandler):
     def _refuse(self, status: HTTPStatus, code: str, message: str) -> None:
         self.set_status(status)
         self.finish(ErrorAnswer(message=message, code=code).model_dump_json())
+
+
+def _leads_elsewhere(answer: httpx.Response) -> bool:
+    # httpx counts 304 among redirects, which says that what a page has is still right.
+    return answer.is_redirect and answer.status_code != HTTPStatus.NOT_MODIFIED
 
 
 def _find_build_id(body: bytes) -> int | None:

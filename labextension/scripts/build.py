@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+import sources
 
 from conda_store_hub.demo.node import Node, ensure_node
 
@@ -20,20 +21,16 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "labextension"
 BUILT = ROOT / "conda_store_hub" / "labextension"
 CACHE = ROOT / ".cache"
-LOCK = ("package.json", "yarn.lock", ".yarnrc.yml")
-MAKES = ("tsconfig.json", "schema", "src", "style")
 
 
 def ensure_built() -> None:
     """Build if something has changed, and have the environment's JupyterLab find it."""
-    stamp = CACHE / "labextension-built"
-    wanted = _digest([SOURCE / name for name in (*LOCK, *MAKES)])
-    if not (BUILT / "package.json").is_file() or not stamp.is_file() or stamp.read_text() != wanted:
+    if not sources.is_current():
         node = ensure_modules()
         shutil.rmtree(BUILT, ignore_errors=True)
         _run([node.node, "node_modules/typescript/bin/tsc"], node)
         _run([Path(sys.prefix) / "bin" / "jupyter-builder", "build", "."], node)
-        stamp.write_text(wanted)
+        sources.note_built()
     _link(Path(sys.prefix) / "share" / "jupyter" / "labextensions" / "conda-store-hub")
 
 
@@ -43,7 +40,7 @@ def ensure_modules() -> Node:
     here = SOURCE / "node_modules"
     if here.is_dir() and not here.is_symlink():
         return node
-    home = CACHE / f"labextension-{_digest([SOURCE / name for name in LOCK])[:16]}"
+    home = CACHE / f"labextension-{sources.digest_sources(sources.LOCK)[:16]}"
     if not home.is_dir():
         _install(node, home)
     here.unlink(missing_ok=True)
@@ -56,7 +53,7 @@ def _install(node: Node, home: Path) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=".labextension-") as staging:
         made = Path(staging) / "made"
         made.mkdir()
-        for name in LOCK:
+        for name in sources.LOCK:
             shutil.copy(SOURCE / name, made)
         sys.stderr.write("fetching what the lab extension is built with; this takes a minute or two\n")
         _run([Path(sys.prefix) / "bin" / "jlpm", "install", "--immutable"], node, cwd=made)
@@ -81,16 +78,6 @@ def _run(command: Sequence[str | Path], node: Node, *, cwd: Path = SOURCE) -> No
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, command))}:\n{done.stdout}{done.stderr}")
-
-
-def _digest(places: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for place in places:
-        files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
-        for file in files:
-            digest.update(f"{file.relative_to(SOURCE)}\0".encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -82,11 +82,15 @@ def test_jupyter_server_finds_the_extension_without_a_command(environment: Path)
 
 
 def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
-    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("conda_store_hub/")}
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    # What is built for JupyterLab is in the wheel where JupyterLab looks for it; git does not know it.
+    (metadata,) = {name.partition("/")[0] for name in packed if ".dist-info/" in name}
+    installed = f"{metadata.removesuffix('.dist-info')}.data/data/share/jupyter/labextensions/conda-store-hub"
     here = {
-        path.relative_to(ROOT).as_posix()
+        path.relative_to(ROOT).as_posix().replace("conda_store_hub/labextension", installed, 1)
         for path in (ROOT / "conda_store_hub").rglob("*")
-        # What is built for JupyterLab is in the wheel in another place.
-        if path.is_file() and not {"__pycache__", "labextension"} & set(path.parts)
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert here - packed == set()
+    assert f"{installed}/package.json" in packed
+    assert not any(name.startswith("conda_store_hub/labextension/") for name in packed)

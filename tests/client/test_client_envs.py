@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
+import io
 import json
 import os
+import pwd
 import re
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
 import pytest
 
 from conda_store_hub.client.api import Client
-from conda_store_hub.client.envcache import EnvironmentCache, Hold, Origin
+from conda_store_hub.client.envcache import EnvironmentCache, Hold, Origin, discard
 from conda_store_hub.client.envs import ensure_environment
+from conda_store_hub.client.filelocks import FileLock
 from conda_store_hub.client.making import MakePhase, Progress
 from conda_store_hub.core.errors import (
     ConflictError,
@@ -178,6 +184,19 @@ def test_an_environment_is_made_of_its_lock_with_packages_of_conda_and_pip(
     assert hold.made.origin is Origin.LOCK
 
 
+def test_an_environment_is_on_disk_before_its_record(
+    twin: ServiceTwin, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(twin, small)
+    there: list[set[str]] = []
+    monkeypatch.setattr(os, "sync", lambda: there.append(left(tmp_path)))
+    with ensure(twin, tmp_path) as hold:
+        (before,) = there
+        assert hold.prefix.name in before
+        assert f"{hold.prefix.name}.json" not in before
+        assert f"{hold.prefix.name}.json" in left(tmp_path)
+
+
 def test_its_variables_are_where_activation_reads_them(made: tuple[Hold, list[Progress]]) -> None:
     state = json.loads((made[0].prefix / "conda-meta" / "state").read_text())
     assert state["env_vars"] == {"GREETING": "good day", "NUMBER": "1"}
@@ -192,6 +211,21 @@ def test_its_files_are_read_only_and_pip_says_where_to_add_a_package(made: tuple
     assert "specification" in marker
     folder = run(made[0], "python", "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))")
     assert (Path(folder) / "EXTERNALLY-MANAGED").exists()
+
+
+def test_what_pip_is_told_is_not_written_into_the_package_cache(twin: ServiceTwin, tmp_path: Path) -> None:
+    directory = tmp_path / "channel"
+    marker = "lib/python3.11/EXTERNALLY-MANAGED"
+    make_package(directory, "python", "3.11.0", files={marker: "theirs\n"})
+    index(directory)
+    with closing(Channel(directory)) as served:
+        own = Workshop(tmp_path / "s", [served.url]).build("python", artifacts=(ArtifactType.LOCKFILE,))
+        assert own.succeeded, own.log
+        offer(twin, Path(own.artifacts[ArtifactType.LOCKFILE].path or "").read_bytes())
+        with ensure(twin, tmp_path / "cache") as hold:
+            assert "build it again" in (hold.prefix / marker).read_text()
+    (cached,) = (tmp_path / "cache" / "pkgs").glob(f"python-*/{marker}")
+    assert cached.read_text() == "theirs\n"
 
 
 def test_it_says_where_its_metadata_of_pip_comes_from(made: tuple[Hold, list[Progress]]) -> None:
@@ -335,6 +369,75 @@ def test_a_cache_that_others_can_write_is_refused(twin: ServiceTwin, small: byte
         ensure(twin, tmp_path / "cache")
 
 
+@pytest.mark.parametrize(
+    ("mode", "members", "is_used"),
+    [(0o2770, [], True), (0o2775, [], True), (0o2770, ["bob"], False), (0o770, [], False), (0o2777, [], False)],
+)
+def test_a_cache_that_a_mount_has_opened_to_a_group_of_nobody_is_closed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, members: list[str], is_used: bool
+) -> None:
+    root = tmp_path / "cache"
+    cache = EnvironmentCache(root)
+    cache.make_place("https://hub.example.org/", 1, PLACE)
+    group = grp.struct_group(("pod", "x", root.stat().st_gid, members))
+    monkeypatch.setattr(grp, "getgrgid", lambda _: group)
+    monkeypatch.setattr(pwd, "getpwall", list)
+    root.chmod(mode)
+    if is_used:
+        cache.make_place("https://hub.example.org/", 1, PLACE)
+        assert root.stat().st_mode & 0o7777 == 0o700
+    else:
+        with pytest.raises(LocalEnvironmentError, match="could put into it what you would run"):
+            cache.make_place("https://hub.example.org/", 1, PLACE)
+        assert root.stat().st_mode & 0o7777 == mode
+
+
+def test_a_group_that_is_somebody_elses_first_one_has_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "cache"
+    root.mkdir()
+    root.chmod(0o2770)
+    bob = pwd.struct_passwd(("bob", "x", os.geteuid() + 1, root.stat().st_gid, "", "/", "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [bob])
+    with pytest.raises(LocalEnvironmentError, match="belongs to somebody else or can be written by others"):
+        EnvironmentCache(root).make_place("https://hub.example.org/", 1, PLACE)
+
+
+def pack(*members: tuple[str, bytes, str]) -> bytes:
+    """Return an archive of members: name, type, and where a link leads."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name, kind, target in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("evil", tarfile.LNKTYPE, "../../../victim")],
+        [("away", tarfile.SYMTYPE, "../../.."), ("evil", tarfile.LNKTYPE, "away/victim")],
+        [("away", tarfile.SYMTYPE, "../../.."), ("away/evil", tarfile.REGTYPE, "")],
+        [("evil", tarfile.FIFOTYPE, "")],
+        [("evil", tarfile.CHRTYPE, "")],
+    ],
+)
+def test_an_archive_that_reaches_out_of_its_environment_is_refused(
+    twin: ServiceTwin, tmp_path: Path, members: list[tuple[str, bytes, str]]
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    archive = pack(*members)
+    digest = hashlib.sha256(archive).hexdigest()
+    artifact = {"id": 1, "build_id": 1, "artifact_type": "CONDA_PACK", "state": "READY", "key": "k", "sha256": digest}
+    offer(twin, archive=archive, build_artifacts=[artifact])
+    with pytest.raises(LocalEnvironmentError, match="does not belong into an environment"):
+        ensure(twin, tmp_path, origin=Origin.ARCHIVE)
+    assert (victim.read_text(), victim.stat().st_nlink, (tmp_path / "evil").exists()) == ("mine", 1, False)
+    assert left(tmp_path) == set()
+
+
 # Several at once, and what is stopped in the middle
 
 MAKE = """
@@ -454,6 +557,19 @@ def test_giving_up_ends_the_making_at_once(twin: ServiceTwin, channel: Channel, 
     assert [each for each in psutil.Process().children() if "conda_store_hub.client.maker" in each.cmdline()] == []
 
 
+def test_one_can_give_up_while_another_tidies_the_packages(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+    offer(twin, small)
+    (tmp_path / "cache").mkdir(mode=0o700)
+    cancelled = threading.Event()
+    with FileLock(tmp_path / "cache" / "pkgs.lock") as tidying:
+        assert tidying.try_lock()
+        with pytest.raises(MakingCancelledError):
+            # After this there is only the wait for packages.
+            ensure(twin, tmp_path / "cache", on_progress=lambda _: cancelled.set(), cancelled=cancelled)
+    assert len(twin.asked("build/1/lockfile/")) == 1
+    assert left(tmp_path / "cache") == set()
+
+
 def test_while_the_lock_is_still_being_written_one_waits(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
     offer(twin, small)
     body = {"status": "error", "code": "conflict", "message": "The LOCKFILE of build 1 is being made."}
@@ -536,3 +652,29 @@ def test_what_was_left_half_made_goes(twin: ServiceTwin, small: bytes, tmp_path:
     record.unlink()
     EnvironmentCache(tmp_path).trim()
     assert [*tmp_path.glob("envs/*/*")] == []
+
+
+@contextmanager
+def as_somebody(folder: Path) -> Generator[None]:
+    """Be nobody special, whom a mode can keep out, in a folder of their own."""
+    uid = os.geteuid()
+    if uid == 0:
+        os.chown(folder, 65534, -1)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(uid)
+
+
+def test_folders_that_nobody_may_write_go_too() -> None:
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        with as_somebody(root):
+            deep = root / "1-a" / "deep" / "deeper"
+            deep.mkdir(parents=True)
+            (deep / "file").write_text("x")
+            deep.chmod(0o500)
+            deep.parent.chmod(0)
+            discard(root / "1-a")
+            assert [*root.iterdir()] == []

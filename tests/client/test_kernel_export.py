@@ -14,7 +14,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
 from conda_store_hub.client import kernel_export
-from conda_store_hub.client.kernel_export import export_kernels
+from conda_store_hub.client.kernel_export import Exported
 from conda_store_hub.core.errors import LocalEnvironmentError
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.core.schemas import KernelView
@@ -30,6 +30,10 @@ GEO = "csh.alice.geo.python3"
 
 def view(prefix: object = "/nowhere/p", **more: Any) -> KernelView:
     return KernelView.model_validate(make_kernel(prefix, **more))
+
+
+def export_kernels(views: list[KernelView], *, server: str, folder: Path, user: str = "alice") -> Exported:
+    return kernel_export.export_kernels(views, server=server, user=user, folder=folder)
 
 
 def kernels_in(folder: Path) -> set[str]:
@@ -77,6 +81,37 @@ def test_a_name_that_something_else_has_is_not_taken(tmp_path: Path) -> None:
     done = export_kernels([view()], server=SERVER, folder=tmp_path)
     assert (done.kept, done.shown) == ([ML], {})
     assert (tmp_path / ML / "kernel.json").read_text() == '{"argv": ["mine"]}'
+
+
+def test_of_two_people_who_export_into_one_folder_each_keeps_their_own(tmp_path: Path) -> None:
+    team, own = view(environment="team"), view(environment="own")
+    export_kernels([team, own], server=SERVER, folder=tmp_path)
+    for _ in range(2):
+        done = export_kernels([team], server=SERVER, folder=tmp_path, user="bob")
+        assert done.removed == []
+    assert kernels_in(tmp_path) == {team.name, own.name}
+
+    done = export_kernels([], server=SERVER, folder=tmp_path)
+    assert (done.removed, kernels_in(tmp_path)) == ([own.name], {team.name})
+    done = export_kernels([], server=SERVER, folder=tmp_path, user="bob")
+    assert (done.removed, kernels_in(tmp_path)) == ([team.name], set())
+
+
+def test_a_link_that_leads_nowhere_stays_and_the_others_are_written(tmp_path: Path) -> None:
+    (tmp_path / ML).symlink_to(tmp_path / "nowhere")
+    done = export_kernels([view(), view(environment="geo")], server=SERVER, folder=tmp_path)
+    assert (done.kept, [*done.shown]) == ([ML], [GEO])
+    assert (tmp_path / ML).is_symlink()
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "csh.a.b", "python3", "", "csh.a/b.c.d"])
+def test_a_name_that_is_none_of_ours_becomes_no_path(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "a" / "b"
+    bad = view().model_copy(update={"name": name})
+    done = export_kernels([bad, view(environment="geo")], server=SERVER, folder=folder)
+    assert (done.unusable, [*done.shown]) == ([name], [GEO])
+    assert {path.name for path in folder.iterdir()} <= {GEO, ".conda-store-export.lock"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_two_at_once_leave_whole_kernels(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from conda_store_hub.client.envcache import EnvironmentCache, Made, Origin, replace_text
 from conda_store_hub.core.errors import ActivationError
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel
-from conda_store_hub.lab.local import KernelProgress, LocalBuilds
+from conda_store_hub.lab.local import KernelProgress, LocalBuilds, find_local_builds
 from conda_store_hub.lab.provisioner import CondaStoreHubProvisioner
 from conda_store_hub.services import work
 from tests.builder.conftest import Built, built, sample, tiny, wheels, workshop
@@ -28,7 +28,7 @@ from tests.lab.test_lab_service import ML, complete
 from tests.support import make
 from tests.support.jupyter import JupyterServer, run_jupyter, wait_until
 from tests.support.service import RunningService, service
-from tests.support.service_twin import IPYKERNEL, TOKEN, ServiceTwin, make_build
+from tests.support.service_twin import IPYKERNEL, TOKEN, ServiceTwin, make_build, run_twin
 
 __all__ = ["built", "sample", "service", "tiny", "wheels", "workshop"]
 
@@ -268,3 +268,44 @@ def test_a_service_that_is_away_is_named_as_the_reason(builds: LocalBuilds, twin
     twin.stop()
     with pytest.raises(ActivationError, match=r"could not be made on this machine.*cannot be reached"):
         asyncio.run(provisioner(Path("/nowhere/b/x")).pre_launch(env=SERVER))
+
+
+def test_a_kernel_of_another_service_is_made_of_that_one(
+    builds: LocalBuilds, twin: ServiceTwin, tmp_path: Path
+) -> None:
+    with run_twin() as other:
+        assert other.url != twin.url
+        with pytest.raises(ActivationError, match="does not offer it|could not be made"):
+            asyncio.run(provisioner(Path("/nowhere/b/x"), service=other.url).pre_launch(env=SERVER))
+        assert len(other.asked("build/1/")) == 1
+    assert twin.requests == []
+    own = provisioner(Path("/nowhere/b/x"), service=twin.url.rstrip("/"))
+    assert own._find_builds() is builds
+
+
+HUB, OWN, EVIL = "http://hub/services/c/", "https://own.example.org/c", "https://evil.example.org/"
+
+
+@pytest.mark.parametrize(
+    ("service", "variables", "token"),
+    [
+        ("", {"CONDA_STORE_URL": OWN, "CONDA_STORE_TOKEN": "own"}, "own"),
+        (OWN + "/", {"CONDA_STORE_URL": OWN, "CONDA_STORE_TOKEN": "own"}, "own"),
+        (EVIL, {"CONDA_STORE_URL": OWN, "CONDA_STORE_TOKEN": "own"}, None),
+        (EVIL, {"CONDA_STORE_TOKEN": "own"}, None),
+        (EVIL, {"CONDA_STORE_HUB_URL": HUB, "CONDA_STORE_TOKEN": "own", "JUPYTERHUB_API_TOKEN": "hub"}, None),
+        (HUB, {"CONDA_STORE_HUB_URL": HUB, "JUPYTERHUB_API_TOKEN": "hub"}, "hub"),
+        (HUB, {"CONDA_STORE_HUB_URL": HUB, "CONDA_STORE_TOKEN": "own", "JUPYTERHUB_API_TOKEN": "hub"}, "own"),
+        (HUB, {"CONDA_STORE_HUB_URL": HUB, "CONDA_STORE_URL": OWN, "CONDA_STORE_TOKEN": "own"}, None),
+    ],
+)
+def test_a_token_goes_to_no_service_but_its_own(
+    monkeypatch: pytest.MonkeyPatch, service: str, variables: dict[str, str], token: str | None
+) -> None:
+    for name in ("CONDA_STORE_URL", "CONDA_STORE_TOKEN", "CONDA_STORE_HUB_URL", "CONDA_STORE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = find_local_builds(service, logging.getLogger("t"))
+    assert found is not None
+    assert found.token == token

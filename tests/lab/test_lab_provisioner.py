@@ -315,14 +315,14 @@ def test_a_machine_without_bash_is_told(place: Path, tmp_path: Path, monkeypatch
 # The lease
 
 
-def start_leased(prefix: Path, twin: ServiceTwin) -> None:
+def start_leased(prefix: Path, twin: ServiceTwin, **traits: Any) -> None:
     """Prepare a kernel with a keeper of leases, and wait until that has said all it has to say."""
 
     async def start() -> None:
         keeper = CondaStoreHubProvisioner.keeper = LeaseKeeper(url=twin.url, token=TOKEN, log=logging.getLogger("k"))
         keeper.start()
         try:
-            await provisioner(prefix).pre_launch(env=SERVER)
+            await provisioner(prefix, **traits).pre_launch(env=SERVER)
         finally:
             CondaStoreHubProvisioner.keeper = None
             await keeper.stop()
@@ -351,3 +351,11 @@ def test_a_kernel_that_does_not_start_lets_its_build_go(place: Path, twin: Servi
     asked = [(request.method, json.loads(request.body)["holder"]) for request in twin.asked("build/1/lease/")]
     assert ("PUT", "kernel k") in asked
     assert asked[-1] == ("DELETE", "kernel k")
+
+
+def test_a_kernel_of_another_service_holds_no_build_of_this_servers(place: Path, twin: ServiceTwin) -> None:
+    start_leased(place, twin)
+    assert len(twin.asked("build/1/lease/")) > 0
+    before = len(twin.requests)
+    start_leased(place, twin, service="https://elsewhere.example.org/services/conda-store-hub/")
+    assert len(twin.requests) == before

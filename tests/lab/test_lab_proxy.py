@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Generator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.lab.allowed import Place, clean_query, find_place
-from conda_store_hub.lab.proxy import MOST_BODY
+from conda_store_hub.lab.proxy import MOST_BODY, ProxyHandler
 from conda_store_hub.storage import prefixes
 from tests.support import make
 from tests.support.jupyter import TOKEN as PAGE_TOKEN
@@ -253,11 +255,47 @@ def test_an_answer_that_would_send_a_page_elsewhere_is_put_into_words(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+def test_what_a_page_still_has_is_not_sent_again(twin: ServiceTwin, twins_server: JupyterServer) -> None:
+    twin.state.instead = (304, {"ETag": '"a"'}, b"")
+    answer = twins_server.ask("GET", f"{API}environment/", headers={"If-None-Match": '"a"'})
+    assert (answer.status_code, answer.headers["ETag"], answer.content) == (304, '"a"', b"")
+    assert twin.asked("environment/")[-1].headers["If-None-Match"] == '"a"'
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_an_answer_without_content_stays_one(twin: ServiceTwin, twins_server: JupyterServer, method: str) -> None:
+    twin.state.instead = (204, {}, b"")
+    answer = twins_server.ask(method, f"{API}environment/alice/ml/")
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
 def test_an_artifact_that_breaks_off_is_not_taken_for_whole(twin: ServiceTwin, twins_server: JupyterServer) -> None:
     twin.state.artifacts["archive"] = b"x" * 300_000
     twin.state.bytes_before_break = 100_000
     with pytest.raises(httpx.RemoteProtocolError):
         twins_server.ask("GET", f"{API}build/1/archive/")
+
+
+def test_a_change_is_told_to_all_pages_although_the_one_that_made_it_has_left(
+    twin: ServiceTwin, twins_server: JupyterServer
+) -> None:
+    twin.state.specifications_held = True
+    events = twins_server.connect("api/events/subscribe")
+    body = json.dumps({"specification": "name: ml", "namespace": "alice"})
+    address = httpx.URL(twins_server.url)
+    page = socket.create_connection((address.host, address.port or 80))
+    heads = (
+        *(f"POST {address.path}{API}specification/ HTTP/1.1", f"Host: {address.host}"),
+        *(f"Authorization: token {PAGE_TOKEN}", "Content-Type: application/json", f"Content-Length: {len(body)}"),
+    )
+    page.sendall("\r\n".join([*heads, "", body]).encode())
+    wait_until(lambda: twin.asked("specification/"), "the service to hear of it")
+    page.close()
+    twins_server.ask("GET", f"{API}environment/").raise_for_status()  # by now the server has seen it go
+    with twin.changing() as state:
+        state.specifications_held = False
+    assert _receive(events)["build_id"] == 1
+    events.close()
 
 
 def test_a_body_larger_than_any_lock_file_is_refused(twin: ServiceTwin, twins_server: JupyterServer) -> None:
@@ -271,6 +309,41 @@ def test_a_server_without_a_service_says_so(tmp_path: Any) -> None:
         answer = server.ask("GET", f"{API}environment/")
         assert (answer.status_code, answer.json()["code"]) == (503, "disabled")
         assert "CONDA_STORE_HUB_URL" in answer.json()["message"]
+
+
+# Who makes a change
+
+
+def _choose(method: str = "POST", *, user: str = "", provider: Any = None, settings: Any = None) -> str | None:
+    handler = SimpleNamespace(
+        request=SimpleNamespace(method=method),
+        identity_provider=SimpleNamespace(hub_auth=provider),
+        settings={"hub_auth": settings} if settings else {},
+        current_user=SimpleNamespace(username=user),
+    )
+    return ProxyHandler._choose_token(cast("Any", handler), cast("Any", SimpleNamespace(token="servers")))
+
+
+def _hub_auth(token: str | None) -> Any:
+    return SimpleNamespace(get_token=lambda _: token)
+
+
+def test_a_change_is_made_by_who_asks_for_it_however_the_hub_starts_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", "alice")
+    for place in ("provider", "settings"):
+        assert _choose(user="bob", **{place: _hub_auth("bobs")}) == "bobs"
+        assert _choose(user="bob", **{place: _hub_auth(None)}) is None
+        assert _choose(user="alice", **{place: _hub_auth(None)}) == "servers"
+
+
+def test_on_a_hub_nobody_but_the_owner_changes_with_the_servers_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", "alice")
+    assert _choose(user="anonymous-1") is None
+    assert _choose(user="alice") == "servers"
+    assert _choose("GET", user="anonymous-1") == "servers"
+    monkeypatch.delenv("JUPYTERHUB_USER")
+    assert _choose(user="anonymous-1") == "servers"
+    assert _choose(user="", provider=_hub_auth(None)) is None
 
 
 def _next(lines: Any, wanted: str) -> bool:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +24,49 @@ ORDER = ("schema", "tokens", "api", "model", "components", "plugins", "index")
 
 
 def load(name: str) -> ModuleType:
-    """Return a script of the extension's as a module."""
+    """Return a script of the extension's as a module; its neighbours are found as when it is run."""
     spec = importlib.util.spec_from_file_location(name, SOURCE / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(SOURCE / "scripts"))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.pop(0)
     return module
+
+
+def test_what_was_built_of_other_files_is_not_packaged(tmp_path: Path) -> None:
+    sources = load("sources")
+    for name in (*sources.LOCK, "tsconfig.json", "schema/plugin.json", "src/index.ts", "style/index.css"):
+        (tmp_path / "labextension" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "labextension" / name).write_text("1")
+    built = tmp_path / "conda_store_hub" / "labextension" / "package.json"
+
+    def build() -> None:
+        built.parent.mkdir(parents=True)
+        built.write_text("{}")
+
+    build()
+    sources.remove_stale(tmp_path)
+    assert not built.exists(), "nobody knows what it was built of"
+    build()
+    sources.note_built(tmp_path)
+    sources.remove_stale(tmp_path)
+    assert built.exists()
+    (tmp_path / "labextension" / "src" / "index.ts").write_text("2")
+    (tmp_path / "PKG-INFO").write_text("")
+    sources.remove_stale(tmp_path)
+    assert built.exists(), "an sdist has no other"
+    (tmp_path / "PKG-INFO").unlink()
+    sources.remove_stale(tmp_path)
+    assert not built.exists()
+
+
+def test_what_was_built_is_looked_at_before_it_is_taken_for_there() -> None:
+    hooks = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["hooks"]
+    assert [*hooks] == ["custom", "jupyter-builder"]
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,8 @@ class TwinState:
     instead: tuple[int, dict[str, str], bytes] | None = None
     #: Ends each live log after so many events, without `end`.
     events_before_break: int | None = None
+    #: Takes no specification until this is over.
+    specifications_held: bool = False
     #: Sends so many bytes of an artifact, then breaks off.
     bytes_before_break: int | None = None
 
@@ -204,7 +206,7 @@ class TwinHandler(web.RequestHandler):
             self.set_status(status)
             for name, value in headers.items():
                 self.set_header(name, value)
-            self.finish(body if status != 304 else None)
+            self.finish(body or None)
         elif request.headers.get("Authorization") not in (f"token {TOKEN}", f"Bearer {TOKEN}"):
             self.fail(401, "not-authenticated", "Log in first.")
 
@@ -277,7 +279,10 @@ class EnvironmentHandler(TwinHandler):
 
 
 class SpecificationHandler(TwinHandler):
-    def post(self) -> None:
+    async def post(self) -> None:
+        await self.twin.wait_for_change(30, lambda: not self.state.specifications_held)
+        if self.request.connection.stream.closed():  # type: ignore[union-attr]
+            return
         body = json.loads(self.request.body)
         if "name:" not in body["specification"]:
             said = "The specification has no name. (line 1, column 3)"
