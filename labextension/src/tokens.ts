@@ -41,7 +41,8 @@ export const SETTINGS_ID = `${PACKAGE}:plugin`;
 export const EVENTS = {
   kernels: 'https://conda-store-hub/events/kernels/v1',
   environments: 'https://conda-store-hub/events/environments/v1',
-  running: 'https://conda-store-hub/events/running-kernels/v1'
+  running: 'https://conda-store-hub/events/running-kernels/v1',
+  making: 'https://conda-store-hub/events/environment-progress/v1'
 } as const;
 
 /**
@@ -156,6 +157,26 @@ export interface IRunningKernel {
   readonly build_id: number;
   readonly active_build_id: number | null;
   readonly pinned: boolean;
+}
+
+/** The steps in which an environment is made on the user's machine. */
+export type MakePhase = 'ask' | 'archive' | 'fetch' | 'link' | 'pip' | 'unpack' | 'finish';
+
+/** How far the environment of a kernel is that is about to start, as the server pushes it. */
+export interface IMakingNews {
+  readonly kernel_id: string;
+  /** NAMESPACE/NAME. */
+  readonly environment: string;
+  readonly build_id: number;
+  readonly state: 'making' | 'ready' | 'failed' | 'cancelled';
+  /** Empty when it has ended. */
+  readonly phase: MakePhase | '';
+  readonly done: number;
+  /** 0 if that is not known. */
+  readonly total: number;
+  readonly unit: 'packages' | 'bytes' | '';
+  /** Why it failed, in words for people. */
+  readonly message: string;
 }
 
 /** The service's API, through the user's server. Everything rejects with an ApiError, or an AbortError. */
