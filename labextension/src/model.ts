@@ -237,11 +237,12 @@ export class EnvironmentsModel implements IEnvironments {
   }
 
   kernels(environment: IEnvironmentArgs): readonly IEnvironmentKernel[] {
-    return this._kernelsByName().get(`${environment.namespace}/${environment.name}`) ?? [];
+    // What is pinned to a build is listed too, so that Lab opens its notebooks; new ones follow the active build.
+    return this._listed(environment).filter(one => !isOfBuild(one.kernelName));
   }
 
   countRunning(environment: IEnvironmentArgs): number {
-    const names = this.kernels(environment).map(one => one.kernelName);
+    const names = this._listed(environment).map(one => one.kernelName);
     let count = 0;
     for (const model of this._options.kernels.running()) {
       count += names.some(name => isOf(model.name, name)) ? 1 : 0;
@@ -490,6 +491,11 @@ export class EnvironmentsModel implements IEnvironments {
     this._changed.emit();
   }
 
+  /** What the server lists of an environment, pinned ones too. */
+  private _listed(environment: IEnvironmentArgs): readonly IEnvironmentKernel[] {
+    return this._kernelsByName().get(`${environment.namespace}/${environment.name}`) ?? [];
+  }
+
   /** The kernels that the server lists, by the full name of their environment. */
   private _kernelsByName(): ReadonlyMap<string, readonly IEnvironmentKernel[]> {
     if (this._byName === null) {
@@ -540,6 +546,11 @@ function listShared(permissions: PermissionSummary, namespaces: readonly Namespa
   }
   // Whose they are is told with their environments; that the name is a user's is a guess until then.
   return [...counts].map(([name, environments]) => ({ id: 0, name, kind: 'user', hub_name: null, environments }));
+}
+
+/** Whether a kernel is one of ours that stays in one build (`conda_store_hub.core.names.KernelName`). */
+function isOfBuild(kernelName: string): boolean {
+  return /^[^.]+(\.[^.]+){3}\.b[0-9]+$/.test(kernelName);
 }
 
 /** Whether a kernel is the one of that name, or one build of it. */

@@ -318,7 +318,7 @@ export interface IEnvironments extends IDisposable {
   size(namespace: string): number | null;
   /** Whether the server's list of kernels is there. */
   readonly knowsKernels: boolean;
-  /** The kernels that an environment offers. */
+  /** The kernels that an environment offers, which follow its active build; not those that are pinned to one. */
   kernels(environment: IEnvironmentArgs): readonly IEnvironmentKernel[];
   /** How many kernels run in it on this server. */
   countRunning(environment: IEnvironmentArgs): number;

@@ -354,3 +354,33 @@ test('kernels of an environment are known from the server’s list, and who runs
   assert.deepEqual(model.findByKernel('csh.alice.ml.python3.b5'), { namespace: 'alice', name: 'ml', buildId: 5 });
   assert.equal(model.findByKernel('python3'), null);
 });
+
+/** The kernel of alice/ml as the server lists it, or one that is pinned to a build. */
+function listKernel(kernelName: string, buildId: number): Record<string, object> {
+  const metadata = { Namespace: 'alice', conda_env_name: 'ml', conda_store_hub: { build_id: buildId } };
+  return { [kernelName]: { name: kernelName, display_name: kernelName, language: 'python', metadata } };
+}
+
+test('new notebooks get the kernel of the active build, though a pinned one is listed first', () => {
+  const world = new World();
+  Object.assign(world.specs, listKernel('csh.alice.ml.python3.b5', 5), listKernel('csh.alice.ml.python3', 7));
+  world.running = [{ name: 'csh.alice.ml.python3.b5' }, { name: 'csh.alice.ml.python3' }];
+  const target = { namespace: 'alice', name: 'ml' };
+  assert.deepEqual(
+    world.model.kernels(target).map(one => one.kernelName),
+    ['csh.alice.ml.python3']
+  );
+  assert.equal(world.model.countRunning(target), 2);
+  assert.equal(world.model.findByKernel('csh.alice.ml.python3.b5')?.buildId, 5);
+  assert.equal(world.model.findByKernel('csh.alice.ml.python3')?.buildId, 7);
+});
+
+test('a pinned kernel does not hide that the active build has none, and is counted while it runs', () => {
+  const world = new World();
+  Object.assign(world.specs, listKernel('csh.alice.ml.python3.b5', 5));
+  world.running = [{ name: 'csh.alice.ml.python3.b5' }];
+  const target = { namespace: 'alice', name: 'ml' };
+  assert.deepEqual(world.model.kernels(target), []);
+  assert.equal(world.model.countRunning(target), 1);
+  assert.equal(world.model.findByKernel('csh.alice.ml.python3.b5')?.buildId, 5);
+});
