@@ -3,6 +3,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import type {
   ActivateBuild,
+  ArtifactType,
   Build,
   BuildId,
   BuildStatus,
@@ -36,16 +37,11 @@ import type {
   Usage
 } from './tokens';
 
-const BASE = 'conda-store-hub/api/v1/';
+/** Where the service is at the user's server. */
+const SERVICE = 'conda-store-hub/';
+const BASE = `${SERVICE}api/v1/`;
 /** What the server itself answers. */
 const RUNNING = 'conda-store-hub/api/running';
-/** Where artifacts are, by kind; what is not here has no address. */
-const ARTIFACTS: Readonly<Record<string, string>> = {
-  YAML: 'yaml/',
-  LOCKFILE: 'lockfile/',
-  CONDA_PACK: 'archive/',
-  LOGS: 'logs/'
-};
 /** Milliseconds between two attempts to follow a log, doubled with each that brings nothing. */
 const PAUSE = 1000;
 const LONGEST_PAUSE = 15000;
@@ -238,9 +234,16 @@ export class Api implements IApi {
     return ((await response.json()) as { readonly kernels: readonly IRunningKernel[] }).kernels;
   }
 
-  artifactUrl(id: number, type: string): string | null {
-    const path = ARTIFACTS[type];
-    return path === undefined ? null : this._url(`build/${id}/${path}`, {});
+  makeArtifact(id: number, type: ArtifactType): Promise<void> {
+    return this._data('POST', `build/${id}/artifact/`, { body: { artifact_type: type } });
+  }
+
+  fileUrl(address: string): string {
+    return this._url(address, {}, SERVICE);
+  }
+
+  logUrl(id: number): string {
+    return this._url(`build/${id}/logs/`, {});
   }
 
   async *followLog(id: number, offset: number, signal: AbortSignal): AsyncGenerator<LogEvent> {

@@ -4,6 +4,7 @@ import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import type {
   ActivateBuild,
+  ArtifactType,
   Build,
   BuildStatus,
   BuildSummary,
@@ -88,6 +89,8 @@ export const COMMANDS = {
   togglePin: `${PACKAGE}:toggle-pin`,
   /** Delete what a build left on disk: IBuildArgs. */
   deleteBuild: `${PACKAGE}:delete-build`,
+  /** Have a file of a build made that could not be: IArtifactArgs. */
+  makeArtifact: `${PACKAGE}:make-artifact`,
   /** Which environment a notebook runs in: `{ path? }`. */
   notebookEnvironment: `${PACKAGE}:notebook-environment`,
   /** Add a package to the environment of a notebook: `{ path? }`. */
@@ -105,6 +108,11 @@ export interface IEnvironmentArgs {
 /** What commands about one build take; with the environment, if that is known. */
 export interface IBuildArgs extends Partial<IEnvironmentArgs> {
   readonly buildId: number;
+}
+
+/** What commands about one file of a build take. */
+export interface IArtifactArgs extends IBuildArgs {
+  readonly type: ArtifactType;
 }
 
 /** An environment's name as people write it, `NAMESPACE/NAME`, and as favourites and keys of maps have it. */
@@ -214,8 +222,12 @@ export interface IApi {
   followLog(id: number, offset: number, signal: AbortSignal): AsyncIterable<LogEvent>;
   /** The kernels of this server that run in environments; null where the server does not tell. */
   running(): Promise<readonly IRunningKernel[] | null>;
-  /** Where the browser can download an artifact; null where the service has no address for that kind. */
-  artifactUrl(id: number, type: string): string | null;
+  /** Have an artifact made that could not be. */
+  makeArtifact(id: number, type: ArtifactType): Promise<void>;
+  /** Where the browser can download what has this address below the service's. */
+  fileUrl(address: string): string;
+  /** Where it can download the whole log of a build. */
+  logUrl(id: number): string;
 
   /** Members of a namespace, or of one environment. */
   members(namespace: string, name?: string): Promise<readonly Member[]>;
