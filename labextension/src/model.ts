@@ -4,6 +4,7 @@ import { DisposableDelegate, type IDisposable } from '@lumino/disposable';
 import { Poll } from '@lumino/polling';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { ApiError } from './api';
+import { followName, pinOf } from './kernels';
 import {
   type BuildStatus,
   type Environment,
@@ -238,25 +239,25 @@ export class EnvironmentsModel implements IEnvironments {
 
   kernels(environment: IEnvironmentArgs): readonly IEnvironmentKernel[] {
     // What is pinned to a build is listed too, so that Lab opens its notebooks; new ones follow the active build.
-    return this._listed(environment).filter(one => !isOfBuild(one.kernelName));
+    return this._listed(environment).filter(one => pinOf(one.kernelName) === null);
   }
 
   countRunning(environment: IEnvironmentArgs): number {
-    const names = this._listed(environment).map(one => one.kernelName);
+    const names = new Set(this._listed(environment).map(one => followName(one.kernelName)));
     let count = 0;
     for (const model of this._options.kernels.running()) {
-      count += names.some(name => isOf(model.name, name)) ? 1 : 0;
+      count += names.has(followName(model.name)) ? 1 : 0;
     }
     return count;
   }
 
   findByKernel(kernelName: string): (IEnvironmentArgs & { readonly buildId: number }) | null {
+    const follows = followName(kernelName);
     for (const [full, kernels] of this._kernelsByName()) {
-      const found = kernels.find(one => isOf(kernelName, one.kernelName));
+      const found = kernels.find(one => one.kernelName === kernelName) ?? kernels.find(one => one.kernelName === follows);
       if (found) {
         const slash = full.indexOf('/');
-        const pinned = /\.b([0-9]+)$/.exec(kernelName.slice(found.kernelName.length));
-        const buildId = pinned ? Number(pinned[1]) : found.buildId;
+        const buildId = pinOf(kernelName) ?? found.buildId;
         return { namespace: full.slice(0, slash), name: full.slice(slash + 1), buildId };
       }
     }
@@ -546,16 +547,6 @@ function listShared(permissions: PermissionSummary, namespaces: readonly Namespa
   }
   // Whose they are is told with their environments; that the name is a user's is a guess until then.
   return [...counts].map(([name, environments]) => ({ id: 0, name, kind: 'user', hub_name: null, environments }));
-}
-
-/** Whether a kernel is one of ours that stays in one build (`conda_store_hub.core.names.KernelName`). */
-function isOfBuild(kernelName: string): boolean {
-  return /^[^.]+(\.[^.]+){3}\.b[0-9]+$/.test(kernelName);
-}
-
-/** Whether a kernel is the one of that name, or one build of it. */
-function isOf(kernelName: string, name: string): boolean {
-  return kernelName === name || (kernelName.startsWith(`${name}.b`) && /^[0-9]+$/.test(kernelName.slice(name.length + 2)));
 }
 
 /** What `conda_store_hub.lab.specs` writes into a kernel spec; null for kernels that are not of an environment. */

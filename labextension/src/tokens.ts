@@ -96,7 +96,11 @@ export const COMMANDS = {
   /** Add a package to the environment of a notebook: `{ path? }`. */
   addPackage: `${PACKAGE}:add-package`,
   /** Restart a notebook's kernel into the active build: `{ path? }`. */
-  restartIntoBuild: `${PACKAGE}:restart-into-build`
+  restartIntoBuild: `${PACKAGE}:restart-into-build`,
+  /** Keep a notebook in a build, which is its own if none is said: `{ path? }` and what IBuildArgs has. */
+  keepInBuild: `${PACKAGE}:keep-in-build`,
+  /** Have a notebook that was kept in a build follow the active one again: `{ path? }`. */
+  followActive: `${PACKAGE}:follow-active`
 } as const;
 
 /** What most commands take. */

@@ -263,6 +263,7 @@ function BuildRow(
   const { before, build, commands, environment, trans, view } = props;
   const offers = view.offers(build);
   const args = { ...view.target, buildId: build.id };
+  const isKept = build.status === 'COMPLETED' && !build.deleted_on;
   // With the active build, if that is another one: that is what a rollback changes.
   const active = environment.current_build_id;
   const other = active !== null && active !== build.id ? active : (before?.id ?? null);
@@ -300,6 +301,13 @@ function BuildRow(
             label={trans.__('Compare')}
             title={trans.__('What changed from build %1 to build %2', other, build.id)}
             onClick={() => view.openDiff(build.id, other)}
+          />
+        )}
+        {isKept && commands.hasCommand(COMMANDS.keepInBuild) && commands.isEnabled(COMMANDS.keepInBuild, args) && (
+          <Button
+            label={trans.__('Keep notebook here')}
+            title={trans.__('The notebook that you work in runs in build %1 from then on', build.id)}
+            onClick={() => commands.execute(COMMANDS.keepInBuild, args)}
           />
         )}
         {offers.map(id => (
