@@ -4,6 +4,7 @@ import { DisposableDelegate, type IDisposable } from '@lumino/disposable';
 import { Poll } from '@lumino/polling';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { ApiError } from './api';
+import { BegunBuilds, type TabStorage } from './begun';
 import { followName, pinOf } from './kernels';
 import {
   type BuildStatus,
@@ -43,6 +44,8 @@ export interface IModelOptions {
   readonly kernels: Pick<Kernel.IManager, 'running' | 'runningChanged'>;
   /** What one's own namespace is probably called: asked for at once, before the service has said so. */
   readonly probablyOwn?: string;
+  /** What is kept of this page when it is loaded again. */
+  readonly tab?: TabStorage | null;
   /** Seconds between two looks at builds that go on, while somebody watches; 0 is never. */
   readonly refreshSeconds?: number;
 }
@@ -66,6 +69,8 @@ export class EnvironmentsModel implements IEnvironments {
     this.changed = this._changed = new Signal(this);
     this.buildChanged = this._buildChanged = new Signal(this);
     this.news = this._news = new Signal(this);
+    this._begun = new BegunBuilds(_options.tab ?? null);
+    this.api.begun.connect((_, buildId) => this._begun.note(buildId), this);
     _options.events.connect(this._onEvent, this);
     _options.kernelspecs.specsChanged.connect(this._onKernels, this);
     _options.kernels.runningChanged.connect(this._onKernels, this);
@@ -463,15 +468,20 @@ export class EnvironmentsModel implements IEnvironments {
         void this._options.kernelspecs.refreshSpecs();
         break;
       case EVENTS.environments:
-        if (event['status'] && typeof event['build_id'] === 'number') {
-          this._buildChanged.emit({ buildId: event['build_id'], status: event['status'] as BuildStatus });
-        }
+        this._tellOfBuild(event['build_id'], event['status']);
         break;
       default:
         return;
     }
     this._isStale = true;
     this._gather();
+  }
+
+  /** Every page hears of every build: who shows nothing and has not begun it has nothing to ask about it. */
+  private _tellOfBuild(buildId: unknown, status: unknown): void {
+    if (status && typeof buildId === 'number' && (this._watchers > 0 || this._begun.has(buildId))) {
+      this._buildChanged.emit({ buildId, status: status as BuildStatus });
+    }
   }
 
   private _gather(): void {
@@ -516,6 +526,7 @@ export class EnvironmentsModel implements IEnvironments {
   private readonly _buildChanged: Signal<this, IBuildNews>;
   private readonly _news: Signal<this, void>;
   private readonly _poll: Poll;
+  private readonly _begun: BegunBuilds;
   private _isDisposed = false;
   private _isStale = true;
   private _watchers = 0;

@@ -193,6 +193,9 @@ export interface IMakingNews {
 
 /** The service's API, through the user's server. Everything rejects with an ApiError, or an AbortError. */
 export interface IApi {
+  /** A build was begun through it. */
+  readonly begun: ISignal<IApi, number>;
+
   permissions(): Promise<PermissionSummary>;
   namespaces(paging?: IPaging): Promise<IPage<NamespaceSummary>>;
   namespace(name: string): Promise<NamespaceDetails>;
@@ -291,7 +294,10 @@ export interface IEnvironments extends IDisposable {
   readonly api: IApi;
   /** Something that can be shown is other than it was. */
   readonly changed: ISignal<IEnvironments, void>;
-  /** A build that was begun from this server has changed its state. */
+  /**
+   * A build has changed its state: one that this page has begun, or while somebody watches, one that was begun from
+   * this server. Other pages leave it to that one to ask about it.
+   */
   readonly buildChanged: ISignal<IEnvironments, IBuildNews>;
   /** Something at the service may be other than it was: whoever shows more than these lists asks again. */
   readonly news: ISignal<IEnvironments, void>;
