@@ -145,8 +145,10 @@ export class EnvironmentsModel implements IEnvironments {
     return (environment.latest_build_id && this._positions.get(environment.latest_build_id)) || null;
   }
 
-  watch(): IDisposable {
+  watch(waits: () => boolean = () => false): IDisposable {
     this._watchers += 1;
+    const waiting = () => waits(); // of its own, also where two bring the same
+    this._waiting.add(waiting);
     if (this._watchers === 1) {
       void this._poll.start();
       if (this._isStale) {
@@ -155,6 +157,7 @@ export class EnvironmentsModel implements IEnvironments {
     }
     return new DisposableDelegate(() => {
       this._watchers -= 1;
+      this._waiting.delete(waiting);
       if (this._watchers === 0) {
         void this._poll.stop();
         // What is not watched is not kept fresh: whoever looks next sees it asked for again.
@@ -452,7 +455,8 @@ export class EnvironmentsModel implements IEnvironments {
 
   /** Look again if something goes on that nobody pushes, or the service was away. */
   private async _look(): Promise<void> {
-    const goesOn = this._shown().some(one => isActive(one.latest_status));
+    const goesOn =
+      this._shown().some(one => isActive(one.latest_status)) || [...this._waiting].some(waits => waits());
     if (this._watchers > 0 && (goesOn || this._standing === 'unavailable')) {
       await this.refresh();
       this._news.emit();
@@ -530,6 +534,7 @@ export class EnvironmentsModel implements IEnvironments {
   private _isDisposed = false;
   private _isStale = true;
   private _watchers = 0;
+  private readonly _waiting = new Set<() => boolean>();
   private _gathering: ReturnType<typeof setTimeout> | undefined;
   private _refreshing: Promise<void> | null = null;
   private _searching: AbortController | null = null;

@@ -314,8 +314,11 @@ export interface IEnvironments extends IDisposable {
   /** What commands without arguments are about. */
   readonly selected: IEnvironmentArgs | null;
 
-  /** Keep what is shown fresh until the returned handle is disposed of. */
-  watch(): IDisposable;
+  /**
+   * Keep what is shown fresh until the returned handle is disposed of; `waits` tells whether what else one shows is to
+   * change by itself, so that there is `news` now and then.
+   */
+  watch(waits?: () => boolean): IDisposable;
   /** Ask for everything that is shown again. */
   refresh(): Promise<void>;
   /** Ask for the first environments of a namespace, or for more of them. */

@@ -275,6 +275,28 @@ test('a build that goes on is looked at until it has ended, and no longer', asyn
   assert.equal(world.server.requests.length, asked);
 });
 
+test('while somebody waits for what nobody pushes there is news now and then, and no longer', async () => {
+  const world = new World(0.02);
+  let waits = true;
+  let news = 0;
+  world.model.news.connect(() => (news += 1));
+  const watching = world.model.watch(() => waits);
+  await until(() => news >= 2);
+  waits = false;
+  await settle();
+  const before = news;
+  await settle();
+  assert.equal(news, before);
+  waits = true;
+  await until(() => news > before);
+  watching.dispose();
+  world.model.watch();
+  await settle();
+  const after = news;
+  await settle();
+  assert.equal(news, after);
+});
+
 test('a service that is down is said, what was known stays, and it is noticed when it is back', async () => {
   const world = new World(0.02);
   world.model.watch();
