@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
+from conda_store_hub.core.artifacts import FILES
+
 # Grammars of names as the service has them: nothing that is escaped, and no dots alone.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _NUMBER = r"[0-9]{1,10}"
@@ -21,10 +23,10 @@ _ROUTES: dict[str, tuple[str, ...]] = {
         *("environment/", _ENVIRONMENT, f"{_ENVIRONMENT}member/"),
         *("setting/", "setting/{namespace}/", "setting/{namespace}/{name}/"),
         *("build/", _BUILD, f"{_BUILD}packages/", f"{_BUILD}departed/", f"{_BUILD}logs/", f"{_BUILD}diff/{{other}}/"),
-        *(f"{_BUILD}yaml/", f"{_BUILD}lockfile/", f"{_BUILD}archive/"),
+        *(f"{_BUILD}{file.name}" for file in FILES.values()),
         *("package/", "package/{package}/"),
     ),
-    "POST": ("specification/", "specification/solve/", f"{_ENVIRONMENT}clone/"),
+    "POST": ("specification/", "specification/solve/", f"{_ENVIRONMENT}clone/", f"{_BUILD}artifact/"),
     "PUT": (
         *(_ENVIRONMENT, f"{_ENVIRONMENT}restore/", f"{_ENVIRONMENT}rename/", f"{_ENVIRONMENT}member/"),
         *(_BUILD, f"{_BUILD}cancel/", f"{_BUILD}pin/"),

@@ -8,6 +8,7 @@ import { isLockfile } from './reading';
 import {
   type Build,
   COMMANDS,
+  type IArtifactArgs,
   type IBuildArgs,
   type IEnvironmentArgs,
   type IEnvironments,
@@ -165,6 +166,10 @@ export class Actions {
 
   async togglePin({ buildId }: IBuildArgs): Promise<void> {
     await this._try(async api => api.pin(buildId, !(await api.build(buildId)).pinned));
+  }
+
+  async makeArtifact({ buildId, type }: IArtifactArgs): Promise<void> {
+    await this._try(api => api.makeArtifact(buildId, type));
   }
 
   async deleteBuild({ buildId }: IBuildArgs): Promise<void> {

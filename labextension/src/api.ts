@@ -1,8 +1,10 @@
 /** The service's API through the user's server: the only file that makes requests. */
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import { type ISignal, Signal } from '@lumino/signaling';
 import type {
   ActivateBuild,
+  ArtifactType,
   Build,
   BuildId,
   BuildStatus,
@@ -36,16 +38,11 @@ import type {
   Usage
 } from './tokens';
 
-const BASE = 'conda-store-hub/api/v1/';
+/** Where the service is at the user's server. */
+const SERVICE = 'conda-store-hub/';
+const BASE = `${SERVICE}api/v1/`;
 /** What the server itself answers. */
 const RUNNING = 'conda-store-hub/api/running';
-/** Where artifacts are, by kind; what is not here has no address. */
-const ARTIFACTS: Readonly<Record<string, string>> = {
-  YAML: 'yaml/',
-  LOCKFILE: 'lockfile/',
-  CONDA_PACK: 'archive/',
-  LOGS: 'logs/'
-};
 /** Milliseconds between two attempts to follow a log, doubled with each that brings nothing. */
 const PAUSE = 1000;
 const LONGEST_PAUSE = 15000;
@@ -95,7 +92,11 @@ interface IRequest {
 }
 
 export class Api implements IApi {
-  constructor(private readonly _settings: ServerConnection.ISettings) {}
+  readonly begun: ISignal<this, number>;
+
+  constructor(private readonly _settings: ServerConnection.ISettings) {
+    this.begun = this._begun = new Signal(this);
+  }
 
   permissions(): Promise<PermissionSummary> {
     return this._data('GET', 'permission/');
@@ -132,9 +133,9 @@ export class Api implements IApi {
     return this._data('PUT', `${place(namespace, name)}rename/`, { body: { name: newName } });
   }
 
-  async clone(namespace: string, name: string, target: IEnvironmentArgs): Promise<number> {
+  clone(namespace: string, name: string, target: IEnvironmentArgs): Promise<number> {
     const body = { namespace: target.namespace, name: target.name };
-    return (await this._data<BuildId>('POST', `${place(namespace, name)}clone/`, { body })).build_id;
+    return this._begin('POST', `${place(namespace, name)}clone/`, body);
   }
 
   deleteEnvironment(namespace: string, name: string, options: { readonly force?: boolean } = {}): Promise<void> {
@@ -161,8 +162,8 @@ export class Api implements IApi {
     return this._data('GET', `build/${id}/`);
   }
 
-  async rebuild(id: number, options: Rebuild = {}): Promise<number> {
-    return (await this._data<BuildId>('PUT', `build/${id}/`, { body: options })).build_id;
+  rebuild(id: number, options: Rebuild = {}): Promise<number> {
+    return this._begin('PUT', `build/${id}/`, options);
   }
 
   cancel(id: number): Promise<void> {
@@ -204,8 +205,8 @@ export class Api implements IApi {
     return this._data('DELETE', `${place(namespace, name)}member/${memberId}/`);
   }
 
-  async submit(request: SubmitSpecification): Promise<number> {
-    return (await this._data<BuildId>('POST', 'specification/', { body: request })).build_id;
+  submit(request: SubmitSpecification): Promise<number> {
+    return this._begin('POST', 'specification/', request);
   }
 
   solve(request: SolveSpecification, signal?: AbortSignal): Promise<SolvedSpecification> {
@@ -238,9 +239,16 @@ export class Api implements IApi {
     return ((await response.json()) as { readonly kernels: readonly IRunningKernel[] }).kernels;
   }
 
-  artifactUrl(id: number, type: string): string | null {
-    const path = ARTIFACTS[type];
-    return path === undefined ? null : this._url(`build/${id}/${path}`, {});
+  makeArtifact(id: number, type: ArtifactType): Promise<void> {
+    return this._data('POST', `build/${id}/artifact/`, { body: { artifact_type: type } });
+  }
+
+  fileUrl(address: string): string {
+    return this._url(address, {}, SERVICE);
+  }
+
+  logUrl(id: number): string {
+    return this._url(`build/${id}/logs/`, {});
   }
 
   async *followLog(id: number, offset: number, signal: AbortSignal): AsyncGenerator<LogEvent> {
@@ -311,6 +319,12 @@ export class Api implements IApi {
     }
   }
 
+  private async _begin(method: string, path: string, body: object): Promise<number> {
+    const { build_id } = await this._data<BuildId>(method, path, { body });
+    this._begun.emit(build_id);
+    return build_id;
+  }
+
   private async _data<T>(method: string, path: string, request: IRequest = {}): Promise<T> {
     return ((await this._json(method, path, request)) as { readonly data: T }).data;
   }
@@ -356,6 +370,8 @@ export class Api implements IApi {
     // Not joined: the empty path and what is escaped in names have to stay as they are.
     return URLExt.join(this._settings.baseUrl, base) + path + (text && `?${text}`);
   }
+
+  private readonly _begun: Signal<this, number>;
 }
 
 function place(namespace: string, name?: string): string {

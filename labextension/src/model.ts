@@ -4,6 +4,8 @@ import { DisposableDelegate, type IDisposable } from '@lumino/disposable';
 import { Poll } from '@lumino/polling';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { ApiError } from './api';
+import { BegunBuilds, type TabStorage } from './begun';
+import { followName, pinOf } from './kernels';
 import {
   type BuildStatus,
   type Environment,
@@ -42,6 +44,8 @@ export interface IModelOptions {
   readonly kernels: Pick<Kernel.IManager, 'running' | 'runningChanged'>;
   /** What one's own namespace is probably called: asked for at once, before the service has said so. */
   readonly probablyOwn?: string;
+  /** What is kept of this page when it is loaded again. */
+  readonly tab?: TabStorage | null;
   /** Seconds between two looks at builds that go on, while somebody watches; 0 is never. */
   readonly refreshSeconds?: number;
 }
@@ -65,6 +69,8 @@ export class EnvironmentsModel implements IEnvironments {
     this.changed = this._changed = new Signal(this);
     this.buildChanged = this._buildChanged = new Signal(this);
     this.news = this._news = new Signal(this);
+    this._begun = new BegunBuilds(_options.tab ?? null);
+    this.api.begun.connect((_, buildId) => this._begun.note(buildId), this);
     _options.events.connect(this._onEvent, this);
     _options.kernelspecs.specsChanged.connect(this._onKernels, this);
     _options.kernels.runningChanged.connect(this._onKernels, this);
@@ -139,8 +145,10 @@ export class EnvironmentsModel implements IEnvironments {
     return (environment.latest_build_id && this._positions.get(environment.latest_build_id)) || null;
   }
 
-  watch(): IDisposable {
+  watch(waits: () => boolean = () => false): IDisposable {
     this._watchers += 1;
+    const waiting = () => waits(); // of its own, also where two bring the same
+    this._waiting.add(waiting);
     if (this._watchers === 1) {
       void this._poll.start();
       if (this._isStale) {
@@ -149,6 +157,7 @@ export class EnvironmentsModel implements IEnvironments {
     }
     return new DisposableDelegate(() => {
       this._watchers -= 1;
+      this._waiting.delete(waiting);
       if (this._watchers === 0) {
         void this._poll.stop();
         // What is not watched is not kept fresh: whoever looks next sees it asked for again.
@@ -237,25 +246,26 @@ export class EnvironmentsModel implements IEnvironments {
   }
 
   kernels(environment: IEnvironmentArgs): readonly IEnvironmentKernel[] {
-    return this._kernelsByName().get(`${environment.namespace}/${environment.name}`) ?? [];
+    // What is pinned to a build is listed too, so that Lab opens its notebooks; new ones follow the active build.
+    return this._listed(environment).filter(one => pinOf(one.kernelName) === null);
   }
 
   countRunning(environment: IEnvironmentArgs): number {
-    const names = this.kernels(environment).map(one => one.kernelName);
+    const names = new Set(this._listed(environment).map(one => followName(one.kernelName)));
     let count = 0;
     for (const model of this._options.kernels.running()) {
-      count += names.some(name => isOf(model.name, name)) ? 1 : 0;
+      count += names.has(followName(model.name)) ? 1 : 0;
     }
     return count;
   }
 
   findByKernel(kernelName: string): (IEnvironmentArgs & { readonly buildId: number }) | null {
+    const follows = followName(kernelName);
     for (const [full, kernels] of this._kernelsByName()) {
-      const found = kernels.find(one => isOf(kernelName, one.kernelName));
+      const found = kernels.find(one => one.kernelName === kernelName) ?? kernels.find(one => one.kernelName === follows);
       if (found) {
         const slash = full.indexOf('/');
-        const pinned = /\.b([0-9]+)$/.exec(kernelName.slice(found.kernelName.length));
-        const buildId = pinned ? Number(pinned[1]) : found.buildId;
+        const buildId = pinOf(kernelName) ?? found.buildId;
         return { namespace: full.slice(0, slash), name: full.slice(slash + 1), buildId };
       }
     }
@@ -445,7 +455,8 @@ export class EnvironmentsModel implements IEnvironments {
 
   /** Look again if something goes on that nobody pushes, or the service was away. */
   private async _look(): Promise<void> {
-    const goesOn = this._shown().some(one => isActive(one.latest_status));
+    const goesOn =
+      this._shown().some(one => isActive(one.latest_status)) || [...this._waiting].some(waits => waits());
     if (this._watchers > 0 && (goesOn || this._standing === 'unavailable')) {
       await this.refresh();
       this._news.emit();
@@ -461,15 +472,20 @@ export class EnvironmentsModel implements IEnvironments {
         void this._options.kernelspecs.refreshSpecs();
         break;
       case EVENTS.environments:
-        if (event['status'] && typeof event['build_id'] === 'number') {
-          this._buildChanged.emit({ buildId: event['build_id'], status: event['status'] as BuildStatus });
-        }
+        this._tellOfBuild(event['build_id'], event['status']);
         break;
       default:
         return;
     }
     this._isStale = true;
     this._gather();
+  }
+
+  /** Every page hears of every build: who shows nothing and has not begun it has nothing to ask about it. */
+  private _tellOfBuild(buildId: unknown, status: unknown): void {
+    if (status && typeof buildId === 'number' && (this._watchers > 0 || this._begun.has(buildId))) {
+      this._buildChanged.emit({ buildId, status: status as BuildStatus });
+    }
   }
 
   private _gather(): void {
@@ -488,6 +504,11 @@ export class EnvironmentsModel implements IEnvironments {
   private _onKernels(): void {
     this._byName = null;
     this._changed.emit();
+  }
+
+  /** What the server lists of an environment, pinned ones too. */
+  private _listed(environment: IEnvironmentArgs): readonly IEnvironmentKernel[] {
+    return this._kernelsByName().get(`${environment.namespace}/${environment.name}`) ?? [];
   }
 
   /** The kernels that the server lists, by the full name of their environment. */
@@ -509,9 +530,11 @@ export class EnvironmentsModel implements IEnvironments {
   private readonly _buildChanged: Signal<this, IBuildNews>;
   private readonly _news: Signal<this, void>;
   private readonly _poll: Poll;
+  private readonly _begun: BegunBuilds;
   private _isDisposed = false;
   private _isStale = true;
   private _watchers = 0;
+  private readonly _waiting = new Set<() => boolean>();
   private _gathering: ReturnType<typeof setTimeout> | undefined;
   private _refreshing: Promise<void> | null = null;
   private _searching: AbortController | null = null;
@@ -540,11 +563,6 @@ function listShared(permissions: PermissionSummary, namespaces: readonly Namespa
   }
   // Whose they are is told with their environments; that the name is a user's is a guess until then.
   return [...counts].map(([name, environments]) => ({ id: 0, name, kind: 'user', hub_name: null, environments }));
-}
-
-/** Whether a kernel is the one of that name, or one build of it. */
-function isOf(kernelName: string, name: string): boolean {
-  return kernelName === name || (kernelName.startsWith(`${name}.b`) && /^[0-9]+$/.test(kernelName.slice(name.length + 2)));
 }
 
 /** What `conda_store_hub.lab.specs` writes into a kernel spec; null for kernels that are not of an environment. */

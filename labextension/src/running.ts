@@ -1,6 +1,7 @@
 /** Which build of its environment each kernel runs in: as the server tells, or as this page has seen it start. */
 import type { IStateDB } from '@jupyterlab/statedb';
 import { type ISignal, Signal } from '@lumino/signaling';
+import { pinOf } from './kernels';
 import type { IApi, IEnvironmentArgs, IEnvironments } from './tokens';
 
 /** Where it is kept in the state database, so that it is known after the page was loaded again. */
@@ -19,6 +20,8 @@ export interface IRunning extends IEnvironmentArgs {
   readonly buildId: number;
   /** The build that it would restart into: another one, or null. */
   readonly next: number | null;
+  /** Whether it stays in its build, whatever becomes active. */
+  readonly pinned: boolean;
 }
 
 export class RunningBuilds {
@@ -62,7 +65,8 @@ export class RunningBuilds {
       this._builds.set(kernel.id, buildId);
       this._keep();
     }
-    return { ...active, buildId, next: buildId === active.buildId ? null : active.buildId };
+    const pinned = pinOf(kernel.name) !== null;
+    return { ...active, buildId, next: buildId === active.buildId ? null : active.buildId, pinned };
   }
 
   /** A kernel has started, or started again: it runs in what is active now. */

@@ -4,6 +4,7 @@ import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import type {
   ActivateBuild,
+  ArtifactType,
   Build,
   BuildStatus,
   BuildSummary,
@@ -41,7 +42,8 @@ export const SETTINGS_ID = `${PACKAGE}:plugin`;
 export const EVENTS = {
   kernels: 'https://conda-store-hub/events/kernels/v1',
   environments: 'https://conda-store-hub/events/environments/v1',
-  running: 'https://conda-store-hub/events/running-kernels/v1'
+  running: 'https://conda-store-hub/events/running-kernels/v1',
+  making: 'https://conda-store-hub/events/environment-progress/v1'
 } as const;
 
 /**
@@ -87,12 +89,18 @@ export const COMMANDS = {
   togglePin: `${PACKAGE}:toggle-pin`,
   /** Delete what a build left on disk: IBuildArgs. */
   deleteBuild: `${PACKAGE}:delete-build`,
+  /** Have a file of a build made that could not be: IArtifactArgs. */
+  makeArtifact: `${PACKAGE}:make-artifact`,
   /** Which environment a notebook runs in: `{ path? }`. */
   notebookEnvironment: `${PACKAGE}:notebook-environment`,
   /** Add a package to the environment of a notebook: `{ path? }`. */
   addPackage: `${PACKAGE}:add-package`,
   /** Restart a notebook's kernel into the active build: `{ path? }`. */
-  restartIntoBuild: `${PACKAGE}:restart-into-build`
+  restartIntoBuild: `${PACKAGE}:restart-into-build`,
+  /** Keep a notebook in a build, which is its own if none is said: `{ path? }` and what IBuildArgs has. */
+  keepInBuild: `${PACKAGE}:keep-in-build`,
+  /** Have a notebook that was kept in a build follow the active one again: `{ path? }`. */
+  followActive: `${PACKAGE}:follow-active`
 } as const;
 
 /** What most commands take. */
@@ -104,6 +112,11 @@ export interface IEnvironmentArgs {
 /** What commands about one build take; with the environment, if that is known. */
 export interface IBuildArgs extends Partial<IEnvironmentArgs> {
   readonly buildId: number;
+}
+
+/** What commands about one file of a build take. */
+export interface IArtifactArgs extends IBuildArgs {
+  readonly type: ArtifactType;
 }
 
 /** An environment's name as people write it, `NAMESPACE/NAME`, and as favourites and keys of maps have it. */
@@ -158,8 +171,31 @@ export interface IRunningKernel {
   readonly pinned: boolean;
 }
 
+/** The steps in which an environment is made on the user's machine. */
+export type MakePhase = 'ask' | 'archive' | 'fetch' | 'link' | 'pip' | 'unpack' | 'finish';
+
+/** How far the environment of a kernel is that is about to start, as the server pushes it. */
+export interface IMakingNews {
+  readonly kernel_id: string;
+  /** NAMESPACE/NAME. */
+  readonly environment: string;
+  readonly build_id: number;
+  readonly state: 'making' | 'ready' | 'failed' | 'cancelled';
+  /** Empty when it has ended. */
+  readonly phase: MakePhase | '';
+  readonly done: number;
+  /** 0 if that is not known. */
+  readonly total: number;
+  readonly unit: 'packages' | 'bytes' | '';
+  /** Why it failed, in words for people. */
+  readonly message: string;
+}
+
 /** The service's API, through the user's server. Everything rejects with an ApiError, or an AbortError. */
 export interface IApi {
+  /** A build was begun through it. */
+  readonly begun: ISignal<IApi, number>;
+
   permissions(): Promise<PermissionSummary>;
   namespaces(paging?: IPaging): Promise<IPage<NamespaceSummary>>;
   namespace(name: string): Promise<NamespaceDetails>;
@@ -193,8 +229,12 @@ export interface IApi {
   followLog(id: number, offset: number, signal: AbortSignal): AsyncIterable<LogEvent>;
   /** The kernels of this server that run in environments; null where the server does not tell. */
   running(): Promise<readonly IRunningKernel[] | null>;
-  /** Where the browser can download an artifact; null where the service has no address for that kind. */
-  artifactUrl(id: number, type: string): string | null;
+  /** Have an artifact made that could not be. */
+  makeArtifact(id: number, type: ArtifactType): Promise<void>;
+  /** Where the browser can download what has this address below the service's. */
+  fileUrl(address: string): string;
+  /** Where it can download the whole log of a build. */
+  logUrl(id: number): string;
 
   /** Members of a namespace, or of one environment. */
   members(namespace: string, name?: string): Promise<readonly Member[]>;
@@ -254,7 +294,10 @@ export interface IEnvironments extends IDisposable {
   readonly api: IApi;
   /** Something that can be shown is other than it was. */
   readonly changed: ISignal<IEnvironments, void>;
-  /** A build that was begun from this server has changed its state. */
+  /**
+   * A build has changed its state: one that this page has begun, or while somebody watches, one that was begun from
+   * this server. Other pages leave it to that one to ask about it.
+   */
   readonly buildChanged: ISignal<IEnvironments, IBuildNews>;
   /** Something at the service may be other than it was: whoever shows more than these lists asks again. */
   readonly news: ISignal<IEnvironments, void>;
@@ -271,8 +314,11 @@ export interface IEnvironments extends IDisposable {
   /** What commands without arguments are about. */
   readonly selected: IEnvironmentArgs | null;
 
-  /** Keep what is shown fresh until the returned handle is disposed of. */
-  watch(): IDisposable;
+  /**
+   * Keep what is shown fresh until the returned handle is disposed of; `waits` tells whether what else one shows is to
+   * change by itself, so that there is `news` now and then.
+   */
+  watch(waits?: () => boolean): IDisposable;
   /** Ask for everything that is shown again. */
   refresh(): Promise<void>;
   /** Ask for the first environments of a namespace, or for more of them. */
@@ -297,7 +343,7 @@ export interface IEnvironments extends IDisposable {
   size(namespace: string): number | null;
   /** Whether the server's list of kernels is there. */
   readonly knowsKernels: boolean;
-  /** The kernels that an environment offers. */
+  /** The kernels that an environment offers, which follow its active build; not those that are pinned to one. */
   kernels(environment: IEnvironmentArgs): readonly IEnvironmentKernel[];
   /** How many kernels run in it on this server. */
   countRunning(environment: IEnvironmentArgs): number;

@@ -2,6 +2,7 @@
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { ApiError } from './api';
+import { listDownloads } from './downloads';
 import {
   type Build,
   type BuildSummary,
@@ -54,7 +55,7 @@ export class EnvironmentView implements IDisposable {
   /** Be fresh until `hide`. */
   show(): void {
     if (!this._watching) {
-      this._watching = this.model.watch();
+      this._watching = this.model.watch(() => this.isWaiting);
       void this.refresh();
     }
   }
@@ -62,6 +63,12 @@ export class EnvironmentView implements IDisposable {
   hide(): void {
     this._watching?.dispose();
     this._watching = null;
+  }
+
+  /** Whether files of the active build are being made, which nobody pushes. */
+  get isWaiting(): boolean {
+    const build = this.environment?.current_build;
+    return build != null && listDownloads(build).some(one => one.state === 'pending');
   }
 
   async refresh(): Promise<void> {

@@ -88,10 +88,19 @@ test('whoever gives up a request gets an AbortError and no ApiError', async () =
   await assert.rejects(asked, { name: 'AbortError' });
 });
 
-test('an artifact has an address at the server, and an unknown kind has none', () => {
+test('a file is downloaded through the server, at the address that the service gives', () => {
   const api = new Api(new FakeServer(() => ok(null)).settings);
-  assert.equal(api.artifactUrl(7, 'LOCKFILE'), 'http://lab.test/user/alice/conda-store-hub/api/v1/build/7/lockfile/');
-  assert.equal(api.artifactUrl(7, 'CONTAINER'), null);
+  const at = 'http://lab.test/user/alice/conda-store-hub/api/v1/build/7';
+  assert.equal(api.fileUrl('api/v1/build/7/pixi.lock'), `${at}/pixi.lock`);
+  assert.equal(api.logUrl(7), `${at}/logs/`);
+});
+
+test('a file that could not be made is asked for by its kind', async () => {
+  const server = new FakeServer(() => ok(null));
+  await new Api(server.settings).makeArtifact(7, 'EXPLICIT');
+  const { body, method, path } = server.requests[0]!;
+  assert.deepEqual([method, path], ['POST', '/user/alice/conda-store-hub/api/v1/build/7/artifact/']);
+  assert.deepEqual(JSON.parse(body), { artifact_type: 'EXPLICIT' });
 });
 
 async function collect(api: Api, offset = 0): Promise<LogEvent[]> {

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { Signal } from '@lumino/signaling';
 import { Api } from '../src/api';
+import { BegunBuilds } from '../src/begun';
 import { EnvironmentsModel, PAGE } from '../src/model';
-import { type Environment, EVENTS, type IBuildNews } from '../src/tokens';
+import { type Environment, EVENTS } from '../src/tokens';
 import { answer, FakeServer } from './server';
 
 const ME = 'alice';
@@ -76,6 +77,8 @@ class World {
         return answer(200, { data: { primary_namespace: ME, entity_permissions: this.permissions } });
       case 'usage/':
         return answer(200, { data: { alice: { num_environments: 1, num_builds: 2, storage: 3000 } } });
+      case 'specification/':
+        return answer(200, { status: 'ok', data: { build_id: 9 } });
       case 'build/':
         return page(url, this.queued);
       case 'namespace/': {
@@ -219,14 +222,38 @@ test('a push is asked about once while somebody watches, and when somebody watch
   await until(() => world.server.count('permission/') === before + 2);
 });
 
-test('each state of a build is told, also to who does not watch', () => {
+test('each state of a build is told to who watches, and else to the page that has begun it', async () => {
   const world = new World();
-  const news: IBuildNews[] = [];
-  world.model.buildChanged.connect((_, one) => news.push(one));
-  world.push(EVENTS.environments, { namespace: null, environment: null, build_id: 7, status: 'FAILED' });
-  world.push(EVENTS.environments, { namespace: ME, environment: 'ml', build_id: 7, status: null });
-  world.push('https://events.jupyter.org/other', { build_id: 8, status: 'FAILED' });
-  assert.deepEqual(news, [{ buildId: 7, status: 'FAILED' }]);
+  const news: number[] = [];
+  world.model.buildChanged.connect((_, one) => news.push(one.buildId));
+  const tell = (build_id: number, status: string | null) =>
+    world.push(EVENTS.environments, { namespace: null, environment: null, build_id, status });
+  tell(7, 'FAILED');
+  assert.deepEqual(news, []);
+  assert.equal(await world.model.api.submit({ specification: 'name: ml' }), 9);
+  tell(9, 'COMPLETED');
+  tell(9, null);
+  world.push('https://events.jupyter.org/other', { build_id: 9, status: 'FAILED' });
+  assert.deepEqual(news, [9]);
+  world.model.watch();
+  tell(7, 'FAILED');
+  assert.deepEqual(news, [9, 7]);
+});
+
+test('which builds a page has begun is known after it was loaded again, whatever the storage holds', () => {
+  const kept = new Map<string, string>();
+  const tab = {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => void kept.set(key, value),
+    removeItem: (key: string) => void kept.delete(key)
+  };
+  const begun = new BegunBuilds(tab);
+  [7, 8].forEach(one => begun.note(one));
+  const again = new BegunBuilds(tab);
+  assert.deepEqual([again.has(7), again.has(8), again.has(9)], [true, true, false]);
+  assert.equal(new BegunBuilds(null).has(7), false);
+  kept.forEach((_, key) => kept.set(key, 'nonsense'));
+  assert.equal(new BegunBuilds(tab).has(7), false);
 });
 
 test('the picker is asked to look at kernels as soon as they have changed', () => {
@@ -246,6 +273,28 @@ test('a build that goes on is looked at until it has ended, and no longer', asyn
   const asked = world.server.requests.length;
   await settle();
   assert.equal(world.server.requests.length, asked);
+});
+
+test('while somebody waits for what nobody pushes there is news now and then, and no longer', async () => {
+  const world = new World(0.02);
+  let waits = true;
+  let news = 0;
+  world.model.news.connect(() => (news += 1));
+  const watching = world.model.watch(() => waits);
+  await until(() => news >= 2);
+  waits = false;
+  await settle();
+  const before = news;
+  await settle();
+  assert.equal(news, before);
+  waits = true;
+  await until(() => news > before);
+  watching.dispose();
+  world.model.watch();
+  await settle();
+  const after = news;
+  await settle();
+  assert.equal(news, after);
 });
 
 test('a service that is down is said, what was known stays, and it is noticed when it is back', async () => {
@@ -353,4 +402,34 @@ test('kernels of an environment are known from the server’s list, and who runs
   assert.deepEqual(model.findByKernel('csh.alice.ml.python3'), { namespace: 'alice', name: 'ml', buildId: 7 });
   assert.deepEqual(model.findByKernel('csh.alice.ml.python3.b5'), { namespace: 'alice', name: 'ml', buildId: 5 });
   assert.equal(model.findByKernel('python3'), null);
+});
+
+/** The kernel of alice/ml as the server lists it, or one that is pinned to a build. */
+function listKernel(kernelName: string, buildId: number): Record<string, object> {
+  const metadata = { Namespace: 'alice', conda_env_name: 'ml', conda_store_hub: { build_id: buildId } };
+  return { [kernelName]: { name: kernelName, display_name: kernelName, language: 'python', metadata } };
+}
+
+test('new notebooks get the kernel of the active build, though a pinned one is listed first', () => {
+  const world = new World();
+  Object.assign(world.specs, listKernel('csh.alice.ml.python3.b5', 5), listKernel('csh.alice.ml.python3', 7));
+  world.running = [{ name: 'csh.alice.ml.python3.b5' }, { name: 'csh.alice.ml.python3' }];
+  const target = { namespace: 'alice', name: 'ml' };
+  assert.deepEqual(
+    world.model.kernels(target).map(one => one.kernelName),
+    ['csh.alice.ml.python3']
+  );
+  assert.equal(world.model.countRunning(target), 2);
+  assert.equal(world.model.findByKernel('csh.alice.ml.python3.b5')?.buildId, 5);
+  assert.equal(world.model.findByKernel('csh.alice.ml.python3')?.buildId, 7);
+});
+
+test('a pinned kernel does not hide that the active build has none, and is counted while it runs', () => {
+  const world = new World();
+  Object.assign(world.specs, listKernel('csh.alice.ml.python3.b5', 5));
+  world.running = [{ name: 'csh.alice.ml.python3.b5' }];
+  const target = { namespace: 'alice', name: 'ml' };
+  assert.deepEqual(world.model.kernels(target), []);
+  assert.equal(world.model.countRunning(target), 1);
+  assert.equal(world.model.findByKernel('csh.alice.ml.python3.b5')?.buildId, 5);
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Api } from '../src/api';
+import { followName, pinName, pinOf } from '../src/kernels';
 import { RunningBuilds } from '../src/running';
 import type { IRunningKernel } from '../src/tokens';
 import { answer, FakeServer } from './server';
@@ -38,12 +39,28 @@ test('a kernel keeps its build when another becomes active, until it starts agai
   const world = new World();
   const running = world.open();
   running.noteStart(KERNEL);
-  assert.deepEqual(running.find(KERNEL), { namespace: 'alice', name: 'ml', buildId: 7, next: null });
+  assert.deepEqual(running.find(KERNEL), { namespace: 'alice', name: 'ml', buildId: 7, next: null, pinned: false });
   world.active = 8;
-  assert.deepEqual(running.find(KERNEL), { namespace: 'alice', name: 'ml', buildId: 7, next: 8 });
+  assert.deepEqual(running.find(KERNEL), { namespace: 'alice', name: 'ml', buildId: 7, next: 8, pinned: false });
   running.noteStart(KERNEL);
   assert.equal(running.find(KERNEL)?.next, null);
   assert.equal(running.find({ id: 'k2', name: 'python3' }), null);
+});
+
+test('a kernel that is kept in a build is offered no other', () => {
+  const kept = { id: 'k3', name: 'csh.alice.ml.python3.b5' };
+  const findByKernel = (name: string) => (name === kept.name ? { namespace: 'alice', name: 'ml', buildId: 5 } : null);
+  const running = new RunningBuilds({ findByKernel, api: { running: async () => null } }, null);
+  running.noteStart(kept);
+  assert.deepEqual(running.find(kept), { namespace: 'alice', name: 'ml', buildId: 5, next: null, pinned: true });
+});
+
+test('the names of one kernel lead to each other', () => {
+  const follows = 'csh.alice.ml.b7'; // a kernel that is called so
+  assert.deepEqual([pinOf(follows), pinOf('csh.alice.ml.python3'), pinOf(pinName(follows, 5))], [null, null, 5]);
+  assert.equal(pinName(pinName(follows, 5), 6), 'csh.alice.ml.b7.b6');
+  assert.equal(followName(pinName(follows, 5)), follows);
+  assert.equal(followName('python3'), 'python3');
 });
 
 test('it is known after the page was loaded again', async () => {
@@ -70,7 +87,7 @@ test('what the server tells counts, and without it what was seen', async () => {
   assert.equal(running.find(KERNEL)?.buildId, 7);
   world.told = [{ kernel_id: 'k1', build_id: 5, active_build_id: 7, pinned: false }];
   await running.refresh();
-  assert.deepEqual(running.find(KERNEL), { namespace: 'alice', name: 'ml', buildId: 5, next: 7 });
+  assert.deepEqual(running.find(KERNEL), { namespace: 'alice', name: 'ml', buildId: 5, next: 7, pinned: false });
   world.down = true;
   await running.refresh();
   assert.equal(running.find(KERNEL)?.buildId, 5);

@@ -64,6 +64,20 @@ test('what is pushed is asked about only while the page is shown', async () => {
   assert.equal(asked, 2);
 });
 
+test('a page waits while files of the active build are being made', async () => {
+  const file = (state: string) => ({ artifact_type: 'YAML', state, address: 'api/v1/build/1/environment.yaml' });
+  const shown = async (build: object | null) => {
+    const api = { ...makeApi([]), environment: async () => ({ id: 1, current_build: build }) };
+    const view = new EnvironmentView(makeModel(api), TARGET);
+    await view.refresh();
+    return view.isWaiting;
+  };
+  assert.equal(await shown({ build_artifacts: [], unfinished_artifacts: [file('PENDING')] }), true);
+  assert.equal(await shown({ build_artifacts: [], unfinished_artifacts: [file('FAILED')] }), false);
+  assert.equal(await shown({ build_artifacts: [file('READY')] }), false);
+  assert.equal(await shown(null), false);
+});
+
 test('an environment that is gone is told from a service that is down', async () => {
   const failing = (status: number) => ({
     environment: async () => {

@@ -11,6 +11,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from conda_store_hub.core.artifacts import FILES
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.lab.allowed import Place, clean_query, find_place
@@ -37,6 +38,9 @@ ENVIRONMENTS_EVENT = "https://conda-store-hub/events/environments/v1"
         ("GET", "environment/group.team/My_env-1.0/", Place(namespace="group.team", environment="My_env-1.0")),
         ("PUT", "build/12/pin/", Place(build_id=12)),
         ("GET", "build/12/diff/7/", Place(build_id=12)),
+        ("GET", "build/12/logs/", Place(build_id=12)),
+        *(("GET", f"build/12/{file.name}", Place(build_id=12)) for file in FILES.values()),
+        ("POST", "build/12/artifact/", Place(build_id=12)),
         ("DELETE", "environment/alice/ml/member/3/", Place(namespace="alice", environment="ml")),
         ("POST", "specification/", Place()),
     ],
@@ -62,6 +66,8 @@ def test_what_the_panel_needs_is_let_through(method: str, path: str, place: Plac
         ("GET", "environment/alice/a%2Fb/"),
         ("GET", "build/1/logs/\n"),
         ("GET", "build/x/"),
+        ("GET", "build/1/explicitXtxt"),
+        ("GET", "build/1/artifact/"),
         ("GET", "../../hub/api/users"),
         ("GET", "environment//"),
     ],
@@ -161,10 +167,10 @@ def test_a_live_log_comes_as_it_is_written_and_ends_with_its_reader(
 def test_an_artifact_is_sent_in_ranges_under_its_name(service: RunningService, server: JupyterServer) -> None:
     build_id = service.completed("ml")
     service.store(build_id, ArtifactType.LOCKFILE, b"0123456789")
-    whole = server.ask("GET", f"{API}build/{build_id}/lockfile/").raise_for_status()
+    whole = server.ask("GET", f"{API}build/{build_id}/conda-lock.yml").raise_for_status()
     assert whole.content == b"0123456789"
     assert "attachment" in whole.headers["Content-Disposition"]
-    part = server.ask("GET", f"{API}build/{build_id}/lockfile/", headers={"Range": "bytes=2-4"})
+    part = server.ask("GET", f"{API}build/{build_id}/conda-lock.yml", headers={"Range": "bytes=2-4"})
     assert (part.status_code, part.content) == (206, b"234")
 
 
@@ -270,10 +276,10 @@ def test_an_answer_without_content_stays_one(twin: ServiceTwin, twins_server: Ju
 
 
 def test_an_artifact_that_breaks_off_is_not_taken_for_whole(twin: ServiceTwin, twins_server: JupyterServer) -> None:
-    twin.state.artifacts["archive"] = b"x" * 300_000
+    twin.state.artifacts["environment.tar.gz"] = b"x" * 300_000
     twin.state.bytes_before_break = 100_000
     with pytest.raises(httpx.RemoteProtocolError):
-        twins_server.ask("GET", f"{API}build/1/archive/")
+        twins_server.ask("GET", f"{API}build/1/environment.tar.gz")
 
 
 def test_a_change_is_told_to_all_pages_although_the_one_that_made_it_has_left(

@@ -170,6 +170,7 @@ class ServiceTwin:
             (r"build/(\d+)/lease/", LeaseHandler),
             (r"build/(\d+)/logs/", LogsHandler),
             (r"build/(\d+)/(yaml|lockfile|archive)/", ArtifactHandler),
+            (r"build/(\d+)/(environment\.tar\.gz)", ArtifactHandler),
             ("kernels/", KernelsHandler),
         ]
         application = web.Application(

@@ -121,12 +121,11 @@ function Text({ api, buildId, log, trans }: ILiveBuildProps & { readonly log: Lo
       node.current.scrollTop = node.current.scrollHeight;
     }
   }, [text]);
-  const url = api.artifactUrl(buildId, 'LOGS');
   return (
     <>
-      {log.isCut && url && (
+      {log.isCut && (
         <p className="csh-Hint">
-          {trans.__('Only the end is shown here.')} <a href={url}>{trans.__('The whole log')}</a>
+          {trans.__('Only the end is shown here.')} <a href={api.logUrl(buildId)}>{trans.__('The whole log')}</a>
         </p>
       )}
       <pre

@@ -49,7 +49,7 @@ function NotebookButton(props: INotebookButtonProps): JSX.Element | null {
     <span className="csh-Buttons">
       <Button
         icon={environmentsIcon}
-        label={trans.__('%1 · build %2', name, found.buildId)}
+        label={found.pinned ? trans.__('%1 · kept in build %2', name, found.buildId) : trans.__('%1 · build %2', name, found.buildId)}
         title={trans.__('The environment that this notebook runs in, and its packages')}
         onClick={() => commands.execute(COMMANDS.notebookEnvironment, args)}
       />
@@ -59,6 +59,12 @@ function NotebookButton(props: INotebookButtonProps): JSX.Element | null {
           icon={refreshIcon}
           label={trans.__('Restart into build %1', found.next)}
           onClick={() => commands.execute(COMMANDS.restartIntoBuild, args)}
+        />
+      )}
+      {found.pinned && (
+        <Button
+          label={trans.__('Follow the active build')}
+          onClick={() => commands.execute(COMMANDS.followActive, args)}
         />
       )}
     </span>
@@ -77,7 +83,9 @@ export function RunningView({ api, found, trans }: IRunningViewProps): JSX.Eleme
     <div className="csh-Running">
       <p>
         {trans.__('%1, build %2', `${found.namespace}/${found.name}`, found.buildId)}{' '}
-        {found.next === null ? (
+        {found.pinned ? (
+          <Badge kind="plain">{trans.__('kept in it')}</Badge>
+        ) : found.next === null ? (
           <Badge kind="ok">{trans.__('active')}</Badge>
         ) : (
           <Badge kind="warn">{trans.__('build %1 is active', found.next)}</Badge>

@@ -5,7 +5,6 @@ import {
   closeIcon,
   copyIcon,
   deleteIcon,
-  downloadIcon,
   editIcon,
   notebookIcon,
   shareIcon
@@ -13,7 +12,6 @@ import {
 import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 import {
-  type Build,
   type BuildSummary,
   COMMANDS,
   type Environment,
@@ -25,6 +23,7 @@ import {
 import type { EnvironmentView } from '../view';
 import { sayNamespace, saySize, sayWhoShares } from '../words';
 import { Badge, Button, IconButton, Notice, StatusBadge, useSignal, When } from './common';
+import { Downloads } from './downloads';
 import { LiveBuild } from './log';
 import { Share } from './share';
 
@@ -196,9 +195,7 @@ function States({ commands, environment, trans, view }: IShownProps): JSX.Elemen
   );
 }
 
-const ARTIFACTS: readonly string[] = ['YAML', 'LOCKFILE', 'EXPLICIT', 'PIXI_LOCK', 'CONDA_PACK'];
-
-function Active({ environment, trans, view }: IShownProps): JSX.Element | null {
+function Active({ commands, environment, trans, view }: IShownProps): JSX.Element | null {
   const build = environment.current_build;
   if (!build) {
     return null;
@@ -218,7 +215,7 @@ function Active({ environment, trans, view }: IShownProps): JSX.Element | null {
         </Fact>
         {running > 0 && <Fact name={trans.__('In use')}>{trans._n('%1 kernel', '%1 kernels', running)}</Fact>}
       </dl>
-      <Downloads build={build} trans={trans} view={view} />
+      <Downloads build={build} commands={commands} trans={trans} view={view} />
     </Section>
   );
 }
@@ -229,48 +226,6 @@ function Fact(props: { readonly name: string; readonly children: React.ReactNode
       <dt>{props.name}</dt>
       <dd>{props.children}</dd>
     </div>
-  );
-}
-
-function Downloads(props: {
-  readonly build: Build;
-  readonly trans: TranslationBundle;
-  readonly view: EnvironmentView;
-}): JSX.Element | null {
-  const { build, trans, view } = props;
-  const words: Record<string, string> = {
-    YAML: trans.__('Pinned YAML'),
-    LOCKFILE: trans.__('Lock file'),
-    EXPLICIT: trans.__('Explicit list'),
-    PIXI_LOCK: trans.__('pixi.lock'),
-    CONDA_PACK: trans.__('Archive')
-  };
-  const ready = build.build_artifacts.flatMap(one => {
-    const url = ARTIFACTS.includes(one.artifact_type) ? view.model.api.artifactUrl(build.id, one.artifact_type) : null;
-    return url === null ? [] : [{ ...one, url }];
-  });
-  const pending = (build.unfinished_artifacts ?? []).filter(one => words[one.artifact_type] !== undefined);
-  if (ready.length + pending.length === 0) {
-    return null;
-  }
-  return (
-    <ul className="csh-Downloads" aria-label={trans.__('Downloads')}>
-      {ready.map(one => (
-        <li key={one.id}>
-          <a href={one.url} download>
-            <downloadIcon.react tag="span" elementSize="normal" />
-            {words[one.artifact_type]}
-          </a>
-          {one.size != null && <span className="csh-Dim"> {saySize(one.size)}</span>}
-        </li>
-      ))}
-      {pending.map(one => (
-        <li key={one.id} className="csh-Dim" title={one.error ?? undefined}>
-          {words[one.artifact_type]}:{' '}
-          {one.state === 'FAILED' ? trans.__('could not be made') : trans.__('is being made')}
-        </li>
-      ))}
-    </ul>
   );
 }
 
@@ -308,6 +263,7 @@ function BuildRow(
   const { before, build, commands, environment, trans, view } = props;
   const offers = view.offers(build);
   const args = { ...view.target, buildId: build.id };
+  const isKept = build.status === 'COMPLETED' && !build.deleted_on;
   // With the active build, if that is another one: that is what a rollback changes.
   const active = environment.current_build_id;
   const other = active !== null && active !== build.id ? active : (before?.id ?? null);
@@ -345,6 +301,13 @@ function BuildRow(
             label={trans.__('Compare')}
             title={trans.__('What changed from build %1 to build %2', other, build.id)}
             onClick={() => view.openDiff(build.id, other)}
+          />
+        )}
+        {isKept && commands.hasCommand(COMMANDS.keepInBuild) && commands.isEnabled(COMMANDS.keepInBuild, args) && (
+          <Button
+            label={trans.__('Keep notebook here')}
+            title={trans.__('The notebook that you work in runs in build %1 from then on', build.id)}
+            onClick={() => commands.execute(COMMANDS.keepInBuild, args)}
           />
         )}
         {offers.map(id => (

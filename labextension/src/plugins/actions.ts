@@ -6,6 +6,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { Actions } from '../actions';
 import {
   COMMANDS,
+  type IArtifactArgs,
   type IBuildArgs,
   type IEnvironmentArgs,
   IEnvironments,
@@ -27,6 +28,12 @@ const BUILD_ARGS = {
   type: 'object',
   properties: { namespace: TEXT, name: TEXT, buildId: { type: 'number' } },
   required: ['buildId']
+} as const;
+
+const ARTIFACT_ARGS = {
+  type: 'object',
+  properties: { ...BUILD_ARGS.properties, type: TEXT },
+  required: ['buildId', 'type']
 } as const;
 
 interface IEnvironmentCommand {
@@ -80,6 +87,11 @@ export const actions: JupyterFrontEndPlugin<void> = {
       app.contextMenu.addItem({ type: 'separator', selector: ENVIRONMENT, rank });
     }
     addBuildCommands(app, done, trans);
+    app.commands.addCommand(COMMANDS.makeArtifact, {
+      label: trans.__('Make This File of the Build'),
+      describedBy: { args: ARTIFACT_ARGS },
+      execute: args => done.makeArtifact(args as unknown as IArtifactArgs)
+    });
     app.commands.addCommand(COMMANDS.refresh, {
       label: trans.__('Refresh Environments'),
       describedBy: { args: { type: 'object', properties: {} } },

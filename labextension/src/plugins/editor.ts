@@ -6,6 +6,7 @@ import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, editIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import { findTabStorage } from '../begun';
 import { EnvironmentEditor } from '../components/editor';
 import { draftKey, Drafts, newDraftKey } from '../drafts';
 import { Editing } from '../editing';
@@ -38,7 +39,7 @@ export const editor: JupyterFrontEndPlugin<void> = {
     database: IStateDB | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('conda-store-hub');
-    const drafts = new Drafts(database, findStorage(), app.serviceManager.serverSettings.baseUrl);
+    const drafts = new Drafts(database, findTabStorage(), app.serviceManager.serverSettings.baseUrl);
     const editors = new Editors({ app, model, editorServices, drafts, trans });
     addCommands(app, model, editors, drafts, trans);
     // What was typed in the last moment before the page is left is kept, too.
@@ -156,13 +157,4 @@ function addCommands(
       }
     }
   });
-}
-
-/** The tab's own storage; a browser may refuse it. */
-function findStorage(): Storage | null {
-  try {
-    return window.sessionStorage;
-  } catch {
-    return null;
-  }
 }

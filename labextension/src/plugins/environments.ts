@@ -2,6 +2,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { PageConfig } from '@jupyterlab/coreutils';
 import { Api } from '../api';
+import { findTabStorage } from '../begun';
 import { EnvironmentsModel } from '../model';
 import { IEnvironments, ISettings, PACKAGE } from '../tokens';
 
@@ -18,7 +19,8 @@ export const environments: JupyterFrontEndPlugin<IEnvironments> = {
       events: events.stream,
       kernels,
       kernelspecs,
-      probablyOwn: PageConfig.getOption('hubServerUser')
+      probablyOwn: PageConfig.getOption('hubServerUser'),
+      tab: findTabStorage()
     });
     const apply = () => {
       model.setFavourites(settings.current.favourites);

@@ -15,12 +15,25 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 import { createNotebookButton, findRunning, RunningView } from '../components/notebook';
+import { followName, pinName } from '../kernels';
 import { type IRunning, RunningBuilds } from '../running';
 import { COMMANDS, EVENTS, IEnvironments, PACKAGE } from '../tokens';
 
 /** As `schema/notebook.json` calls it. */
 const ITEM = 'conda-store-hub-environment';
-const ARGS = { args: { type: 'object', properties: { path: { type: 'string' } } } } as const;
+const TEXT = { type: 'string' } as const;
+const ARGS = {
+  args: { type: 'object', properties: { path: TEXT, namespace: TEXT, name: TEXT, buildId: { type: 'number' } } }
+} as const;
+
+/** In the palette, and in the menu of a notebook. */
+const OFFERED = [
+  COMMANDS.notebookEnvironment,
+  COMMANDS.addPackage,
+  COMMANDS.restartIntoBuild,
+  COMMANDS.keepInBuild,
+  COMMANDS.followActive
+] as const;
 
 interface IParts {
   readonly app: JupyterFrontEnd;
@@ -53,7 +66,7 @@ export const notebook: JupyterFrontEndPlugin<void> = {
     const running = new RunningBuilds(model, database);
     const parts = { app, model, tracker, running, trans };
     void running.load();
-    tracker.widgetAdded.connect((_, panel) => follow(panel, parts));
+    tracker.widgetAdded.connect((_, panel) => noteStarts(panel, parts));
     toolbars?.addFactory<NotebookPanel>('Notebook', ITEM, panel =>
       createNotebookButton({ ...parts, commands: app.commands, context: panel.sessionContext })
     );
@@ -67,7 +80,7 @@ export const notebook: JupyterFrontEndPlugin<void> = {
       }
     });
     addCommands(parts);
-    for (const command of [COMMANDS.notebookEnvironment, COMMANDS.addPackage, COMMANDS.restartIntoBuild]) {
+    for (const command of OFFERED) {
       palette?.addItem({ command, category: trans.__('Environments') });
       app.contextMenu.addItem({ command, selector: '.jp-Notebook', rank: 40 });
     }
@@ -75,7 +88,7 @@ export const notebook: JupyterFrontEndPlugin<void> = {
 };
 
 /** Note in which build a notebook's kernel starts, each time it does, and ask the server once it has. */
-function follow(panel: NotebookPanel, { app, running }: IParts): void {
+function noteStarts(panel: NotebookPanel, { app, running }: IParts): void {
   const { sessionContext } = panel;
   let isStarting = true;
   sessionContext.kernelChanged.connect((_, { newValue, oldValue }) => {
@@ -83,6 +96,7 @@ function follow(panel: NotebookPanel, { app, running }: IParts): void {
     if (newValue && oldValue) {
       running.noteStart(newValue);
     }
+    withdraw(oldValue?.id);
     isStarting = true;
     app.commands.notifyCommandChanged();
   });
@@ -103,6 +117,15 @@ function follow(panel: NotebookPanel, { app, running }: IParts): void {
 /** What was said of kernels: of which build, and under which notification. */
 const offered = new Map<string, { readonly build: number; readonly notification: string }>();
 
+/** What is offered to a kernel means nothing to the next one. */
+function withdraw(kernelId: string | undefined): void {
+  const before = kernelId === undefined ? undefined : offered.get(kernelId);
+  if (before && kernelId !== undefined) {
+    Notification.dismiss(before.notification);
+    offered.delete(kernelId);
+  }
+}
+
 /** Say once of each kernel that there is a newer build, and no longer than there is. */
 function offer(panel: NotebookPanel, { app, running, trans }: IParts): void {
   const id = panel.sessionContext.session?.kernel?.id;
@@ -111,10 +134,7 @@ function offer(panel: NotebookPanel, { app, running, trans }: IParts): void {
   if (!id || !found || before?.build === found.next) {
     return;
   }
-  if (before) {
-    Notification.dismiss(before.notification);
-    offered.delete(id);
-  }
+  withdraw(id);
   if (found.next === null) {
     return;
   }
@@ -133,52 +153,91 @@ function offer(panel: NotebookPanel, { app, running, trans }: IParts): void {
         label: trans.__('Restart into build %1', found.next),
         displayType: 'accent',
         callback: () => void app.commands.execute(COMMANDS.restartIntoBuild, { path })
+      },
+      {
+        label: trans.__('Keep in build %1', found.buildId),
+        callback: () => void app.commands.execute(COMMANDS.keepInBuild, { path })
       }
     ]
   });
   offered.set(id, { build: found.next, notification });
 }
 
-function addCommands(parts: IParts): void {
-  const { app, model, running, trans } = parts;
-  const all: readonly [string, string, (found: IRunning) => boolean, (panel: NotebookPanel, found: IRunning) => unknown][] = [
-    [
-      COMMANDS.notebookEnvironment,
-      trans.__('Environment of This Notebook'),
-      () => true,
-      (_, found) => showEnvironment(parts, found)
-    ],
-    [
-      COMMANDS.addPackage,
-      trans.__('Add a Package to the Environment of This Notebook…'),
-      found => model.permissions === null || model.may('environment::update', found.namespace, found.name),
-      (_, found) => addPackage(parts, found)
-    ],
-    [
-      COMMANDS.restartIntoBuild,
-      trans.__('Restart the Kernel into the Active Build'),
-      found => found.next !== null,
-      (panel, found) => restart(parts, panel, found)
-    ]
+interface INotebookCommand {
+  readonly id: string;
+  readonly label: (found: IRunning | null, args: ReadonlyPartialJSONObject) => string;
+  readonly isOffered: (found: IRunning, args: ReadonlyPartialJSONObject) => boolean;
+  readonly execute: (panel: NotebookPanel, found: IRunning, args: ReadonlyPartialJSONObject) => Promise<unknown>;
+}
+
+function listCommands(parts: IParts): readonly INotebookCommand[] {
+  const { model, trans } = parts;
+  return [
+    {
+      id: COMMANDS.notebookEnvironment,
+      label: () => trans.__('Environment of This Notebook'),
+      isOffered: () => true,
+      execute: (panel, found) => showEnvironment(parts, panel, found)
+    },
+    {
+      id: COMMANDS.addPackage,
+      label: () => trans.__('Add a Package to the Environment of This Notebook…'),
+      isOffered: found => model.permissions === null || model.may('environment::update', found.namespace, found.name),
+      execute: (_, found) => addPackage(parts, found)
+    },
+    {
+      id: COMMANDS.restartIntoBuild,
+      label: () => trans.__('Restart the Kernel into the Active Build'),
+      isOffered: found => found.next !== null,
+      execute: (panel, found) => restart(parts, panel, found)
+    },
+    {
+      id: COMMANDS.keepInBuild,
+      label: (found, args) => trans.__('Keep This Notebook in Build %1', findBuild(found, args) ?? '…'),
+      isOffered: (found, args) => mayKeep(found, args),
+      execute: (panel, found, args) => keep(parts, panel, findBuild(found, args) ?? found.buildId)
+    },
+    {
+      id: COMMANDS.followActive,
+      label: () => trans.__('Have This Notebook Follow the Active Build'),
+      isOffered: found => found.pinned,
+      execute: panel => follow(parts, panel)
+    }
   ];
-  for (const [id, label, isOffered, execute] of all) {
+}
+
+/** The build that a command is about: the one that is said, or the one that the notebook runs in. */
+function findBuild(found: IRunning | null, args: ReadonlyPartialJSONObject): number | null {
+  return typeof args['buildId'] === 'number' ? args['buildId'] : (found?.buildId ?? null);
+}
+
+/** Whether a notebook is of the environment that is said, if one is, and not kept in that build as it is. */
+function mayKeep(found: IRunning, args: ReadonlyPartialJSONObject): boolean {
+  const { namespace = found.namespace, name = found.name } = args;
+  const isOurs = namespace === found.namespace && name === found.name;
+  return isOurs && !(found.pinned && found.buildId === findBuild(found, args));
+}
+
+function addCommands(parts: IParts): void {
+  const { app, running } = parts;
+  for (const { id, label, isOffered, execute } of listCommands(parts)) {
     const find = (args: ReadonlyPartialJSONObject) => {
       const panel = findNotebook(parts.tracker, args['path']);
       const found = panel && findRunning(panel.sessionContext, running);
       return found ? { panel, found } : null;
     };
     app.commands.addCommand(id, {
-      label,
+      label: args => label(find(args)?.found ?? null, args),
       describedBy: ARGS,
       isVisible: args => find(args) !== null,
       isEnabled: args => {
         const about = find(args);
-        return about !== null && isOffered(about.found);
+        return about !== null && isOffered(about.found, args);
       },
       execute: async args => {
         const about = find(args);
         if (about) {
-          await execute(about.panel, about.found);
+          await execute(about.panel, about.found, args);
         }
       }
     });
@@ -192,15 +251,21 @@ function findNotebook(tracker: INotebookTracker, path: unknown): NotebookPanel |
   return typeof path === 'string' ? (tracker.find(one => one.sessionContext.path === path) ?? null) : tracker.currentWidget;
 }
 
-async function showEnvironment(parts: IParts, found: IRunning): Promise<void> {
+async function showEnvironment(parts: IParts, panel: NotebookPanel, found: IRunning): Promise<void> {
   const { app, model, trans } = parts;
   const body = ReactWidget.create(React.createElement(RunningView, { api: model.api, found, trans }));
   const add = Dialog.okButton({ label: trans.__('Add a package…') });
   const open = Dialog.okButton({ label: trans.__('Open environment'), displayType: 'default' });
-  const buttons = [Dialog.cancelButton({ label: trans.__('Close') }), open, add];
+  const stay = Dialog.okButton({
+    label: found.pinned ? trans.__('Follow the active build') : trans.__('Keep in build %1', found.buildId),
+    displayType: 'default'
+  });
+  const buttons = [Dialog.cancelButton({ label: trans.__('Close') }), open, stay, add];
   const { button } = await showDialog({ title: trans.__('Environment of this notebook'), body, buttons });
   if (button.label === add.label) {
     await addPackage(parts, found);
+  } else if (button.label === stay.label) {
+    await (found.pinned ? follow(parts, panel) : keep(parts, panel, found.buildId));
   } else if (button.label === open.label) {
     await app.commands.execute(COMMANDS.openEnvironment, { namespace: found.namespace, name: found.name });
   }
@@ -211,20 +276,45 @@ async function addPackage({ app }: IParts, { namespace, name }: IRunning): Promi
   await app.commands.execute(COMMANDS.editEnvironment, { namespace, name, add: true });
 }
 
-async function restart({ app, running, trans }: IParts, panel: NotebookPanel, found: IRunning): Promise<void> {
-  const title = trans.__('Restart into build %1?', found.next);
-  const body = trans.__('Variables of %1 are lost; what is written in it stays.', panel.title.label);
+async function restart(parts: IParts, panel: NotebookPanel, found: IRunning): Promise<void> {
+  const title = parts.trans.__('Restart into build %1?', found.next);
+  await startAgain(parts, panel, title, () => panel.sessionContext.restartKernel());
+}
+
+/** Give a notebook the kernel of one build: its name says so, and the notebook keeps the name. */
+async function keep(parts: IParts, panel: NotebookPanel, buildId: number): Promise<void> {
+  const title = parts.trans.__('Keep %1 in build %2?', panel.title.label, buildId);
+  await startAgain(parts, panel, title, name => panel.sessionContext.changeKernel({ name: pinName(name, buildId) }));
+}
+
+async function follow(parts: IParts, panel: NotebookPanel): Promise<void> {
+  const title = parts.trans.__('Have %1 follow the active build?', panel.title.label);
+  await startAgain(parts, panel, title, name => panel.sessionContext.changeKernel({ name: followName(name) }));
+}
+
+/** Ask back, and have a notebook's kernel start once more in another way. */
+async function startAgain(
+  { app, running, trans }: IParts,
+  panel: NotebookPanel,
+  title: string,
+  start: (kernelName: string) => Promise<unknown>
+): Promise<void> {
+  const body = trans.__(
+    'The kernel starts again: variables of %1 are lost; what is written in it stays.',
+    panel.title.label
+  );
   const accept = Dialog.warnButton({ label: trans.__('Restart') });
   const { button } = await showDialog({ title, body, buttons: [Dialog.cancelButton(), accept] });
-  if (!button.accept) {
+  const kernel = panel.sessionContext.session?.kernel;
+  if (!button.accept || !kernel) {
     return;
   }
   app.shell.activateById(panel.id);
   try {
-    await panel.sessionContext.restartKernel();
+    await start(kernel.name);
     await running.refresh();
   } catch (error) {
-    await showErrorMessage(trans.__('The kernel did not restart'), error as Error);
+    await showErrorMessage(trans.__('The kernel did not start'), error as Error);
   }
 }
 

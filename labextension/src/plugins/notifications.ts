@@ -1,8 +1,18 @@
-/** Tells when builds end that were begun from this server. */
+/** Tells when builds end that were begun from this server, and how far an environment is that a kernel waits for. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
-import { type Build, COMMANDS, IEnvironments, isActive, ISettings, PACKAGE } from '../tokens';
+import { MakingNotices } from '../making';
+import {
+  type Build,
+  COMMANDS,
+  EVENTS,
+  IEnvironments,
+  type IMakingNews,
+  isActive,
+  ISettings,
+  PACKAGE
+} from '../tokens';
 
 /** Milliseconds that the list of kernels may be behind a build. */
 const BEHIND = 5000;
@@ -20,6 +30,12 @@ export const notifications: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('conda-store-hub');
+    const making = new MakingNotices(Notification, trans);
+    app.serviceManager.events.stream.connect((_, event) => {
+      if (event.schema_id === EVENTS.making) {
+        making.tell(event as unknown as IMakingNews);
+      }
+    });
     model.buildChanged.connect(async (_, news) => {
       const { notify } = settings.current;
       const isWanted = notify === 'all' || (notify === 'failures' && news.status === 'FAILED');
