@@ -287,6 +287,11 @@ def test_a_notebook_is_kept_in_a_build_and_follows_again(page: Page, hub: DemoHu
     expect(row).to_contain_text("active", timeout=BUILD)
     expect(page.locator(".Toastify__toast", has_text="is active now")).to_have_count(0)
     shoot(page, "edit-kept-page")
+    with page.expect_download() as begun:
+        shown.get_by_role("link", name="pixi.lock").click()
+    assert "flask" in begun.value.path().read_text()
+    # They come while one looks at the page.
+    expect(shown.get_by_role("link", name="Lock file")).to_be_visible(timeout=BUILD)
     row.get_by_role("button", name="Keep notebook here").click()
     page.get_by_role("dialog").get_by_role("button", name="Restart").click()
     expect(notebook.get_by_role("button", name=f"carol/kept · kept in build {second}")).to_be_visible()
