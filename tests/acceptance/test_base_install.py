@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import zipfile
 from pathlib import Path
@@ -15,8 +14,6 @@ from tests.support.wheel import ROOT, UV, build_wheel, install, run
 SERVER_ONLY = {"alembic", "celery", "conda-lock", "conda-pack", "jupyterhub", "obstore", "sqlalchemy", "tornado", "uv"}
 # There wherever `lab` is loaded, and not in the base.
 OF_A_JUPYTER_SERVER = {"jupyter_client", "jupyter_core", "jupyter_events", "jupyter_server", "tornado", "traitlets"}
-
-_DIGEST = re.compile(r"\.[0-9a-f]{16}(?=\.js$)")
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
@@ -85,16 +82,18 @@ def test_jupyter_server_finds_the_extension_without_a_command(environment: Path)
 
 
 def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
-    # The digest in a script's name depends on where it was built.
-    packed = {_DIGEST.sub("", name) for name in zipfile.ZipFile(wheel).namelist()}
-    # What is built for JupyterLab is in the wheel where JupyterLab looks for it; git does not know it.
-    (metadata,) = {name.partition("/")[0] for name in packed if ".dist-info/" in name}
-    installed = f"{metadata.removesuffix('.dist-info')}.data/data/share/jupyter/labextensions/conda-store-hub"
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    built = ROOT / "conda_store_hub" / "labextension"
     here = {
-        _DIGEST.sub("", path.relative_to(ROOT).as_posix().replace("conda_store_hub/labextension", installed, 1))
+        path.relative_to(ROOT).as_posix()
         for path in (ROOT / "conda_store_hub").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and not path.is_relative_to(built)
     }
     assert here - packed == set()
-    assert f"{installed}/package.json" in packed
+    # What is built for JupyterLab is where JupyterLab looks for it. Its scripts are named by what was built, and where.
+    (metadata,) = {name.partition("/")[0] for name in packed if ".dist-info/" in name}
+    installed = f"{metadata.removesuffix('.dist-info')}.data/data/share/jupyter/labextensions/conda-store-hub"
+    extension = {name.removeprefix(f"{installed}/") for name in packed if name.startswith(f"{installed}/")}
+    assert {"package.json", "install.json", "schemas/conda-store-hub/plugin.json", "static/style.js"} <= extension
+    assert any(name.startswith("static/remoteEntry.") for name in extension)
     assert not any(name.startswith("conda_store_hub/labextension/") for name in packed)
