@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import re
 import secrets
 import ssl
-import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -17,7 +15,7 @@ from typing import NamedTuple, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from conda_store_hub.client.downloads import Download, OnBytes, fetch
+from conda_store_hub.client.downloads import Download, OnBytes, fetch, pause
 from conda_store_hub.client.failures import find_error
 from conda_store_hub.client.logstream import LogEnd, LogEvent, LogText, find_log_event, read_events
 from conda_store_hub.core.artifacts import FILES
@@ -200,7 +198,7 @@ class Client:
             failures = max(failures, 0) + 1
             if failures > STREAM_RETRIES:
                 raise UnavailableError(f"The live log of build {build_id} broke off again and again.")
-            time.sleep(min(8.0, 0.25 * 2**failures) * random.uniform(0.5, 1))  # noqa: S311 not a secret
+            pause(failures)
 
     def _stream_once(self, build_id: int, offset: int) -> Iterator[LogEvent]:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(offset)}

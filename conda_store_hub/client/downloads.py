@@ -103,9 +103,14 @@ def fetch(ask: Ask, download: Download, *, wait: float, on_bytes: OnBytes | None
             furthest = max(furthest, download.size)
             if not furthest or failures > RETRIES:
                 raise
-            time.sleep(min(8.0, 0.25 * 2**failures) * random.uniform(0.5, 1))  # noqa: S311 not a secret
+            pause(failures)
         else:
             return
+
+
+def pause(failures: int) -> None:
+    """Wait before the next try: longer each time, for 8 s at most, and not all clients for the same time."""
+    time.sleep(min(8.0, 0.25 * 2**failures) * random.uniform(0.5, 1))  # noqa: S311 not a secret
 
 
 def _fetch_on(ask: Ask, download: Download, on_bytes: OnBytes | None) -> None:

@@ -38,6 +38,7 @@ from conda_store_hub.client.making import (
 from conda_store_hub.client.variables import drop_secrets
 from conda_store_hub.core import disk
 from conda_store_hub.core.errors import (
+    BeingMadeError,
     BuildDiskFullError,
     BuildError,
     CondaStoreHubError,
@@ -212,10 +213,10 @@ class _Making:
         while True:
             self._show(Progress(phase=MakePhase.ASK))
             try:
-                self._client.download(self._build.id, artifact, path, on_bytes=on_bytes)
+                self._client.download(self._build.id, artifact, path, wait=0, on_bytes=on_bytes)
             except StorageError as exc:
                 raise exc.__cause__ if isinstance(exc.__cause__, OSError) else exc from None
-            except ConflictError:
+            except BeingMadeError:  # waited for here, so that who gives up need not wait for the answer
                 if time.monotonic() > until:
                     raise
                 self._cancelled.wait(_ASK_SECONDS)

@@ -572,14 +572,14 @@ def test_one_can_give_up_while_another_tidies_the_packages(twin: ServiceTwin, sm
 
 def test_while_the_lock_is_still_being_written_one_waits(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
     offer(twin, small)
-    body = {"status": "error", "code": "conflict", "message": "The LOCKFILE of build 1 is being made."}
+    body = {"status": "error", "code": "being-made", "message": "The LOCKFILE of build 1 is being made."}
     told: list[Progress] = []
     with Client(twin.url, token=TOKEN) as client:
         client.get_build(1)
 
         def tell(progress: Progress) -> None:
             told.append(progress)
-            twin.state.instead = None if len(told) > 1 else (409, {}, json.dumps(body).encode())
+            twin.state.instead = None if len(told) > 1 else (503, {}, json.dumps(body).encode())
 
         with ensure_environment(EnvironmentCache(tmp_path), client, 1, on_progress=tell) as hold:
             assert run(hold, "hello") == "hello"
