@@ -108,7 +108,8 @@ def open_page(page: Page, panel: Locator, name: str, namespace: str = "alice", h
         expect(place).to_be_visible()
         if place.get_attribute("aria-expanded") == "false":
             place.click()
-    row_of(panel, name, namespace).locator(".csh-TreeItem-name").click()
+    # A favourite is shown above the namespaces too.
+    row_of(panel, name, namespace).last.locator(".csh-TreeItem-name").click()
     shown = page.locator(".csh-Page:visible")
     expect(shown.get_by_role("heading", level=1)).to_contain_text(name)
     return shown

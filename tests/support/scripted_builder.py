@@ -79,7 +79,7 @@ class Script:
         os._exit(1)
 
     def hangs(self) -> None:
-        (self.work.parent / "hanging").write_text(str(os.getpid()))
+        self.say_hanging(str(os.getpid()))
         time.sleep(600)
 
     def usable_when_asked(self) -> None:
@@ -93,7 +93,7 @@ class Script:
     def ignores_term(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(600)"])
-        (self.work.parent / "hanging").write_text(f"{os.getpid()} {child.pid}")
+        self.say_hanging(f"{os.getpid()} {child.pid}")
         time.sleep(600)
 
     def closes_events(self) -> None:
@@ -119,6 +119,12 @@ class Script:
         self.tell("phase", name="install", state="started")
         self.tell("error", code="limit-exceeded", message="The environment is larger than 1.0 MB, its limit.")
         sys.exit(10)
+
+    def say_hanging(self, pids: str) -> None:
+        """Write who hangs; a test that sees the file reads the whole of it."""
+        part = self.work.parent / "hanging.part"
+        part.write_text(pids)
+        part.replace(self.work.parent / "hanging")
 
     def wait_for_go(self) -> None:
         while not (self.work.parent / "go").exists():
