@@ -42,6 +42,8 @@ TRANSITIONS: dict[BuildStatus, frozenset[BuildStatus]] = {
     BuildStatus.FAILED: frozenset(),
     BuildStatus.CANCELED: frozenset(),
 }
+LIVE = frozenset(status for status, following in TRANSITIONS.items() if following)
+"""Of a build that is not over yet."""
 
 
 class ArtifactType(StrEnum):

@@ -10,12 +10,10 @@ from sqlalchemy import and_, exists, func, select
 from sqlalchemy.orm import Session, aliased, contains_eager
 from sqlalchemy.sql.elements import ColumnElement
 
-from conda_store_hub.core.protocol import ArtifactState, BuildStatus
+from conda_store_hub.core.protocol import LIVE, ArtifactState, BuildStatus
 from conda_store_hub.db.claims import is_live
 from conda_store_hub.db.lifecycle import leased
 from conda_store_hub.db.tables import Artifact, Build, Environment
-
-_LIVE = (BuildStatus.QUEUED, BuildStatus.BUILDING)
 
 
 class Spare(NamedTuple):
@@ -79,7 +77,7 @@ def _is_being_made() -> ColumnElement[bool]:
 
 def _is_waited_for() -> ColumnElement[bool]:
     other = aliased(Build)
-    return exists().where(other.lock_build_id == Build.id, other.status.in_(_LIVE))
+    return exists().where(other.lock_build_id == Build.id, other.status.in_(LIVE))
 
 
 def living_environments(session: Session, after: int, limit: int) -> list[tuple[int, bool]]:
@@ -130,7 +128,7 @@ def ended_builds(session: Session, environment_id: int, limit: int) -> Sequence[
 
 
 def _has_ended() -> ColumnElement[bool]:
-    return Build.status.not_in(_LIVE)
+    return Build.status.not_in(LIVE)
 
 
 def artifact_bytes(session: Session, build_ids: Sequence[int]) -> int:

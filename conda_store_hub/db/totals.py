@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.protocol import ArtifactState, BuildStatus
+from conda_store_hub.core.protocol import LIVE, ArtifactState, BuildStatus
 from conda_store_hub.db.claims import is_live
 from conda_store_hub.db.tables import Artifact, Build
 
@@ -23,7 +23,7 @@ def count_live(session: Session) -> dict[BuildStatus, int]:
     """Count what is queued and what runs; an index has these alone."""
     rows = session.execute(select(Build.status, func.count()).where(is_live()).group_by(Build.status))
     counted = {status: count for status, count in rows}  # noqa: C416 - a row is no pair to the checker
-    return {status: counted.get(status, 0) for status in (BuildStatus.QUEUED, BuildStatus.BUILDING)}
+    return {status: counted.get(status, 0) for status in sorted(LIVE)}
 
 
 def add_up(session: Session) -> Totals:

@@ -11,7 +11,7 @@ from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError
 from conda_store_hub.core.names import check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.protocol import ArtifactType, BuildStatus
+from conda_store_hub.core.protocol import LIVE, ArtifactType
 from conda_store_hub.db import lifecycle, queries
 from conda_store_hub.db.tables import Build, Environment, Specification
 from conda_store_hub.services import audit, builds, rights
@@ -44,7 +44,7 @@ def require_lock(session: Session, row: Build) -> Build:
 def _say_why(row: Build) -> str:
     if row.deleted_at is not None:
         return "it was deleted, and its lock was not kept. Rebuild it anew, which chooses packages once more."
-    if row.status in (BuildStatus.QUEUED, BuildStatus.BUILDING):
+    if row.status in LIVE:
         return "it has not chosen its packages yet."
     return "it never got as far as choosing its packages."
 

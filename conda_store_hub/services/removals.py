@@ -12,7 +12,7 @@ from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, InUseError
 from conda_store_hub.core.names import check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.protocol import ArtifactType, BuildStatus
+from conda_store_hub.core.protocol import LIVE, ArtifactType
 from conda_store_hub.db import claims, lifecycle, queries
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Build, Environment
@@ -110,7 +110,7 @@ def delete_build(
 
 
 def _require_deletable(session: Session, row: Build, *, force: bool) -> None:
-    if row.status in (BuildStatus.QUEUED, BuildStatus.BUILDING):
+    if row.status in LIVE:
         raise ConflictError(f"Build {row.id} is {row.status}: cancel it first.")
     if row.environment.current_build_id == row.id:
         raise ConflictError(f"Build {row.id} is the active one: activate another build first.")

@@ -18,7 +18,7 @@ from conda_store_hub.core.errors import ConflictError, InvalidSpecificationError
 from conda_store_hub.core.lockfiles import SourceKind
 from conda_store_hub.core.names import NamespaceKind, shorten
 from conda_store_hub.core.permissions import Claim, Identity, Permission, Reach, Role, SubjectKind
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.protocol import LIVE
 from conda_store_hub.db import lifecycle, lists, queries
 from conda_store_hub.db import watched as rows
 from conda_store_hub.db.tables import Environment, Grant, Namespace, WatchedFile, WatchedFolder
@@ -32,7 +32,6 @@ _HERE = Reach(kind=NamespaceKind.SYSTEM, namespace=NAMESPACE)
 #: The service, and what it may do where it does what files say.
 WRITER = replace(audit.ITSELF, bindings=(Claim(role=Role.ADMIN, reach=_HERE),))
 _LOCK_NAME = re.compile(r"(?:.*/)?([^/]+)\.conda-lock\.ya?ml")
-_LIVE = (BuildStatus.QUEUED, BuildStatus.BUILDING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,9 +126,7 @@ def find_holder(session: Session, file: FileText, name: str) -> str | None:
     return holder.path if holder is not None and is_other and holder.folder_id == file.folder_id else None
 
 
-def take(
-    session: Session, file: FileText, prepared: PreparedSpecification, rules: BuildRules, others: Others
-) -> bool:
+def take(session: Session, file: FileText, prepared: PreparedSpecification, rules: BuildRules, others: Others) -> bool:
     """Make an environment what its file says: named so, and with such a build active or queued.
 
     Tell whether the file has another name in it than before, so that another one may have the name that it had.
@@ -185,7 +182,7 @@ def _ensure_alone(session: Session, row: WatchedFile, prepared: PreparedSpecific
 def _has_build(session: Session, row: Environment, prepared: PreparedSpecification) -> bool:
     """Tell whether an environment has a build of this specification, so that it is the text that came to it."""
     wanted, latest = prepared.source.sha256(), rows.find_latest_build(session, row)
-    is_coming = latest is not None and latest.status in _LIVE and latest.specification.sha256 == wanted
+    is_coming = latest is not None and latest.status in LIVE and latest.specification.sha256 == wanted
     return is_coming or rows.find_usable_build(session, row.id, wanted) is not None
 
 
@@ -233,7 +230,7 @@ def _ensure_active(session: Session, row: Environment, prepared: PreparedSpecifi
     """Tell whether a build of this specification is active, or will be by itself; one that can be is made active."""
     wanted = prepared.source.sha256()
     latest = rows.find_latest_build(session, row)
-    busy = latest is not None and latest.status in _LIVE
+    busy = latest is not None and latest.status in LIVE
     if latest is not None and busy and latest.specification.sha256 == wanted:
         return True
     usable = rows.find_usable_build(session, row.id, wanted)

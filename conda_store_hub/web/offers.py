@@ -7,7 +7,7 @@ from typing import Final
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.artifacts import FILES
-from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
+from conda_store_hub.core.protocol import LIVE, ArtifactState, ArtifactType, BuildStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ def list_offers(build: schemas.Build, prefix: str, *, may_ask: bool) -> tuple[Of
 
     `may_ask`: whether what is not there is made for who looks.
     """
-    if build.status in (BuildStatus.QUEUED, BuildStatus.BUILDING):
+    if build.status in LIVE:
         return ()
     log = Offer(artifact_type=ArtifactType.LOGS, kind=_LOG, url=f"{prefix}api/v1/build/{build.id}/logs/")
     if build.status is not BuildStatus.COMPLETED:

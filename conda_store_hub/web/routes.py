@@ -27,18 +27,14 @@ from conda_store_hub.web import (
     api_tokens,
     api_watched,
     files,
-    forms,
-    guide,
     oversize,
-    pages,
-    reference,
-    user_page,
 )
 from conda_store_hub.web.base import MAX_BODY, ApiNotFoundHandler, BaseHandler, Services
 from conda_store_hub.web.health import HealthHandler
 from conda_store_hub.web.metrics import MetricsHandler, RouteNames
 from conda_store_hub.web.operations import Route
 from conda_store_hub.web.page import PageNotFoundHandler
+from conda_store_hub.web.pages import build, create, environment, guide, home, reference, session, user
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,20 +135,20 @@ def make_application(services: Services, *, prefix: str, cookie_secret: bytes) -
     application.settings["route_names"] = _name_routes(page_rules)
     rules = [*api_rules, Rule("api(?:/.*)?", ApiNotFoundHandler), *page_rules]
     anchored = [(re.escape(prefix) + rule.pattern, rule.target, rule.arguments) for rule in rules]
-    application.add_handlers(".*", [*anchored, (re.escape(prefix.rstrip("/")) or "/", pages.SlashHandler, {})])
+    application.add_handlers(".*", [*anchored, (re.escape(prefix.rstrip("/")) or "/", session.SlashHandler, {})])
     return application
 
 
 def _page_rules(application: Application, services: Services) -> list[Rule]:
     return [
         Rule("oauth_callback", CallbackRouter(application, services)),
-        Rule("login/?", pages.LoginHandler),
-        Rule("", pages.HomeHandler),
-        Rule("user/?", user_page.UserHandler),
-        Rule("user/token/([^/]+)/?", user_page.TokenHandler),
-        Rule("create/?", forms.CreateHandler),
-        Rule(r"environment/([^/]+)/([^/]+)/?", pages.EnvironmentHandler),
-        Rule(r"build/([^/]+)/?", pages.BuildHandler),
+        Rule("login/?", session.LoginHandler),
+        Rule("", home.HomeHandler),
+        Rule("user/?", user.UserHandler),
+        Rule("user/token/([^/]+)/?", user.TokenHandler),
+        Rule("create/?", create.CreateHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/?", environment.EnvironmentHandler),
+        Rule(r"build/([^/]+)/?", build.BuildHandler),
         Rule("docs/api/?", reference.ReferenceHandler),
         Rule(r"docs(?:/([^/]*))?/?", guide.GuideHandler),
         Rule("static/hub/(.*)", files.HubFileHandler, {"path": str(files.HUB_FILES)}),

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conda_store_hub.web.guide import load_guide
+from conda_store_hub.web.pages.guide import load_guide
 
 BASE = "/docs/"
 PAGES = load_guide(BASE)

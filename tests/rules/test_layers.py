@@ -261,7 +261,7 @@ def test_no_arrow_points_back() -> None:
         ("storage/base.py", "import conda_store_hub.db.tables as t", "storage imports db"),
         ("services/builds.py", "from conda_store_hub.web.base import Handler", "services imports web"),
         ("services/builds.py", "def f():\n    from conda_store_hub.queue import runner", "services imports queue"),
-        ("web/pages.py", "from conda_store_hub.queue.executor import Executor", "web imports queue"),
+        ("web/pages/home.py", "from conda_store_hub.queue.executor import Executor", "web imports queue"),
         ("queue/runner.py", "from conda_store_hub.builder import pipeline", "queue imports builder"),
         ("queue/runner.py", "import importlib\nimportlib.import_module('conda_store_hub.builder')", "imports builder"),
         ("builder/solve.py", "from conda_store_hub.storage.base import Store", "builder imports storage"),
@@ -323,7 +323,7 @@ def test_what_is_not_allowed_is_found(place: str, source: str, broken: str) -> N
         ("client/api.py", "import httpx\ntry:\n    pass\nexcept httpx.HTTPError:\n    pass"),
         ("client/envs.py", "import os\np = os.path.join('~', 'envs')"),
         ("lab/provisioner.py", "import os\nx = os.environ"),
-        ("web/pages.py", "x = 'objects'.join(['a', 'c'])\ny = 6 / 2"),
+        ("web/pages/home.py", "x = 'objects'.join(['a', 'c'])\ny = 6 / 2"),
     ],
 )
 def test_what_is_allowed_passes(place: str, source: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from typing import ClassVar
 
 from sqlalchemy.orm import Session
 
@@ -12,9 +13,10 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError
 from conda_store_hub.core.permissions import Identity, Role
 from conda_store_hub.services import tokens, users
-from conda_store_hub.web import arguments, contexts
+from conda_store_hub.web import arguments
 from conda_store_hub.web.auth import SESSION
 from conda_store_hub.web.base import SERVER_FAULT
+from conda_store_hub.web.contexts import Context, Pager
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.query import PagedQuery, Size
 
@@ -25,6 +27,60 @@ _ROLES = {
     Role.DEVELOPER: "and make, change and build",
     Role.ADMIN: "and delete and share",
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """One of the values of a field, as a form offers it; `note` says what it means."""
+
+    value: str
+    label: str
+    chosen: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenForm:
+    """The form for a new token, with what was typed, and what is wrong with it."""
+
+    label: str
+    namespaces: tuple[Choice, ...]
+    roles: tuple[Choice, ...]
+    ends: tuple[Choice, ...]
+    error: CondaStoreHubError | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenEntry:
+    """A token as people read it; `reach` says what it is for."""
+
+    token: schemas.TokenView
+    reach: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MadeToken:
+    """A token that was just made, on the one page that shows its text."""
+
+    text: str
+    label: str
+    reach: str
+    expires_on: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UserContext(Context):
+    """Who the Hub says one is, what one may do, and one's tokens; `form` is None for who has no session."""
+
+    template: ClassVar[str] = "user.html"
+    groups: tuple[str, ...]
+    everything: bool
+    places: tuple[users.Place, ...]
+    form: TokenForm | None
+    tokens: tuple[TokenEntry, ...]
+    pager: Pager
+    made: MadeToken | None
+    address: str
 
 
 class UserQuery(PagedQuery):
@@ -111,19 +167,19 @@ class UserHandler(PageHandler):
         typed: _Typed,
         query: UserQuery,
         *,
-        made: contexts.MadeToken | None = None,
+        made: MadeToken | None = None,
         error: CondaStoreHubError | None = None,
     ) -> None:
         view = await self.look_up(_read_user, query)
         self.show(
-            contexts.UserContext(
+            UserContext(
                 layout=self.lay_out("You", "user"),
                 groups=tuple(sorted(self.identity.groups)),
                 everything=self.identity.administers_all,
                 places=tuple(view.places),
                 form=_lay_out_form(typed, view.places, error) if self.identity.via == SESSION else None,
-                tokens=tuple(contexts.TokenEntry(token=row, reach=say_reach(row.scopes)) for row in view.tokens),
-                pager=contexts.Pager(page=query.page, size=query.size, count=view.count),
+                tokens=tuple(TokenEntry(token=row, reach=say_reach(row.scopes)) for row in view.tokens),
+                pager=Pager(page=query.page, size=query.size, count=view.count),
                 made=made,
                 address=f"{self.request.protocol}://{self.request.host}{self.prefix}",
             )
@@ -141,11 +197,11 @@ class TokenHandler(PageHandler):
         self.redirect(f"{self.prefix}user/#tokens", status=303)
 
 
-def _lay_out_form(typed: _Typed, places: list[users.Place], error: CondaStoreHubError | None) -> contexts.TokenForm:
-    return contexts.TokenForm(
+def _lay_out_form(typed: _Typed, places: list[users.Place], error: CondaStoreHubError | None) -> TokenForm:
+    return TokenForm(
         label=typed.label,
         namespaces=tuple(
-            contexts.Choice(
+            Choice(
                 value=place.namespace,
                 label=place.namespace,
                 chosen=place.namespace in typed.namespaces,
@@ -155,22 +211,17 @@ def _lay_out_form(typed: _Typed, places: list[users.Place], error: CondaStoreHub
             if place.environment is None
         ),
         roles=tuple(
-            contexts.Choice(value=role, label=role, chosen=role == typed.role, note=note)
-            for role, note in _ROLES.items()
+            Choice(value=role, label=role, chosen=role == typed.role, note=note) for role, note in _ROLES.items()
         ),
-        ends=tuple(
-            contexts.Choice(value=value, label=label, chosen=value == typed.end) for value, label in _ENDS.items()
-        ),
+        ends=tuple(Choice(value=value, label=label, chosen=value == typed.end) for value, label in _ENDS.items()),
         error=error,
     )
 
 
-def _say_made(made: schemas.NewToken, request: schemas.MakeToken) -> contexts.MadeToken:
+def _say_made(made: schemas.NewToken, request: schemas.MakeToken) -> MadeToken:
     keys = [f"{name}/*" for name in request.namespaces or ()] or ["*/*"]
     scopes = [schemas.TokenScope(on=key, role=request.role) for key in keys]
-    return contexts.MadeToken(
-        text=made.token, label=request.label, reach=say_reach(scopes), expires_on=request.expiration
-    )
+    return MadeToken(text=made.token, label=request.label, reach=say_reach(scopes), expires_on=request.expiration)
 
 
 def say_reach(scopes: list[schemas.TokenScope]) -> str:

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from conda_store_hub.web.contexts import Context, GuideEntry
-from conda_store_hub.web.guide import DocumentationHandler
+from conda_store_hub.web.contexts import Context
 from conda_store_hub.web.openapi import list_parameters, make_schemas
+from conda_store_hub.web.pages.guide import DocumentationHandler, GuideEntry
 from conda_store_hub.web.words import say_kind
 
 if TYPE_CHECKING:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from conda_store_hub.core import schemas, source
 from conda_store_hub.core.errors import CondaStoreHubError, NotAuthenticatedError
 from conda_store_hub.services import builds, namespaces
-from conda_store_hub.web import contexts
 from conda_store_hub.web.base import MAX_LOCK_BODY, SERVER_FAULT
+from conda_store_hub.web.contexts import Context
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.query import Number, Query, Text
 from conda_store_hub.web.submission import submit_specification
@@ -20,6 +23,26 @@ dependencies:
   - ipykernel
   - pandas
 """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateContext(Context):
+    """The form for a specification, with what was typed and what is wrong with it."""
+
+    template: ClassVar[str] = "create.html"
+    namespaces: tuple[schemas.Namespace, ...]
+    namespace: str
+    text: str
+    name: str
+    """What was typed for a text that has none."""
+    error: CondaStoreHubError | None
+
+    @property
+    def line(self) -> str:
+        """The line of the text that the error is about."""
+        lines = self.text.splitlines()
+        number = self.error.line if self.error else None
+        return lines[number - 1] if number and number <= len(lines) else ""
 
 
 class CreateQuery(Query):
@@ -90,7 +113,7 @@ class CreateHandler(PageHandler):
             await self.services.db.read(namespaces.list_writable, self.identity) if self.identity.authenticated else []
         )
         self.show(
-            contexts.CreateContext(
+            CreateContext(
                 layout=self.lay_out("New environment", "create"),
                 namespaces=tuple(writable),
                 namespace=namespace,

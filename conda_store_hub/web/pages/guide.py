@@ -7,10 +7,10 @@ import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from conda_store_hub.core.errors import CondaStoreHubError, NotFoundError
-from conda_store_hub.web.contexts import GuideContext, GuideEntry
+from conda_store_hub.web.contexts import Context
 from conda_store_hub.web.page import PageHandler
 
 if TYPE_CHECKING:
@@ -21,13 +21,33 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
     from markdown_it.utils import EnvType, OptionsDict
 
-# In an installed package the guide lies beside this module; in a checkout it is where people look for it.
-_PLACES = (Path(__file__).parent / "guide", Path(__file__).parents[2] / "docs" / "guide")
+# In an installed package the guide lies in the package; in a checkout it is where people look for it.
+_PLACES = (Path(__file__).parents[1] / "guide", Path(__file__).parents[3] / "docs" / "guide")
 _FIRST = "index"
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _LINK = re.compile(r"([a-z0-9-]+)(?:\.md|/)(#.*)?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuideEntry:
+    """A page of the guide in its table of contents."""
+
+    name: str
+    title: str
+
+
 _REFERENCE = GuideEntry(name="api", title="REST API")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuideContext(Context):
+    """A page of the user guide; `html` was made from our own Markdown."""
+
+    template: ClassVar[str] = "docs.html"
+    entries: tuple[GuideEntry, ...]
+    name: str
+    html: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
