@@ -50,3 +50,20 @@ class ErrorContext(Context):
     status: int
     message: str
     again: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfirmContext(Context):
+    """What is asked before something goes: what that is in words, and where each answer leads.
+
+    `action` is posted to with `fields`; `back` is where nothing happens. `error` says why it could not be done.
+    """
+
+    template: ClassVar[str] = "confirm.html"
+    text: str
+    consequences: tuple[str, ...]
+    action: str
+    button: str
+    back: str
+    fields: tuple[tuple[str, str], ...] = ()
+    error: str = ""
