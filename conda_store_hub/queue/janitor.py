@@ -12,7 +12,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.cleaner import Cleaner
 from conda_store_hub.queue.links import Links
-from conda_store_hub.services import work
+from conda_store_hub.services import recovery
 from conda_store_hub.services.changes import ALL_KERNELS, Changes, wait
 from conda_store_hub.storage import prefixes
 
@@ -43,13 +43,13 @@ class Janitor:
         self._worker = worker
         self._log = log
         self._left_behind: list[str] = []
-        self._heard: frozenset[work.Beat] = frozenset()
+        self._heard: frozenset[recovery.Beat] = frozenset()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def repair_after_start(self) -> None:
         """Take over what this worker had before it began anew. Only one service has a data directory."""
         self._left_behind = await asyncio.to_thread(prefixes.list_work, self._data)
-        await self._db.write(work.take_over, self._worker)
+        await self._db.write(recovery.take_over, self._worker)
         await self._links.follow()
 
     def start(self) -> None:
@@ -102,7 +102,7 @@ class Janitor:
 
     async def requeue(self) -> None:
         """Put builds back of whose worker nothing was heard since the last round."""
-        self._heard = await self._db.write(work.requeue_silent, self._worker, self._heard)
+        self._heard = await self._db.write(recovery.requeue_silent, self._worker, self._heard)
 
     async def _remove_scratch(self) -> None:
         """Remove the folders that builders of this service worked in when it was killed."""

@@ -42,7 +42,7 @@ from conda_store_hub.queue.failures import explain_death, rebuild_error
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.process import BuilderProcess
 from conda_store_hub.queue.requests import add_exact_lock, add_reusable_lock, make_build_request
-from conda_store_hub.services import hook, specifications, work
+from conda_store_hub.services import hook, recovery, specifications, work
 from conda_store_hub.services.changes import wait
 from conda_store_hub.services.metrics import Metrics
 from conda_store_hub.services.rules import BuildRules, Proposal
@@ -116,7 +116,7 @@ class Runner:
             await self._builders.make_ready()
         except asyncio.CancelledError:
             with contextlib.suppress(BuildLostError):  # it had just ended
-                await asyncio.shield(self._patiently(lambda: self._db.write(work.give_back, claim.ticket)))
+                await asyncio.shield(self._patiently(lambda: self._db.write(recovery.give_back, claim.ticket)))
             raise
         except BuildLostError:
             self._log.warning("build %s: another worker has it now", claim.build_id)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.errors import BuildInterruptedError, BuildLostError, CondaStoreHubError, NotFoundError
+from conda_store_hub.core.errors import BuildLostError, CondaStoreHubError, NotFoundError
 from conda_store_hub.core.layers import Layer
 from conda_store_hub.core.names import new_prefix_name
 from conda_store_hub.core.protocol import (
@@ -34,10 +34,8 @@ from conda_store_hub.services import environments, policies
 from conda_store_hub.services.changes import QUEUE, artifacts_topic, build_topic
 from conda_store_hub.services.rules import BuildRules
 
-MOST_ATTEMPTS = 2
 _ENDED = "It was not made: somebody ended the work on it."
 _NEVER_TOLD = "It was not made: the builder ended without it, and did not say why."
-_INTERRUPTED = "It was not made: the service stopped in the middle more often than it is tried again."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,15 +44,6 @@ class Ticket:
 
     build_id: int
     turn: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Beat:
-    """The last that was heard of a build that another worker has."""
-
-    build_id: int
-    turn: int
-    at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,7 +156,7 @@ def note_request(session: Session, ticket: Ticket, lock_key: str) -> StoredLock 
 
     It will if the channels are as they were then, which the builder finds out.
     """
-    row = _require_held(session, ticket)
+    row = require_held(session, ticket)
     row.lock_key = lock_key
     return None if row.fresh else find_reusable_lock(session, lock_key)
 
@@ -185,7 +174,7 @@ def _get(session: Session, build_id: int) -> Build:
     return row
 
 
-def _require_held(session: Session, ticket: Ticket) -> Build:
+def require_held(session: Session, ticket: Ticket) -> Build:
     """Return the build of a ticket; raise BuildLostError when the work has changed hands."""
     row = queries.hold_build(session, _get(session, ticket.build_id))
     if row.turn != ticket.turn:
@@ -193,7 +182,8 @@ def _require_held(session: Session, ticket: Ticket) -> Build:
     return row
 
 
-def _move(row: Build, status: BuildStatus) -> None:
+def move(row: Build, status: BuildStatus) -> None:
+    """Change the state of a build, as `TRANSITIONS` allows."""
     if status not in TRANSITIONS[row.status]:
         raise ValueError(f"build {row.id}: {row.status} -> {status}")
     row.status = status
@@ -238,13 +228,13 @@ def mark_usable(
     `rules` of the configuration and what is set, there is no room for it any more. `wanted` tells why each package is
     in the build; without it, nobody knows.
     """
-    row = _require_held(session, ticket)
+    row = require_held(session, ticket)
     if row.cancel_requested:
         return Usable.CANCELLED
     if rules is not None:
         policies.require_bytes(session, rules, row)
     now = datetime.now(UTC)
-    _move(row, BuildStatus.COMPLETED)
+    move(row, BuildStatus.COMPLETED)
     row.status_info = None
     row.ended_on = now
     row.size = event.size
@@ -284,7 +274,7 @@ def record_artifact(
 
     One that was deleted with its build before it was there stays deleted, and what it has is freed.
     """
-    build = _require_held(session, ticket)
+    build = require_held(session, ticket)
     if solve is not None:
         _record_solve(build, solve)
     build_id = build.id
@@ -311,19 +301,20 @@ def _record_solve(row: Build, solve: Solve) -> None:
 
 def finish(session: Session, ticket: Ticket, error: CondaStoreHubError | None, *, cancelled: bool = False) -> bool:
     """End the work on a build: cancelled, failed with `error`, or done; tell whether it needs its prefix."""
-    row = _require_held(session, ticket)
-    _finish(session, row, error, cancelled=cancelled)
+    row = require_held(session, ticket)
+    end(session, row, error, cancelled=cancelled)
     return row.status is BuildStatus.COMPLETED
 
 
-def _finish(session: Session, row: Build, error: CondaStoreHubError | None, *, cancelled: bool = False) -> None:
+def end(session: Session, row: Build, error: CondaStoreHubError | None, *, cancelled: bool = False) -> None:
+    """End the work on a build that this transaction holds; what was not made of it by now is not made."""
     if row.status is BuildStatus.BUILDING:
-        _end(row, error, cancelled=cancelled)
+        _note_end(row, error, cancelled=cancelled)
     said = _ENDED if cancelled or row.deleted_at is not None else error.message if error else _NEVER_TOLD
     for artifact in records.pending_artifacts(session, row.id):
         # One that was asked for while the builder worked is not known to it: the next one makes it.
         if artifact.attempt or row.status is not BuildStatus.COMPLETED:
-            _give_up(artifact, said)
+            give_up(artifact, said)
     row.log_complete = True
     row.cancel_requested = row.deleted_at is not None
     row.progress = None
@@ -334,83 +325,16 @@ def _finish(session: Session, row: Build, error: CondaStoreHubError | None, *, c
     announce(session, QUEUE)
 
 
-def _give_up(artifact: Artifact, words: str) -> None:
+def give_up(artifact: Artifact, words: str) -> None:
+    """Say why an artifact is not made."""
     artifact.state, artifact.error = ArtifactState.FAILED, words
 
 
-def _end(row: Build, error: CondaStoreHubError | None, *, cancelled: bool) -> None:
+def _note_end(row: Build, error: CondaStoreHubError | None, *, cancelled: bool) -> None:
     row.ended_on = datetime.now(UTC)
     if cancelled:
-        _move(row, BuildStatus.CANCELED)
+        move(row, BuildStatus.CANCELED)
         return
-    _move(row, BuildStatus.FAILED)
+    move(row, BuildStatus.FAILED)
     row.status_info = error.public_message if error else None
     row.error_code = error.code if error else None
-
-
-def take_over(session: Session, worker: str) -> None:
-    """Queue again what a worker had when it began anew: a process that starts has no builders."""
-    for row in claims.builds_of_worker(session, worker):
-        _requeue(session, row)
-    for row in claims.usable_of_worker(session, worker):
-        _release(session, row)
-
-
-def requeue_silent(session: Session, own: str, heard: frozenset[Beat]) -> frozenset[Beat]:
-    """Queue builds again of whose worker nothing was heard since `heard`; return what is heard now.
-
-    Only whether a heartbeat is another one counts, and not its time: clocks jump, and those of two machines differ.
-    `own` knows of its builds itself.
-    """
-    held = claims.hold_builds_of_others(session, own)
-    rows = {Beat(build_id=row.id, turn=row.turn, at=row.heartbeat_at): row for row in held}
-    for beat in rows.keys() & heard:
-        if rows[beat].status is BuildStatus.BUILDING:
-            _requeue(session, rows[beat])
-        else:
-            _release(session, rows[beat])
-    return frozenset(rows)
-
-
-def _release(session: Session, row: Build) -> None:
-    """Have another worker make what one was making of a usable build, unless that was tried often enough."""
-    pending = records.pending_artifacts(session, row.id)
-    for artifact in pending:
-        if artifact.attempt >= MOST_ATTEMPTS:
-            _give_up(artifact, _INTERRUPTED)
-    if all(artifact.state is not ArtifactState.PENDING for artifact in pending):
-        row.log_complete = True
-    row.worker = None
-    announce(session, artifacts_topic(row.id))
-    announce(session, QUEUE)
-
-
-def _requeue(session: Session, row: Build) -> None:
-    if row.cancel_requested:
-        _finish(session, row, None, cancelled=True)
-    elif row.attempt >= MOST_ATTEMPTS:
-        _finish(session, row, BuildInterruptedError())
-    else:
-        _queue_again(session, row, b"\nThe service stopped in the middle; the build begins anew.\n\n")
-
-
-def _queue_again(session: Session, row: Build, words: bytes) -> None:
-    _move(row, BuildStatus.QUEUED)
-    row.prefix_name = None
-    row.worker = None
-    row.turn += 1
-    records.forget_attempts(session, row.id)
-    records.append_log(session, row.id, words)
-    announce(session, build_topic(row.id))
-    announce(session, QUEUE)
-
-
-def give_back(session: Session, ticket: Ticket) -> None:
-    """Queue a build again because its worker stops on purpose: this was no attempt."""
-    row = _require_held(session, ticket)
-    if row.status is BuildStatus.BUILDING:
-        row.attempt -= 1
-        _queue_again(session, row, b"\nThe service stops; the build begins anew when it is back.\n\n")
-    else:
-        records.forget_attempts(session, row.id)
-    row.worker = None

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import claims, retention, totals
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import builds, environments, leases, links, logs, storage, work
+from conda_store_hub.services import builds, environments, leases, links, logs, recovery, storage, work
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 from tests.support.plans import explain
@@ -28,8 +28,8 @@ def claim(session: Session) -> object:
 
 ALWAYS: dict[str, Callable[[Session], object]] = {
     "claim": claim,
-    "requeue": lambda session: work.requeue_silent(session, "local:other", frozenset()),
-    "take over": lambda session: work.take_over(session, "local:test"),
+    "requeue": lambda session: recovery.requeue_silent(session, "local:other", frozenset()),
+    "take over": lambda session: recovery.take_over(session, "local:test"),
     "links": lambda session: links.list_behind(session, 0, 20),
     "prefixes to free": lambda session: storage.list_prefixes_to_free(session, 20),
     "bytes to free": lambda session: storage.give_up_keys(session, 20),

@@ -26,7 +26,7 @@ from conda_store_hub.queue.executor import LocalExecutor
 from conda_store_hub.queue.janitor import Janitor
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.runner import Runner
-from conda_store_hub.services import builds, environments, logs, policies, work
+from conda_store_hub.services import builds, environments, logs, policies, recovery, work
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.metrics import Metrics
 from conda_store_hub.services.policies import Place
@@ -331,12 +331,12 @@ def test_artifacts_left_unfinished_are_made_after_a_restart_without_a_new_prefix
 def test_builds_of_a_killed_service_are_tried_again_and_then_given_up(data: DataDirectory, db: Database) -> None:
     worker = LocalExecutor().worker
     build_id = make.submit(db)
-    for _ in range(work.MOST_ATTEMPTS - 1):
+    for _ in range(recovery.MOST_ATTEMPTS - 1):
         assert db.write_sync(work.claim, worker) is not None
-        db.write_sync(work.take_over, worker)
+        db.write_sync(recovery.take_over, worker)
         assert db.read_sync(builds.get_build, ALICE, build_id, data=data).status is BuildStatus.QUEUED
     assert db.write_sync(work.claim, worker) is not None
-    db.write_sync(work.take_over, worker)
+    db.write_sync(recovery.take_over, worker)
     build = db.read_sync(builds.get_build, ALICE, build_id, data=data)
     assert (build.status, build.error_code) == (BuildStatus.FAILED, "interrupted")
 
@@ -344,7 +344,7 @@ def test_builds_of_a_killed_service_are_tried_again_and_then_given_up(data: Data
 def test_a_worker_whose_build_was_queued_again_can_write_nothing_more(data: DataDirectory, db: Database) -> None:
     build_id = make.submit(db)
     old = make.claim(db, build_id)
-    db.write_sync(work.take_over, "local:test")
+    db.write_sync(recovery.take_over, "local:test")
     new = make.claim(db, build_id)
     tick = {"log": b"old", "phases": (), "progress": None}
     writes = [
@@ -352,7 +352,7 @@ def test_a_worker_whose_build_was_queued_again_can_write_nothing_more(data: Data
         lambda: db.write_sync(work.mark_usable, old, make.usable()),
         lambda: db.write_sync(work.record_artifact, old, make.artifact_event(ArtifactType.YAML), "key"),
         lambda: db.write_sync(work.finish, old, None, cancelled=True),
-        lambda: db.write_sync(work.give_back, old),
+        lambda: db.write_sync(recovery.give_back, old),
     ]
     for write in writes:
         with pytest.raises(BuildLostError):
@@ -369,7 +369,7 @@ def test_a_runner_that_lost_its_build_ends_its_builder_and_leaves_the_rest(data:
             build_id = at.submit("hangs")
             await at.until((data.work / "hanging").exists)
             pid = int((data.work / "hanging").read_text())
-            at.db.write_sync(work.take_over, at.executor.worker)
+            at.db.write_sync(recovery.take_over, at.executor.worker)
             await at.until(lambda: not is_alive(pid))
             (data.work / "hanging").unlink()
             await at.until((data.work / "hanging").exists)

@@ -10,7 +10,7 @@ from conda_store_hub.core.errors import GoneError, NotFoundError
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType
 from conda_store_hub.db import records
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import artifacts, logs, storage, work
+from conda_store_hub.services import artifacts, logs, recovery, storage, work
 from conda_store_hub.services.artifacts import Location, Missing
 from tests.services.test_faults import RULES, Write, at_once, built, delete_build
 from tests.support import make
@@ -57,10 +57,10 @@ def test_what_is_asked_for_while_its_build_goes_is_gone_or_ended_with_it(db: Dat
 def test_a_service_that_is_killed_while_it_makes_one_goes_on_and_gives_up_in_the_end(db: Database) -> None:
     build_id = built(db)
     db.write_sync(ask(build_id))
-    for _ in range(work.MOST_ATTEMPTS):
+    for _ in range(recovery.MOST_ATTEMPTS):
         claim = db.write_sync(work.claim, "local:test")
         assert claim is not None, "it is tried again"
-        db.write_sync(work.take_over, "local:test")
+        db.write_sync(recovery.take_over, "local:test")
     assert db.write_sync(work.claim, "local:test") is None
     assert (state(db, build_id), "the service stopped in the middle" in str(error(db, build_id))) == (
         ArtifactState.FAILED,
@@ -74,21 +74,21 @@ def test_a_service_that_is_killed_while_it_makes_one_goes_on_and_gives_up_in_the
 def test_the_same_goes_for_one_of_whose_worker_nothing_is_heard(db: Database) -> None:
     build_id = built(db)
     db.write_sync(ask(build_id))
-    for _ in range(work.MOST_ATTEMPTS):
+    for _ in range(recovery.MOST_ATTEMPTS):
         assert db.write_sync(work.claim, "remote") is not None
-        heard = db.write_sync(work.requeue_silent, "local:test", frozenset())
-        db.write_sync(work.requeue_silent, "local:test", heard)
+        heard = db.write_sync(recovery.requeue_silent, "local:test", frozenset())
+        db.write_sync(recovery.requeue_silent, "local:test", heard)
     assert state(db, build_id) is ArtifactState.FAILED
 
 
 def test_a_service_that_stops_in_order_has_not_tried(db: Database) -> None:
     build_id = built(db)
     db.write_sync(ask(build_id))
-    for _ in range(work.MOST_ATTEMPTS + 1):
+    for _ in range(recovery.MOST_ATTEMPTS + 1):
         claim = db.write_sync(work.claim, "local:test")
         assert claim is not None
-        db.write_sync(work.give_back, claim.ticket)
-        db.write_sync(work.take_over, "local:test")
+        db.write_sync(recovery.give_back, claim.ticket)
+        db.write_sync(recovery.take_over, "local:test")
     assert state(db, build_id) is ArtifactState.PENDING
 
 

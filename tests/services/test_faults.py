@@ -31,6 +31,7 @@ from conda_store_hub.services import (
     leases,
     logs,
     rebuilds,
+    recovery,
     removals,
     retention,
     storage,
@@ -249,7 +250,7 @@ def test_a_lock_stays_while_a_build_that_was_asked_for_needs_it(db: Database, st
     assert (both, refused) == (active + 1, None)
     claim = db.write_sync(work.claim, "local:test") if state != "queued" else None
     if state == "again":
-        db.write_sync(work.take_over, "local:test")
+        db.write_sync(recovery.take_over, "local:test")
     assert set(free(db)) == {f"{old}/CONDA_PACK"}
     claim = claim if state == "running" else db.write_sync(work.claim, "local:test")
     assert claim is not None
@@ -322,10 +323,10 @@ def test_a_build_that_is_deleted_when_its_worker_is_killed_is_freed_and_not_work
     db.write_sync(removals.delete_build, ALICE, old, kept, force=False)
     assert not db.write_sync(storage.give_up_prefix, db.read_sync(prefix_of, old)), "its worker is at it"
     if kept:
-        db.write_sync(work.take_over, "local:test")
+        db.write_sync(recovery.take_over, "local:test")
     else:
         db.write_sync(
-            work.requeue_silent, "local:other", db.write_sync(work.requeue_silent, "local:other", frozenset())
+            recovery.requeue_silent, "local:other", db.write_sync(recovery.requeue_silent, "local:other", frozenset())
         )
     claims = [db.write_sync(work.claim, "local:other") for _ in range(2)]
     assert [claim and claim.build_id for claim in claims] == [active, None]
@@ -368,13 +369,13 @@ def test_whether_a_worker_lives_is_not_told_by_the_clock(db: Database, jump: tim
             row.heartbeat_at = datetime.now(UTC) + jump
 
     db.write_sync(beat)
-    assert db.write_sync(work.requeue_silent, "local:test", frozenset()) == frozenset(), "its own it knows itself"
-    heard = db.write_sync(work.requeue_silent, "local:other", frozenset())
+    assert db.write_sync(recovery.requeue_silent, "local:test", frozenset()) == frozenset(), "its own it knows itself"
+    heard = db.write_sync(recovery.requeue_silent, "local:other", frozenset())
     db.write_sync(beat)
-    heard = db.write_sync(work.requeue_silent, "local:other", heard)
+    heard = db.write_sync(recovery.requeue_silent, "local:other", heard)
     assert [status(db, each) for each in (building, usable)] == [BuildStatus.BUILDING, BuildStatus.COMPLETED]
     assert db.write_sync(work.claim, "local:other") is None
-    db.write_sync(work.requeue_silent, "local:other", heard)
+    db.write_sync(recovery.requeue_silent, "local:other", heard)
     claims = [db.write_sync(work.claim, "local:other") for _ in range(2)]
     assert [claim and (claim.build_id, claim.prefix_ready) for claim in claims] == [(building, False), (usable, True)]
     assert claims[0] is not None
