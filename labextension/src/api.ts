@@ -42,7 +42,8 @@ import type {
 const SERVICE = 'conda-store-hub/';
 const BASE = `${SERVICE}api/v1/`;
 /** What the server itself answers. */
-const RUNNING = 'conda-store-hub/api/running';
+const RUNNING = `${SERVICE}api/running`;
+const MAKING = `${SERVICE}api/making/`;
 /** Milliseconds between two attempts to follow a log, doubled with each that brings nothing. */
 const PAUSE = 1000;
 const LONGEST_PAUSE = 15000;
@@ -237,6 +238,10 @@ export class Api implements IApi {
     }
     await raiseForStatus(response);
     return ((await response.json()) as { readonly kernels: readonly IRunningKernel[] }).kernels;
+  }
+
+  async cancelMaking(kernelId: string): Promise<void> {
+    await raiseForStatus(await this._fetch(encodeURIComponent(kernelId), {}, { method: 'DELETE' }, MAKING));
   }
 
   makeArtifact(id: number, type: ArtifactType): Promise<void> {

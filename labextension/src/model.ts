@@ -6,6 +6,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import { ApiError } from './api';
 import { BegunBuilds, type TabStorage } from './begun';
 import { followName, pinOf } from './kernels';
+import { Makings } from './makings';
 import {
   type BuildStatus,
   type Environment,
@@ -17,6 +18,7 @@ import {
   type IEnvironmentKernel,
   type IEnvironments,
   type IFound,
+  type IMakingNews,
   type INamespaceList,
   type IPage,
   isActive,
@@ -60,12 +62,14 @@ interface IMutableList {
 
 export class EnvironmentsModel implements IEnvironments {
   readonly api: IApi;
+  readonly makings: Makings;
   readonly changed: ISignal<this, void>;
   readonly buildChanged: ISignal<this, IBuildNews>;
   readonly news: ISignal<this, void>;
 
   constructor(private readonly _options: IModelOptions) {
     this.api = _options.api;
+    this.makings = new Makings(this.api);
     this.changed = this._changed = new Signal(this);
     this.buildChanged = this._buildChanged = new Signal(this);
     this.news = this._news = new Signal(this);
@@ -96,6 +100,7 @@ export class EnvironmentsModel implements IEnvironments {
     this._poll.dispose();
     clearTimeout(this._gathering);
     this._searching?.abort();
+    this.makings.dispose();
     Signal.clearData(this);
   }
 
@@ -474,6 +479,9 @@ export class EnvironmentsModel implements IEnvironments {
       case EVENTS.environments:
         this._tellOfBuild(event['build_id'], event['status']);
         break;
+      case EVENTS.making:
+        this.makings.tell(event as unknown as IMakingNews);
+        return;
       default:
         return;
     }

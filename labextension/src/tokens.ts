@@ -91,6 +91,8 @@ export const COMMANDS = {
   deleteBuild: `${PACKAGE}:delete-build`,
   /** Have a file of a build made that could not be: IArtifactArgs. */
   makeArtifact: `${PACKAGE}:make-artifact`,
+  /** No longer make an environment on the user's machine: `{ kernelId? }`, one that waits for it, or all of them. */
+  cancelMaking: `${PACKAGE}:cancel-making`,
   /** Which environment a notebook runs in: `{ path? }`. */
   notebookEnvironment: `${PACKAGE}:notebook-environment`,
   /** Add a package to the environment of a notebook: `{ path? }`. */
@@ -187,8 +189,26 @@ export interface IMakingNews {
   /** 0 if that is not known. */
   readonly total: number;
   readonly unit: 'packages' | 'bytes' | '';
-  /** Why it failed, in words for people. */
+  /** Why it failed or was cancelled, in words for people. */
   readonly message: string;
+}
+
+/** A build that is being made on the user's machine. */
+export interface IMaking {
+  /** What was told of it last. */
+  readonly news: IMakingNews;
+  /** The ids of the kernels that wait for it. */
+  readonly kernels: readonly string[];
+}
+
+/** The builds that are being made on the user's machine. */
+export interface IMakings {
+  readonly changed: ISignal<IMakings, void>;
+  /** What the server tells of each kernel's, as it comes. */
+  readonly news: ISignal<IMakings, IMakingNews>;
+  readonly current: readonly IMaking[];
+  /** End the making that a kernel waits for; no other kernel that waits for the same starts either. */
+  cancel(kernelId: string): Promise<void>;
 }
 
 /** The service's API, through the user's server. Everything rejects with an ApiError, or an AbortError. */
@@ -229,6 +249,8 @@ export interface IApi {
   followLog(id: number, offset: number, signal: AbortSignal): AsyncIterable<LogEvent>;
   /** The kernels of this server that run in environments; null where the server does not tell. */
   running(): Promise<readonly IRunningKernel[] | null>;
+  /** No longer make what a kernel of this server waits for. */
+  cancelMaking(kernelId: string): Promise<void>;
   /** Have an artifact made that could not be. */
   makeArtifact(id: number, type: ArtifactType): Promise<void>;
   /** Where the browser can download what has this address below the service's. */
@@ -303,6 +325,8 @@ export interface IEnvironments extends IDisposable {
   readonly news: ISignal<IEnvironments, void>;
 
   readonly standing: Standing;
+  /** What is made on the user's machine now. */
+  readonly makings: IMakings;
   /** Why the last request for lists failed, in words for people; null when it did not. */
   readonly problem: Error | null;
   readonly permissions: PermissionSummary | null;

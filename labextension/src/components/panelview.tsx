@@ -19,6 +19,7 @@ import {
 } from '../tokens';
 import { sayName, sayNamespace, sayQueued, saySize, sayStatus, sayWhen, sayWhoShares } from '../words';
 import { Badge, Button, type IBadgeProps, IconButton, kindOf, Notice, useSignal } from './common';
+import { Makings } from './makings';
 import { type ITreeItem, Tree } from './tree';
 
 /** Milliseconds after the last key until the service is asked. */
@@ -48,6 +49,7 @@ export function PanelView(props: IPanelProps): JSX.Element {
       <Visiting trans={trans} />
       <Search model={model} trans={trans} />
       <Problem {...props} />
+      <Makings {...props} />
       <div className="csh-PanelView-lists" aria-busy={model.standing === 'unknown'}>
         <Lists {...props} opened={opened} open={open} />
       </div>
