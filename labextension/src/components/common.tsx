@@ -78,6 +78,8 @@ export interface IButtonProps {
   readonly title?: string;
   readonly accept?: boolean;
   readonly pressed?: boolean;
+  /** Whether what it opens is open. */
+  readonly expanded?: boolean;
 }
 
 /** A button with words in it. */
@@ -90,6 +92,7 @@ export function Button(props: IButtonProps): JSX.Element {
       disabled={props.disabled}
       title={props.title}
       aria-pressed={props.pressed}
+      aria-expanded={props.expanded}
       onClick={() => void props.onClick()}
     >
       {Icon && <Icon.react tag="span" className="csh-Button-icon" elementSize="normal" />}

@@ -25,6 +25,7 @@ import { sayNamespace, saySize, sayWhoShares } from '../words';
 import { Badge, Button, IconButton, Notice, StatusBadge, useSignal, When } from './common';
 import { Downloads } from './downloads';
 import { LiveBuild } from './log';
+import { PackagesSection } from './packages';
 import { Share } from './share';
 
 export interface IPageProps {
@@ -85,6 +86,9 @@ function Shown(props: IShownProps): JSX.Element {
       <States {...props} />
       {environment.description && <p className="csh-Description">{environment.description}</p>}
       <Active {...props} />
+      {environment.current_build && (
+        <PackagesSection api={view.model.api} buildId={environment.current_build.id} trans={trans} />
+      )}
       <Section title={trans.__('Builds')}>
         <Builds {...props} />
       </Section>
