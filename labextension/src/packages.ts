@@ -1,9 +1,6 @@
 /** The packages of one build: a page after the other, searched at the service, and those that departed. */
 import { type ISignal, Signal } from '@lumino/signaling';
-import type { DepartedPackages, IApi, Package } from './tokens';
-
-/** How many are asked for at once; the service gives no more. */
-const PAGE = 100;
+import { type DepartedPackages, type IApi, type Package, PAGE } from './tokens';
 
 export class BuildPackages {
   readonly changed: ISignal<this, void>;

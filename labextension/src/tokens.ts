@@ -147,6 +147,9 @@ export interface ISearchPage<T> extends IPage<T> {
   readonly problems: readonly ChannelProblem[];
 }
 
+/** How much of a list is asked for at once; the service gives no more. */
+export const PAGE = 100;
+
 export interface IPaging {
   readonly page?: number;
   readonly size?: number;

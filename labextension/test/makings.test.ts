@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Api, ApiError } from '../src/api';
-import { Makings } from '../src/makings';
+import { Makings } from '../src/model/makings';
 import type { IMakingNews } from '../src/tokens';
 import { answer, FakeServer } from './server';
 

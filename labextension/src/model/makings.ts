@@ -1,7 +1,7 @@
 /** Environments that are being made on the user's machine, for kernels that wait for them. */
 import { type ISignal, Signal } from '@lumino/signaling';
-import { ApiError } from './api';
-import type { IApi, IMaking, IMakingNews, IMakings } from './tokens';
+import { ApiError } from '../api';
+import type { IApi, IMaking, IMakingNews, IMakings } from '../tokens';
 
 export class Makings implements IMakings {
   readonly changed: ISignal<this, void>;
