@@ -140,3 +140,17 @@ export function Notice(props: {
     </div>
   );
 }
+
+/** A part of a page under its heading. */
+export function Section(props: {
+  readonly title: string;
+  readonly id?: string;
+  readonly children: React.ReactNode;
+}): JSX.Element {
+  return (
+    <section className="csh-Section" aria-label={props.title} data-csh-section={props.id}>
+      <h2>{props.title}</h2>
+      {props.children}
+    </section>
+  );
+}

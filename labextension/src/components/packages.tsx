@@ -4,7 +4,7 @@ import * as React from 'react';
 import { BuildPackages } from '../packages';
 import type { IApi, Package } from '../tokens';
 import { sayDeparted, sayUnknownDeparted, sayWhy } from '../words';
-import { Button, Notice, useSignal } from './common';
+import { Button, Notice, Section, useSignal } from './common';
 
 /** Milliseconds after the last key until the service is asked. */
 const TYPING = 200;
@@ -19,17 +19,15 @@ export interface IPackagesProps {
 export function PackagesSection(props: IPackagesProps): JSX.Element {
   const { buildId, trans } = props;
   const [isOpen, setIsOpen] = React.useState(false);
-  const title = trans.__('Packages');
   return (
-    <section className="csh-Section" aria-label={title}>
-      <h2>{title}</h2>
+    <Section title={trans.__('Packages')}>
       <Button
         label={isOpen ? trans.__('Hide the packages') : trans.__('Show the packages of build %1', buildId)}
         expanded={isOpen}
         onClick={() => setIsOpen(!isOpen)}
       />
       {isOpen && <Packages key={buildId} {...props} warns />}
-    </section>
+    </Section>
   );
 }
 
