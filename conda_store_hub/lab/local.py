@@ -92,8 +92,8 @@ class LocalBuilds:
             ) from exc
         except MakingCancelledError as exc:
             raise ActivationError(
-                f"Making build {build_id} of {environment} on this machine was cancelled, so this kernel has not"
-                " started. Start it again to have the build made."
+                f"Making build {build_id} of {environment} was cancelled, so its kernel has not started:"
+                " start it again to have it made."
             ) from exc
         except CondaStoreHubError as exc:
             raise ActivationError(

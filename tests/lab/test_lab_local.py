@@ -160,7 +160,7 @@ def test_cancelling_ends_a_making_for_all_who_wait_and_another_start_makes_it_an
             told = receive(events, PROGRESS)
             ended |= {told["kernel_id"]} if told["state"] == "cancelled" else set()
         for answer in answers:
-            said = f"Making build {build_id} of alice/ml on this machine was cancelled, so this kernel has not started."
+            said = f"Making build {build_id} of alice/ml was cancelled, so its kernel has not started"
             assert said in answer.json()["message"]
         assert [each for each in cache_of(server).root.glob("envs/*/*") if each.suffix != ".lock"] == []
         assert server.ask("DELETE", making).status_code == 404

@@ -17,10 +17,8 @@ export function Makings(props: {
     <>
       {model.makings.current.map(({ kernels, news }) => (
         <Notice key={news.build_id} kind="info">
-          <p>
-            {sayMaking(news, trans)}
-            {kernels.length > 1 && ` ${trans.__('%1 kernels wait for it.', kernels.length)}`}
-          </p>
+          <p>{sayMaking(news, trans)}</p>
+          {kernels.length > 1 && <p>{trans.__('%1 kernels wait for it.', kernels.length)}</p>}
           <Button
             label={trans.__('Cancel')}
             title={trans.__('No longer make %1: no kernel that waits for it starts', news.environment)}
