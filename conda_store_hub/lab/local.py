@@ -107,13 +107,14 @@ class LocalBuilds:
         teller = _Teller(self.on_progress, shown)
         making = _start(lambda: self._make(build_id, place, teller, start.cancelled))
         try:
-            return await asyncio.wrap_future(making)
+            hold = await asyncio.wrap_future(making)
         except asyncio.CancelledError:
             start.cancelled.set()
             making.add_done_callback(_let_go)
             raise
         finally:
             self._under_way.discard(start)
+        return _require_wanted(hold, start.cancelled)
 
     async def find_active_spec(self, name: str) -> EnvironmentKernelSpec | None:
         """Return the kernel of an active build by its name, or None when there is none or the service is away."""
@@ -161,6 +162,7 @@ class LocalBuilds:
                 hold = ensure_environment(
                     self.cache, client, build_id, place=place, on_progress=teller.show, cancelled=cancelled
                 )
+            _require_wanted(hold, cancelled)
         except CondaStoreHubError as exc:
             given_up = isinstance(exc, MakingCancelledError)
             teller.end("cancelled" if given_up else "failed", exc.public_message)
@@ -246,6 +248,14 @@ def _start(work: Callable[[], T]) -> Future[T]:
 
     threading.Thread(target=run, daemon=True, name="conda-store-hub-local").start()
     return future
+
+
+def _require_wanted(hold: Hold, cancelled: threading.Event) -> Hold:
+    """Let go of what was cancelled when it was all but made: who did so was told that no kernel starts in it."""
+    if cancelled.is_set():
+        hold.close()
+        raise MakingCancelledError
+    return hold
 
 
 def _let_go(future: Future[Hold]) -> None:

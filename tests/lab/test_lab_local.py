@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Generator
@@ -314,6 +315,21 @@ def test_what_is_cancelled_ends_its_process_and_leaves_other_builds_alone(
     assert {path.name.partition("-")[0] for path in tmp_path.glob("envs/*/*") if path.suffix != ".lock"} == {"2"}
     ended = {each.kernel_id: each.state for each in told if each.state != "making"}
     assert ended == {"a": "cancelled", "b": "ready"}
+
+
+def test_what_is_cancelled_at_its_very_end_starts_no_kernel_and_is_there_for_the_next(
+    builds: LocalBuilds, twin: ServiceTwin, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin.state.builds = {1: make_build(1, prefix="/nowhere/b/1")}
+    twin.state.artifacts = {"lockfile": Path(built.outcome.artifacts[ArtifactType.LOCKFILE].path or "").read_bytes()}
+    monkeypatch.setattr(os, "sync", lambda: builds.cancel("a"))  # after the last look at whether somebody gave it up
+    with pytest.raises(ActivationError, match="was cancelled"):
+        asyncio.run(builds.ensure("a", "alice/ml", 1, "/nowhere/b/1"))
+    told: list[KernelProgress] = builds.on_progress.__self__  # type: ignore[attr-defined]
+    assert [each.state for each in told if each.state != "making"] == ["cancelled"]
+    asyncio.run(builds.ensure("a", "alice/ml", 1, "/nowhere/b/1")).close()
+    (local,) = builds.cache.list_environments()
+    assert builds.cache.remove(local), "nobody holds it"
 
 
 def makers() -> list[psutil.Process]:
