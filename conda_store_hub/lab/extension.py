@@ -30,6 +30,7 @@ from conda_store_hub.lab.builds import BuildFollower
 from conda_store_hub.lab.kernels import KernelCatalog, compose_manager
 from conda_store_hub.lab.leases import LeaseKeeper
 from conda_store_hub.lab.local import LocalBuilds
+from conda_store_hub.lab.makings import MakingHandler
 from conda_store_hub.lab.pins import Pins
 from conda_store_hub.lab.poller import KernelFile, KernelPoller
 from conda_store_hub.lab.provisioner import CondaStoreHubProvisioner
@@ -101,7 +102,7 @@ class CondaStoreHubExtension(ExtensionApp):
         self._catalog = KernelCatalog()
         self._poller: KernelPoller | None = None
         self._keeper: LeaseKeeper | None = None
-        self._builds: LocalBuilds | None = None
+        self.builds: LocalBuilds | None = None
         self.running: RunningKernels | None = None
         self._upstream: Upstream | None = None
         self._follower: BuildFollower | None = None
@@ -123,6 +124,7 @@ class CondaStoreHubExtension(ExtensionApp):
         """Add the addresses of this extension."""
         self.handlers.append((r"/conda-store-hub/api/kernels/?", KernelsHandler, {"extension": self}))
         self.handlers.append((r"/conda-store-hub/api/running(?:/([\w-]+))?/?", RunningHandler, {"extension": self}))
+        self.handlers.append((r"/conda-store-hub/api/making/([\w-]+)/?", MakingHandler, {"extension": self}))
         self.handlers.append((r"/conda-store-hub/api/v1/(.*)", ProxyHandler, {"find_upstream": self.find_upstream}))
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
@@ -152,9 +154,9 @@ class CondaStoreHubExtension(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """End the poll, give up what is being made, and let go of builds: the server's kernels end now."""
-        if self._builds is not None:
+        if self.builds is not None:
             CondaStoreHubProvisioner.builds = CondaStoreHubProvisioner.pins = None
-            self._builds.stop()
+            self.builds.stop()
         if self._keeper is not None:
             CondaStoreHubProvisioner.keeper = None
             await self._keeper.stop()
@@ -167,7 +169,7 @@ class CondaStoreHubExtension(ExtensionApp):
 
     async def _start_local(self, serverapp: ServerApp, token: str, running: RunningKernels) -> None:
         loop = asyncio.get_running_loop()
-        self._builds = CondaStoreHubProvisioner.builds = LocalBuilds(
+        self.builds = CondaStoreHubProvisioner.builds = LocalBuilds(
             url=self.url,
             token=token,
             log=self.log,

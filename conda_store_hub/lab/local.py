@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -53,6 +53,16 @@ class KernelProgress:
     message: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Start:
+    """A kernel's start that waits for a build to be made; `cancelled` ends the wait."""
+
+    kernel_id: str
+    build_id: int
+    place: str
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
 @dataclass(kw_only=True)
 class LocalBuilds:
     """Makes what kernels need, and asks the service about builds; for one service, with the server's token."""
@@ -65,7 +75,7 @@ class LocalBuilds:
     cache: EnvironmentCache = field(default_factory=EnvironmentCache)
     keep_days: float = KEEP_DAYS
     keep_bytes: int = KEEP_BYTES
-    _under_way: set[threading.Event] = field(default_factory=set[threading.Event])
+    _under_way: set[_Start] = field(default_factory=set[_Start])
 
     async def ensure(self, kernel_id: str, environment: str, build_id: int, place: str) -> Hold:
         """Return the environment of a kernel, made if it is not here; given up when the task is cancelled.
@@ -80,25 +90,31 @@ class LocalBuilds:
                 f"Build {build_id} of {environment} is not on this machine, and the service does not offer it."
                 f" {exc.public_message} Choose the kernel again."
             ) from exc
+        except MakingCancelledError as exc:
+            raise ActivationError(
+                f"Making build {build_id} of {environment} was cancelled, so its kernel has not started:"
+                " start it again to have it made."
+            ) from exc
         except CondaStoreHubError as exc:
             raise ActivationError(
                 f"Build {build_id} of {environment} could not be made on this machine. {exc.public_message}"
             ) from exc
 
     async def _make_in_thread(self, kernel_id: str, environment: str, build_id: int, place: str) -> Hold:
-        cancelled = threading.Event()
-        self._under_way.add(cancelled)
+        start = _Start(kernel_id=kernel_id, build_id=build_id, place=place)
+        self._under_way.add(start)
         shown = KernelProgress(kernel_id=kernel_id, environment=environment, build_id=build_id, state="making")
         teller = _Teller(self.on_progress, shown)
-        making = _start(lambda: self._make(build_id, place, teller, cancelled))
+        making = _start(lambda: self._make(build_id, place, teller, start.cancelled))
         try:
-            return await asyncio.wrap_future(making)
+            hold = await asyncio.wrap_future(making)
         except asyncio.CancelledError:
-            cancelled.set()
+            start.cancelled.set()
             making.add_done_callback(_let_go)
             raise
         finally:
-            self._under_way.discard(cancelled)
+            self._under_way.discard(start)
+        return _require_wanted(hold, start.cancelled)
 
     async def find_active_spec(self, name: str) -> EnvironmentKernelSpec | None:
         """Return the kernel of an active build by its name, or None when there is none or the service is away."""
@@ -122,8 +138,20 @@ class LocalBuilds:
 
     def stop(self) -> None:
         """Give up what is being made."""
-        for each in list(self._under_way):
-            each.set()
+        for each in self._under_way:
+            each.cancelled.set()
+
+    def cancel(self, kernel_id: str) -> Sequence[str]:
+        """Give up the build that a kernel waits for; return the kernels that waited for it, none of which starts.
+
+        Nothing, where that kernel waits for none. Another server or program of the person's that makes the same build
+        goes on with it.
+        """
+        builds = {(each.build_id, each.place) for each in self._under_way if each.kernel_id == kernel_id}
+        ended = [each for each in self._under_way if (each.build_id, each.place) in builds]
+        for each in ended:
+            each.cancelled.set()
+        return sorted({each.kernel_id for each in ended})
 
     def _make(self, build_id: int, place: str, teller: _Teller, cancelled: threading.Event) -> Hold:
         began = time.monotonic()
@@ -134,6 +162,7 @@ class LocalBuilds:
                 hold = ensure_environment(
                     self.cache, client, build_id, place=place, on_progress=teller.show, cancelled=cancelled
                 )
+            _require_wanted(hold, cancelled)
         except CondaStoreHubError as exc:
             given_up = isinstance(exc, MakingCancelledError)
             teller.end("cancelled" if given_up else "failed", exc.public_message)
@@ -219,6 +248,14 @@ def _start(work: Callable[[], T]) -> Future[T]:
 
     threading.Thread(target=run, daemon=True, name="conda-store-hub-local").start()
     return future
+
+
+def _require_wanted(hold: Hold, cancelled: threading.Event) -> Hold:
+    """Let go of what was cancelled when it was all but made: who did so was told that no kernel starts in it."""
+    if cancelled.is_set():
+        hold.close()
+        raise MakingCancelledError
+    return hold
 
 
 def _let_go(future: Future[Hold]) -> None:

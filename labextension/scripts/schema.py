@@ -18,7 +18,7 @@ from conda_store_hub.web.routes import ROUTES
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "src" / "schema.ts"
-#: What `src/api.ts` asks for and is told; what they are made of comes with them.
+#: What `src/api/` asks for and is told; what they are made of comes with them.
 WANTED = (
     *("ErrorAnswer", "PermissionSummary", "NamespaceSummary", "NamespaceDetails"),
     *("Environment", "ActivateBuild", "NewName", "CloneEnvironment", "Member", "GrantRole"),

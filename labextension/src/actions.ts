@@ -164,6 +164,19 @@ export class Actions {
     }
   }
 
+  /** End one making, or all of them; the same build may have several kernels wait for it. */
+  async cancelMaking(kernelId?: string): Promise<void> {
+    const { model, trans } = this._options;
+    const meant = model.makings.current.filter(one => kernelId === undefined || one.kernels.includes(kernelId));
+    for (const { kernels, news } of meant) {
+      const title = trans.__('No longer make %1 on this machine?', news.environment);
+      const body = trans.__('%1 kernels wait for it: none of them starts.', kernels.length);
+      if (kernels.length < 2 || (await this._confirm(title, body, trans.__('Cancel it')))) {
+        await this._try(() => model.makings.cancel(kernels[0]!));
+      }
+    }
+  }
+
   async togglePin({ buildId }: IBuildArgs): Promise<void> {
     await this._try(async api => api.pin(buildId, !(await api.build(buildId)).pinned));
   }

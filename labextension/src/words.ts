@@ -1,6 +1,17 @@
 /** How things are said to people. */
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { BuildStatus, Environment, Namespace, Phase } from './tokens';
+import type {
+  BuildStatus,
+  DepartedPackage,
+  DepartedPackages,
+  Environment,
+  Namespace,
+  Package,
+  Phase
+} from './tokens';
+
+/** Of the packages that need another one, so many are named. */
+const NAMED = 3;
 
 /** A build's state, as people say it. */
 export function sayStatus(status: BuildStatus, trans: TranslationBundle): string {
@@ -49,6 +60,55 @@ export function sayWhoShares(namespace: Namespace, trans: TranslationBundle): st
 export function sayNamespace(namespace: Namespace, trans: TranslationBundle): string {
   const name = namespace.hub_name ?? namespace.name;
   return namespace.kind === 'group' ? trans.__('%1 (group)', name) : name;
+}
+
+/** Why a build has a package; nothing in builds of older versions. */
+export function sayWhy({ needed_by, needed_by_count, reason }: Package, trans: TranslationBundle): string {
+  if (reason === 'asked') {
+    return trans.__('asked for');
+  }
+  if (reason === 'policy') {
+    return trans.__('added by a policy');
+  }
+  const named = (needed_by ?? []).slice(0, NAMED).join(', ');
+  const more = (needed_by_count ?? 0) - NAMED;
+  if (named) {
+    return more > 0 ? trans.__('needed by %1 and %2 more', named, more) : trans.__('needed by %1', named);
+  }
+  return reason === 'needed' ? trans.__('needed by others') : '';
+}
+
+/** Which packages are no longer in their channels as they were; null where all are, as far as is known. */
+export function sayDeparted({ changed, gone }: DepartedPackages, trans: TranslationBundle): string | null {
+  const say = (one: DepartedPackage) => `${one.name} ${one.version} ${one.build}`;
+  const names = [...gone, ...changed].map(say).join(', ');
+  return names
+    ? trans.__(
+        'These packages are no longer in their channels as they were, so this build cannot be made again from its pins elsewhere: %1',
+        names
+      )
+    : null;
+}
+
+/** Of how many that is not known, and why; null where it is known of all, or not yet. */
+export function sayUnknownDeparted(
+  departed: DepartedPackages | null,
+  problem: Error | null,
+  trans: TranslationBundle
+): string | null {
+  if (problem) {
+    return `${trans.__('Whether its packages are still in their channels could not be found out.')} ${problem.message}`;
+  }
+  const count = departed?.unknown.length ?? 0;
+  if (count === 0) {
+    return null;
+  }
+  const said = trans._n(
+    'Whether %1 package is still in its channel could not be found out.',
+    'Whether %1 packages are still in their channels could not be found out.',
+    count
+  );
+  return [said, ...departed!.problems.map(one => `${one.channel}: ${one.message}`)].join(' ');
 }
 
 /** An environment as somebody has set that it be written. */

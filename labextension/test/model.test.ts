@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { Signal } from '@lumino/signaling';
 import { Api } from '../src/api';
-import { BegunBuilds } from '../src/begun';
-import { EnvironmentsModel, PAGE } from '../src/model';
-import { type Environment, EVENTS } from '../src/tokens';
+import { BegunBuilds } from '../src/model/begun';
+import { EnvironmentsModel } from '../src/model';
+import { type Environment, EVENTS, PAGE } from '../src/tokens';
 import { answer, FakeServer } from './server';
 
 const ME = 'alice';

@@ -65,6 +65,9 @@ def test_who_may_not_use_the_server_gets_nothing_through_it(hub: DemoHub, server
     with on_server(server, hub.make_token("bob")) as bob:
         assert bob.get(f"{API}environment/").status_code == 403
         assert bob.post(f"{API}specification/", json={}).status_code == 403
+        assert bob.delete("conda-store-hub/api/making/a-kernel").status_code == 403
+    with on_server(server, hub.make_token("alice")) as alice:
+        assert alice.delete("conda-store-hub/api/making/a-kernel").json()["code"] == "not-found"
 
 
 def test_a_token_that_may_use_the_server_but_not_the_service_changes_nothing(hub: DemoHub, server: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Generator
@@ -15,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from conda_store_hub.client.envcache import EnvironmentCache, Made, Origin, replace_text
+from conda_store_hub.client.envcache import EnvironmentCache, Hold, Made, Origin, replace_text
 from conda_store_hub.core.errors import ActivationError
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel
 from conda_store_hub.lab.local import KernelProgress, LocalBuilds, find_local_builds
@@ -135,6 +136,48 @@ def test_a_kernel_whose_environment_cannot_be_made_says_why_and_the_server_goes_
         assert server.start_kernel("python3").execute("1 + 1") == "2"
 
 
+def test_cancelling_ends_a_making_for_all_who_wait_and_another_start_makes_it_anew(
+    service: RunningService, built: Built, tmp_path: Path
+) -> None:
+    build_id = complete_elsewhere(service, None)
+    with run_jupyter(tmp_path, **variables(service)) as server:
+        wait_until(lambda: ML in server.kernelspecs(), "the kernel in the picker")
+        assert server.ask("DELETE", "conda-store-hub/api/making/none").json()["code"] == "not-found"
+        events = server.connect("api/events/subscribe")
+        answers: list[httpx.Response] = []
+        starts = [threading.Thread(target=lambda: answers.append(server.start_session(ML))) for _ in range(2)]
+        for start in starts:
+            start.start()
+        waiting: set[str] = set()
+        while len(waiting) < 2:  # both wait for the lock, which was not written
+            waiting.add(receive(events, PROGRESS)["kernel_id"])
+        making = f"conda-store-hub/api/making/{min(waiting)}"
+        assert httpx.delete(f"{server.url}{making}", trust_env=False).status_code == 403
+        assert server.ask("DELETE", making).json() == {"kernels": sorted(waiting)}
+        for start in starts:
+            start.join(60)
+        ended: set[str] = set()
+        while ended < waiting:
+            told = receive(events, PROGRESS)
+            ended |= {told["kernel_id"]} if told["state"] == "cancelled" else set()
+        for answer in answers:
+            said = f"Making build {build_id} of alice/ml was cancelled, so its kernel has not started"
+            assert said in answer.json()["message"]
+        assert [each for each in cache_of(server).root.glob("envs/*/*") if each.suffix != ".lock"] == []
+        assert server.ask("DELETE", making).status_code == 404
+
+        lock = Path(built.outcome.artifacts[ArtifactType.LOCKFILE].path or "").read_bytes()
+        service.store(build_id, ArtifactType.LOCKFILE, lock)
+        assert server.start_kernel(ML).execute("1 + 1") == "2"
+        told = receive(events, PROGRESS)
+        while told["state"] == "making":
+            told = receive(events, PROGRESS)
+        events.close()
+        assert told["state"] == "ready"
+        assert told["kernel_id"] not in waiting
+        assert server.ask("DELETE", f"conda-store-hub/api/making/{told['kernel_id']}").status_code == 404
+
+
 def test_a_build_that_this_server_has_never_seen_can_be_asked_for_and_stays_in_the_picker(
     service: RunningService, prefix: Path, tmp_path: Path
 ) -> None:
@@ -229,6 +272,69 @@ def test_a_start_that_is_cancelled_ends_the_making(builds: LocalBuilds, twin: Se
     told: list[KernelProgress] = original.__self__  # type: ignore[attr-defined]
     wait_until(lambda: told[-1].state == "cancelled", "the end of the making")
     assert [path for path in tmp_path.glob("envs/*/*") if path.suffix != ".lock"] == []
+
+
+def test_what_is_cancelled_ends_its_process_and_leaves_other_builds_alone(
+    builds: LocalBuilds, twin: ServiceTwin, built: Built, tmp_path: Path
+) -> None:
+    twin.state.builds = {number: make_build(number, prefix=f"/nowhere/b/{number}") for number in (1, 2)}
+    twin.state.artifacts = {"lockfile": Path(built.outcome.artifacts[ArtifactType.LOCKFILE].path or "").read_bytes()}
+    held = threading.Event()
+    original = builds.on_progress
+
+    def on_progress(progress: KernelProgress) -> None:
+        original(progress)
+        if progress.state == "making" and progress.phase == "fetch":
+            held.wait(60)
+
+    builds.on_progress = on_progress
+    told: list[KernelProgress] = original.__self__  # type: ignore[attr-defined]
+
+    def phases(kernel_id: str) -> set[str]:
+        return {each.phase for each in told if each.kernel_id == kernel_id}
+
+    async def start() -> list[object]:
+        starts = [
+            asyncio.create_task(builds.ensure(kernel, "alice/ml", number, f"/nowhere/b/{number}"))
+            for kernel, number in (("a", 1), ("b", 2))
+        ]
+        await asyncio.to_thread(wait_until, lambda: "fetch" in phases("a") and "fetch" in phases("b"), "both")
+        assert len(makers()) == 2
+        assert builds.cancel("c") == []
+        assert builds.cancel("a") == ["a"]
+        held.set()
+        return await asyncio.gather(*starts, return_exceptions=True)
+
+    cancelled, made = asyncio.run(start())
+    assert isinstance(cancelled, ActivationError)
+    assert "was cancelled" in cancelled.message
+    assert isinstance(made, Hold)
+    made.close()
+    assert [each.made.build_id for each in builds.cache.list_environments()] == [2]
+    assert makers() == []
+    assert {path.name.partition("-")[0] for path in tmp_path.glob("envs/*/*") if path.suffix != ".lock"} == {"2"}
+    ended = {each.kernel_id: each.state for each in told if each.state != "making"}
+    assert ended == {"a": "cancelled", "b": "ready"}
+
+
+def test_what_is_cancelled_at_its_very_end_starts_no_kernel_and_is_there_for_the_next(
+    builds: LocalBuilds, twin: ServiceTwin, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin.state.builds = {1: make_build(1, prefix="/nowhere/b/1")}
+    twin.state.artifacts = {"lockfile": Path(built.outcome.artifacts[ArtifactType.LOCKFILE].path or "").read_bytes()}
+    monkeypatch.setattr(os, "sync", lambda: builds.cancel("a"))  # after the last look at whether somebody gave it up
+    with pytest.raises(ActivationError, match="was cancelled"):
+        asyncio.run(builds.ensure("a", "alice/ml", 1, "/nowhere/b/1"))
+    told: list[KernelProgress] = builds.on_progress.__self__  # type: ignore[attr-defined]
+    assert [each.state for each in told if each.state != "making"] == ["cancelled"]
+    asyncio.run(builds.ensure("a", "alice/ml", 1, "/nowhere/b/1")).close()
+    (local,) = builds.cache.list_environments()
+    assert builds.cache.remove(local), "nobody holds it"
+
+
+def makers() -> list[psutil.Process]:
+    """Return the processes that make environments for this one."""
+    return [each for each in psutil.Process().children() if "conda_store_hub.client.maker" in each.cmdline()]
 
 
 def test_a_prefix_that_comes_into_sight_is_used_from_then_on(

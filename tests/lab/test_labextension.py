@@ -120,7 +120,7 @@ def test_requests_are_made_in_one_file() -> None:
     fetch = r"(?<![\w.])fetch\(|(window|self|globalThis)\.fetch\("  # that of a state database is another one
     verbs = re.compile(fetch + r"|makeRequest|XMLHttpRequest|EventSource\(|sendBeacon")
     users = {path.name for path in _list_sources() if verbs.search(path.read_text())}
-    assert users == {"api.ts"}
+    assert users == {"connection.ts"}
 
 
 @pytest.mark.parametrize("path", sorted((SOURCE / "src").rglob("*.ts*")), ids=lambda path: path.name)

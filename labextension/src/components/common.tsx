@@ -78,6 +78,8 @@ export interface IButtonProps {
   readonly title?: string;
   readonly accept?: boolean;
   readonly pressed?: boolean;
+  /** Whether what it opens is open. */
+  readonly expanded?: boolean;
 }
 
 /** A button with words in it. */
@@ -90,6 +92,7 @@ export function Button(props: IButtonProps): JSX.Element {
       disabled={props.disabled}
       title={props.title}
       aria-pressed={props.pressed}
+      aria-expanded={props.expanded}
       onClick={() => void props.onClick()}
     >
       {Icon && <Icon.react tag="span" className="csh-Button-icon" elementSize="normal" />}
@@ -135,5 +138,19 @@ export function Notice(props: {
     <div className={`csh-Notice csh-Notice-${props.kind}`} role={props.kind === 'info' ? 'note' : 'alert'}>
       {props.children}
     </div>
+  );
+}
+
+/** A part of a page under its heading. */
+export function Section(props: {
+  readonly title: string;
+  readonly id?: string;
+  readonly children: React.ReactNode;
+}): JSX.Element {
+  return (
+    <section className="csh-Section" aria-label={props.title} data-csh-section={props.id}>
+      <h2>{props.title}</h2>
+      {props.children}
+    </section>
   );
 }

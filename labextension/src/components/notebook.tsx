@@ -6,12 +6,9 @@ import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 import { environmentsIcon } from '../icons';
 import type { IRunning, RunningBuilds } from '../running';
-import { COMMANDS, type IApi, type IEnvironments, type IPage, type Package } from '../tokens';
-import { Badge, Button, Notice, useSignal } from './common';
-
-/** Of packages, at once. */
-const PAGE = 100;
-const PAUSE = 200;
+import { COMMANDS, type IApi, type IEnvironments } from '../tokens';
+import { Badge, Button, useSignal } from './common';
+import { Packages } from './packages';
 
 export interface INotebookButtonProps {
   readonly context: ISessionContext;
@@ -94,74 +91,4 @@ export function RunningView({ api, found, trans }: IRunningViewProps): JSX.Eleme
       <Packages api={api} buildId={found.buildId} trans={trans} />
     </div>
   );
-}
-
-function Packages(props: { readonly api: IApi; readonly buildId: number; readonly trans: TranslationBundle }): JSX.Element {
-  const { api, buildId, trans } = props;
-  const [search, setSearch] = React.useState('');
-  const [found, setFound] = React.useState<IPage<Package> | null>(null);
-  const [problem, setProblem] = React.useState<string | null>(null);
-  React.useEffect(() => {
-    let isLate = false;
-    const timer = setTimeout(async () => {
-      try {
-        const query = { size: PAGE, ...(search.trim() ? { search: search.trim() } : {}) };
-        const page = await api.packages(buildId, query);
-        if (!isLate) {
-          setFound(page);
-          setProblem(null);
-        }
-      } catch (error) {
-        if (!isLate) {
-          setProblem((error as Error).message);
-        }
-      }
-    }, search ? PAUSE : 0);
-    return () => {
-      isLate = true;
-      clearTimeout(timer);
-    };
-  }, [api, buildId, search]);
-  return (
-    <>
-      <input
-        className="jp-mod-styled"
-        type="search"
-        aria-label={trans.__('Search its packages')}
-        placeholder={trans.__('Search its packages')}
-        value={search}
-        onChange={event => setSearch(event.target.value)}
-      />
-      {problem && <Notice kind="bad">{problem}</Notice>}
-      <p role="status" className="csh-Dim">
-        {found === null ? trans.__('Loading…') : sayCount(found, trans)}
-      </p>
-      <div className="csh-Running-packages" tabIndex={0} role="region" aria-label={trans.__('Packages')}>
-        <table className="csh-Table">
-          <thead>
-            <tr>
-              <th scope="col">{trans.__('Package')}</th>
-              <th scope="col">{trans.__('Version')}</th>
-              <th scope="col">{trans.__('From')}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {found?.items.map(one => (
-              <tr key={one.id}>
-                <th scope="row">{one.name}</th>
-                <td>{one.version}</td>
-                <td>{one.manager === 'pip' ? 'pip' : String(one.channel['name'] ?? '')}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </>
-  );
-}
-
-function sayCount({ items, count }: IPage<Package>, trans: TranslationBundle): string {
-  return items.length < count
-    ? trans.__('The first %1 of %2: type to search the others.', items.length, count)
-    : trans._n('%1 package', '%1 packages', count);
 }

@@ -3,7 +3,8 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 import { environmentsIcon } from '../icons';
-import { type IPageProps, PageView } from './pageview';
+import type { IPageProps } from './pageprops';
+import { PageView } from './pageview';
 
 export class EnvironmentPage extends ReactWidget {
   constructor(private readonly _options: IPageProps) {

@@ -1,41 +1,17 @@
 /** What stands on the page of an environment. */
-import type { TranslationBundle } from '@jupyterlab/translation';
-import {
-  buildIcon,
-  closeIcon,
-  copyIcon,
-  deleteIcon,
-  editIcon,
-  notebookIcon,
-  shareIcon
-} from '@jupyterlab/ui-components';
-import type { CommandRegistry } from '@lumino/commands';
+import { buildIcon, copyIcon, deleteIcon, editIcon, notebookIcon, shareIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import {
-  type BuildSummary,
-  COMMANDS,
-  type Environment,
-  fullName,
-  isActive,
-  type PackageDiff,
-  type PackageVersion
-} from '../tokens';
+import { COMMANDS, fullName } from '../tokens';
 import type { EnvironmentView } from '../view';
-import { sayNamespace, saySize, sayWhoShares } from '../words';
-import { Badge, Button, IconButton, Notice, StatusBadge, useSignal, When } from './common';
-import { Downloads } from './downloads';
-import { LiveBuild } from './log';
+import { sayNamespace } from '../words';
+import { Active } from './active';
+import { Builds } from './builds';
+import { Button, Notice, Section, useSignal } from './common';
+import { DetailView } from './detail';
+import { PackagesSection } from './packages';
+import type { IPageProps, IShownProps } from './pageprops';
 import { Share } from './share';
-
-export interface IPageProps {
-  readonly view: EnvironmentView;
-  readonly commands: CommandRegistry;
-  readonly trans: TranslationBundle;
-}
-
-interface IShownProps extends IPageProps {
-  readonly environment: Environment;
-}
+import { States } from './states';
 
 export function PageView(props: IPageProps): JSX.Element {
   const { view, trans } = props;
@@ -85,6 +61,9 @@ function Shown(props: IShownProps): JSX.Element {
       <States {...props} />
       {environment.description && <p className="csh-Description">{environment.description}</p>}
       <Active {...props} />
+      {environment.current_build && (
+        <PackagesSection api={view.model.api} buildId={environment.current_build.id} trans={trans} />
+      )}
       <Section title={trans.__('Builds')}>
         <Builds {...props} />
       </Section>
@@ -93,19 +72,6 @@ function Shown(props: IShownProps): JSX.Element {
         <Share model={view.model} environment={environment} trans={trans} />
       </Section>
     </>
-  );
-}
-
-function Section(props: {
-  readonly title: string;
-  readonly id?: string;
-  readonly children: React.ReactNode;
-}): JSX.Element {
-  return (
-    <section className="csh-Section" aria-label={props.title} data-csh-section={props.id}>
-      <h2>{props.title}</h2>
-      {props.children}
-    </section>
   );
 }
 
@@ -138,291 +104,6 @@ function Header({ commands, environment, trans, view }: IShownProps): JSX.Elemen
       </div>
     </div>
   );
-}
-
-/** What people should know before they wonder. */
-function States({ commands, environment, trans, view }: IShownProps): JSX.Element {
-  const { model, target } = view;
-  const [latest] = view.builds;
-  const isUsable = environment.current_build_id !== null;
-  const mayUpdate = model.may('environment::update', target.namespace, target.name);
-  // Not while something is built, which may be just that.
-  const isQuiet = !isActive(latest?.status);
-  const lacksKernel = isUsable && isQuiet && model.knowsKernels && model.kernels(target).length === 0;
-  return (
-    <>
-      {!mayUpdate && (
-        <Notice kind="info">
-          {trans.__(
-            'You may use this environment, not change it. The right to can be given by %1.',
-            sayWhoShares(environment.namespace, trans)
-          )}
-        </Notice>
-      )}
-      {environment.watched_file && (
-        <Notice kind="info">
-          {trans.__('It follows the file %1: what is changed here lasts until that changes.', environment.watched_file)}
-        </Notice>
-      )}
-      {latest?.status === 'QUEUED' && (
-        <Notice kind="info">
-          {trans.__('Build %1 waits: it is number %2 in the queue.', latest.id, latest.position ?? '?')}
-        </Notice>
-      )}
-      {latest?.status === 'FAILED' && (
-        <Notice kind="warn">
-          <p>
-            {isUsable
-              ? trans.__('Build %1 failed; build %2 is still the active one.', latest.id, environment.current_build_id)
-              : trans.__('Build %1 failed, so there is nothing to use yet.', latest.id)}
-          </p>
-          {latest.status_info && <p>{latest.status_info}</p>}
-        </Notice>
-      )}
-      {lacksKernel && (
-        <Notice kind="info">
-          <p>{trans.__('No notebook can run in it: none of its packages brings a kernel.')}</p>
-          {mayUpdate && (
-            <Button
-              accept
-              label={trans.__('Add ipykernel and build')}
-              onClick={() => commands.execute(COMMANDS.addKernel, { ...target })}
-            />
-          )}
-        </Notice>
-      )}
-    </>
-  );
-}
-
-function Active({ commands, environment, trans, view }: IShownProps): JSX.Element | null {
-  const build = environment.current_build;
-  if (!build) {
-    return null;
-  }
-  const running = view.model.countRunning(view.target);
-  return (
-    <Section title={trans.__('Active build')}>
-      <dl className="csh-Facts">
-        <Fact name={trans.__('Build')}>{build.id}</Fact>
-        {build.ended_on && (
-          <Fact name={trans.__('Built')}>
-            <When time={build.ended_on} />
-          </Fact>
-        )}
-        <Fact name={trans.__('Size')}>
-          {trans.__('%1 of its own, %2 shared with others', saySize(build.size ?? 0), saySize(build.shared_size ?? 0))}
-        </Fact>
-        {running > 0 && <Fact name={trans.__('In use')}>{trans._n('%1 kernel', '%1 kernels', running)}</Fact>}
-      </dl>
-      <Downloads build={build} commands={commands} trans={trans} view={view} />
-    </Section>
-  );
-}
-
-function Fact(props: { readonly name: string; readonly children: React.ReactNode }): JSX.Element {
-  return (
-    <div>
-      <dt>{props.name}</dt>
-      <dd>{props.children}</dd>
-    </div>
-  );
-}
-
-function Builds(props: IShownProps): JSX.Element {
-  const { trans, view } = props;
-  return (
-    <>
-      <table className="csh-Table">
-        <thead>
-          <tr>
-            <th scope="col">{trans.__('Build')}</th>
-            <th scope="col">{trans.__('State')}</th>
-            <th scope="col">{trans.__('Asked for')}</th>
-            <th scope="col">{trans.__('By')}</th>
-            <th scope="col">{trans.__('Size')}</th>
-            <th scope="col">{trans.__('Actions')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {view.builds.map((build, index) => (
-            <BuildRow key={build.id} {...props} build={build} before={view.builds[index + 1] ?? null} />
-          ))}
-        </tbody>
-      </table>
-      {view.builds.length < view.count && (
-        <Button label={trans.__('Show older ones (%1 in all)', view.count)} onClick={() => view.more()} />
-      )}
-    </>
-  );
-}
-
-function BuildRow(
-  props: IShownProps & { readonly build: BuildSummary; readonly before: BuildSummary | null }
-): JSX.Element {
-  const { before, build, commands, environment, trans, view } = props;
-  const offers = view.offers(build);
-  const args = { ...view.target, buildId: build.id };
-  const isKept = build.status === 'COMPLETED' && !build.deleted_on;
-  // With the active build, if that is another one: that is what a rollback changes.
-  const active = environment.current_build_id;
-  const other = active !== null && active !== build.id ? active : (before?.id ?? null);
-  const words: Record<string, string> = {
-    [COMMANDS.activateBuild]: trans.__('Activate'),
-    [COMMANDS.togglePin]: build.pinned ? trans.__('Unpin') : trans.__('Pin'),
-    [COMMANDS.cancelBuild]: trans.__('Cancel'),
-    [COMMANDS.deleteBuild]: trans.__('Delete')
-  };
-  return (
-    <tr className="csh-Build" data-csh-build={build.id} data-csh-offers={offers.join(' ')}>
-      <th scope="row">
-        <button type="button" className="csh-Link" onClick={() => view.openBuild(build.id)}>
-          {trans.__('Build %1', build.id)}
-        </button>
-      </th>
-      <td className="csh-Badges">
-        <StatusBadge status={build.status} position={build.position ?? null} trans={trans} />
-        {build.active && <Badge kind="ok">{trans.__('active')}</Badge>}
-        {build.pinned && (
-          <Badge kind="plain" title={trans.__('It is protected from being deleted.')}>
-            {trans.__('pinned')}
-          </Badge>
-        )}
-        {build.deleted_on && <Badge kind="plain">{trans.__('deleted')}</Badge>}
-      </td>
-      <td>
-        <When time={build.scheduled_on} />
-      </td>
-      <td>{build.requested_by ?? ''}</td>
-      <td>{build.size ? saySize(build.size) : ''}</td>
-      <td className="csh-Buttons">
-        {other !== null && build.status === 'COMPLETED' && (
-          <Button
-            label={trans.__('Compare')}
-            title={trans.__('What changed from build %1 to build %2', other, build.id)}
-            onClick={() => view.openDiff(build.id, other)}
-          />
-        )}
-        {isKept && commands.hasCommand(COMMANDS.keepInBuild) && commands.isEnabled(COMMANDS.keepInBuild, args) && (
-          <Button
-            label={trans.__('Keep notebook here')}
-            title={trans.__('The notebook that you work in runs in build %1 from then on', build.id)}
-            onClick={() => commands.execute(COMMANDS.keepInBuild, args)}
-          />
-        )}
-        {offers.map(id => (
-          <Button
-            key={id}
-            label={words[id]!}
-            onClick={async () => {
-              await commands.execute(id, args);
-              await view.refresh();
-            }}
-          />
-        ))}
-      </td>
-    </tr>
-  );
-}
-
-function DetailView(props: IShownProps): JSX.Element | null {
-  const { commands, trans, view } = props;
-  const { detail } = view;
-  const node = React.useRef<HTMLDivElement>(null);
-  const shown = detail && `${detail.kind} ${detail.buildId}`;
-  React.useEffect(() => node.current?.scrollIntoView({ block: 'nearest' }), [shown]);
-  const onTurn = React.useCallback(() => void view.refresh(), [view]);
-  const close = (
-    <IconButton icon={closeIcon} label={trans.__('Close')} onClick={() => view.closeDetail()} />
-  );
-  if (!detail) {
-    return null;
-  }
-  if (detail.kind === 'diff') {
-    const title = trans.__('What changed from build %1 to build %2', detail.other, detail.buildId);
-    return (
-      <div className="csh-Detail" ref={node}>
-        {close}
-        <Section title={title}>{detail.diff && <Diff diff={detail.diff} trans={trans} />}</Section>
-      </div>
-    );
-  }
-  const { namespace, name } = view.target;
-  const offered = detail.build && isActive(detail.build.status) && view.model.may('build::cancel', namespace, name);
-  return (
-    <div className="csh-Detail" ref={node}>
-      {close}
-      <LiveBuild
-        api={view.model.api}
-        buildId={detail.buildId}
-        build={detail.build}
-        commands={commands}
-        mayCancel={Boolean(offered)}
-        onTurn={onTurn}
-        trans={trans}
-      />
-    </div>
-  );
-}
-
-/** What two builds have differently. */
-export function Diff({ diff, trans }: { readonly diff: PackageDiff; readonly trans: TranslationBundle }): JSX.Element {
-  const count = diff.added.length + diff.removed.length + diff.changed.length;
-  if (count === 0) {
-    return <p className="csh-Hint">{trans.__('Nothing: they have the same packages.')}</p>;
-  }
-  return (
-    <>
-      <table className="csh-Table csh-Diff">
-        <thead>
-          <tr>
-            <th scope="col">{trans.__('Package')}</th>
-            <th scope="col">{trans.__('Before')}</th>
-            <th scope="col">{trans.__('After')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {diff.changed.map(one => (
-            <DiffRow key={`c ${key(one.new)}`} kind="changed" before={one.old} after={one.new} />
-          ))}
-          {diff.added.map(one => (
-            <DiffRow key={`a ${key(one)}`} kind="added" before={null} after={one} />
-          ))}
-          {diff.removed.map(one => (
-            <DiffRow key={`r ${key(one)}`} kind="removed" before={one} after={null} />
-          ))}
-        </tbody>
-      </table>
-      <p className="csh-Hint">
-        {trans._n('%1 package is the same in both.', '%1 packages are the same in both.', diff.unchanged)}
-      </p>
-    </>
-  );
-}
-
-function DiffRow(props: {
-  readonly kind: string;
-  readonly before: PackageVersion | null;
-  readonly after: PackageVersion | null;
-}): JSX.Element {
-  const { after, before, kind } = props;
-  const one = (after ?? before)!;
-  // Another build of the same version is a change, too.
-  const isSame = after !== null && before !== null && after.version === before.version;
-  const say = (side: PackageVersion | null) => (side ? (isSame ? `${side.version} ${side.build}` : side.version) : '–');
-  return (
-    <tr className={`csh-mod-${kind}`}>
-      <th scope="row">
-        {one.name} {one.manager === 'pip' && <span className="csh-Dim">pip</span>}
-      </th>
-      <td>{say(before)}</td>
-      <td>{say(after)}</td>
-    </tr>
-  );
-}
-
-function key(one: PackageVersion): string {
-  return `${one.manager} ${one.name}`;
 }
 
 /** What the tab of a page is called. */

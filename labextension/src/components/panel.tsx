@@ -6,7 +6,8 @@ import { Panel } from '@lumino/widgets';
 import * as React from 'react';
 import { environmentsIcon } from '../icons';
 import { COMMANDS } from '../tokens';
-import { type IPanelProps, PanelView } from './panelview';
+import type { IPanelProps } from './panelprops';
+import { PanelView } from './panelview';
 
 export class EnvironmentsPanel extends SidePanel {
   constructor(private readonly _options: IPanelProps) {

@@ -92,14 +92,23 @@ export const actions: JupyterFrontEndPlugin<void> = {
       describedBy: { args: ARTIFACT_ARGS },
       execute: args => done.makeArtifact(args as unknown as IArtifactArgs)
     });
+    app.commands.addCommand(COMMANDS.cancelMaking, {
+      label: trans.__('Cancel Making Environments on This Machine'),
+      describedBy: { args: { type: 'object', properties: { kernelId: TEXT } } },
+      isEnabled: () => model.makings.current.length > 0,
+      execute: args => done.cancelMaking(args['kernelId'] as string | undefined)
+    });
     app.commands.addCommand(COMMANDS.refresh, {
       label: trans.__('Refresh Environments'),
       describedBy: { args: { type: 'object', properties: {} } },
       execute: () => model.refresh()
     });
-    palette?.addItem({ command: COMMANDS.refresh, category: trans.__('Environments') });
+    for (const command of [COMMANDS.cancelMaking, COMMANDS.refresh]) {
+      palette?.addItem({ command, category: trans.__('Environments') });
+    }
     // Somebody may come to have a right, or select what they have it for.
     model.changed.connect(() => app.commands.notifyCommandChanged());
+    model.makings.changed.connect(() => app.commands.notifyCommandChanged(COMMANDS.cancelMaking));
   }
 };
 

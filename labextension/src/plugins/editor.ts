@@ -6,7 +6,7 @@ import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, editIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
-import { findTabStorage } from '../begun';
+import { findTabStorage } from '../model/begun';
 import { EnvironmentEditor } from '../components/editor';
 import { draftKey, Drafts, newDraftKey } from '../drafts';
 import { Editing } from '../editing';

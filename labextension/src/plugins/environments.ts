@@ -2,7 +2,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { PageConfig } from '@jupyterlab/coreutils';
 import { Api } from '../api';
-import { findTabStorage } from '../begun';
+import { findTabStorage } from '../model/begun';
 import { EnvironmentsModel } from '../model';
 import { IEnvironments, ISettings, PACKAGE } from '../tokens';
 

@@ -2,17 +2,8 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
-import { MakingNotices } from '../making';
-import {
-  type Build,
-  COMMANDS,
-  EVENTS,
-  IEnvironments,
-  type IMakingNews,
-  isActive,
-  ISettings,
-  PACKAGE
-} from '../tokens';
+import { MakingNotices } from '../notices';
+import { type Build, COMMANDS, IEnvironments, isActive, ISettings, PACKAGE } from '../tokens';
 
 /** Milliseconds that the list of kernels may be behind a build. */
 const BEHIND = 5000;
@@ -30,12 +21,9 @@ export const notifications: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('conda-store-hub');
-    const making = new MakingNotices(Notification, trans);
-    app.serviceManager.events.stream.connect((_, event) => {
-      if (event.schema_id === EVENTS.making) {
-        making.tell(event as unknown as IMakingNews);
-      }
-    });
+    const cancel = (kernelId: string) => void app.commands.execute(COMMANDS.cancelMaking, { kernelId });
+    const making = new MakingNotices(Notification, cancel, trans);
+    model.makings.news.connect((_, news) => making.tell(news));
     model.buildChanged.connect(async (_, news) => {
       const { notify } = settings.current;
       const isWanted = notify === 'all' || (notify === 'failures' && news.status === 'FAILED');

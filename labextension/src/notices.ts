@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IMakingNews, MakePhase } from './tokens';
 import { saySize } from './words';
 
-/** Milliseconds for which it is said that one is there. */
+/** Milliseconds for which it is said that one is there, or was cancelled. */
 const BRIEFLY = 5000;
 
 /** Where it is said: JupyterLab's notifications. */
@@ -15,12 +15,13 @@ export interface INotices {
   dismiss(id: string): void;
 }
 
-type Options = { readonly autoClose: number | false };
+type Options = { readonly autoClose: number | false; readonly actions: Notification.IAction[] };
 
 /** One notification for each start of a kernel. */
 export class MakingNotices {
   constructor(
     private readonly _notices: INotices,
+    private readonly _cancel: (kernelId: string) => void,
     private readonly _trans: TranslationBundle
   ) {}
 
@@ -33,31 +34,47 @@ export class MakingNotices {
     this._ids.delete(news.kernel_id);
     const { environment, message } = news;
     if (news.state === 'failed') {
-      const said = this._trans.__('%1 could not be made on this machine. %2', environment, message);
-      this._fail(id, said);
+      this._fail(id, this._trans.__('%1 could not be made on this machine. %2', environment, message));
     } else if (id !== undefined && news.state === 'ready') {
-      const said = this._trans.__('%1 is on this machine: its kernel starts.', environment);
-      this._notices.update({ id, message: said, type: 'success', autoClose: BRIEFLY });
+      this._end(id, 'success', this._trans.__('%1 is on this machine: its kernel starts.', environment));
     } else if (id !== undefined) {
-      this._notices.dismiss(id);
+      const said = this._trans.__('%1 is not made on this machine: it was cancelled. No kernel starts in it.', environment);
+      this._end(id, 'info', said);
     }
   }
 
   private _show(news: IMakingNews, id: string | undefined): void {
     // Its bar is not used: one that is full closes the notification, and each phase fills it.
     const message = sayMaking(news, this._trans);
+    const actions = [this._offerCancel(news.kernel_id)];
     if (id === undefined) {
-      this._ids.set(news.kernel_id, this._notices.emit(message, 'in-progress', { autoClose: false }));
+      this._ids.set(news.kernel_id, this._notices.emit(message, 'in-progress', { autoClose: false, actions }));
     } else {
       // Who has closed it is not shown it again.
-      this._notices.update({ id, message, type: 'in-progress', autoClose: false });
+      this._notices.update({ id, message, type: 'in-progress', autoClose: false, actions });
     }
+  }
+
+  private _offerCancel(kernelId: string): Notification.IAction {
+    return {
+      label: this._trans.__('Cancel'),
+      caption: this._trans.__('No longer make it: no kernel that waits for it starts'),
+      callback: event => {
+        event.preventDefault(); // what comes of it is said in the same place
+        this._cancel(kernelId);
+      }
+    };
+  }
+
+  private _end(id: string, type: 'success' | 'info', message: string): void {
+    this._notices.update({ id, message, type, autoClose: BRIEFLY, actions: [] });
   }
 
   /** Also said to who has closed what was said before. */
   private _fail(id: string | undefined, message: string): void {
-    if (id === undefined || !this._notices.update({ id, message, type: 'error', autoClose: false })) {
-      this._notices.emit(message, 'error', { autoClose: false });
+    const options: Options = { autoClose: false, actions: [] };
+    if (id === undefined || !this._notices.update({ id, message, type: 'error', ...options })) {
+      this._notices.emit(message, 'error', options);
     }
   }
 
