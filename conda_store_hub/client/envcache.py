@@ -31,7 +31,7 @@ from conda_store_hub.core.errors import LocalEnvironmentError
 
 KEEP_DAYS = 30.0
 KEEP_BYTES = 20_000_000_000
-_LOOK_SECONDS = 0.1
+TIDY_SECONDS = 900.0  # how long one waits for somebody else who removes packages; thousands of files may go
 
 
 class Origin(StrEnum):
@@ -164,12 +164,13 @@ class EnvironmentCache:
 
     @contextmanager
     def using_packages(self, check: Callable[[], object]) -> Generator[FileLock]:
-        """Have all packages in the cache stay there; `check` is called while this waits, and may raise."""
+        """Have all packages in the cache stay there; `check` is called while this waits, and may raise.
+
+        Raises LocalEnvironmentError when somebody else tidies them for very long.
+        """
         self._packages.mkdir(parents=True, exist_ok=True)
         with FileLock(self.root / "pkgs.lock") as lock:
-            while not lock.try_lock(shared=True):
-                check()
-                time.sleep(_LOOK_SECONDS)
+            lock.lock(shared=True, seconds=TIDY_SECONDS, check=check)
             yield lock
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +14,7 @@ from typing import Self
 
 from conda_store_hub.core.errors import LocalEnvironmentError
 
+_LOOK_SECONDS = 0.1
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -54,6 +57,22 @@ class FileLock:
                 ) from exc
             raise
         return True
+
+    def lock(self, *, seconds: float, shared: bool = False, check: Callable[[], object] = lambda: None) -> None:
+        """Lock as soon as nobody stands in the way; `check` is called while this waits, and may raise.
+
+        Raises LocalEnvironmentError for what somebody else has for longer than `seconds`.
+        """
+        until = time.monotonic() + seconds
+        while not self.try_lock(shared=shared):
+            check()
+            if time.monotonic() > until:
+                folder, name = self._path.parent, self._path.name
+                raise LocalEnvironmentError(
+                    f"Another process has been at {folder} for more than {seconds:g} s, and has to end first: try again"
+                    f" later. If it hangs, end it; `fuser` tells who has its file {name} open."
+                )
+            time.sleep(_LOOK_SECONDS)
 
     def is_current(self) -> bool:
         """Tell whether the file is still the one of that name: who removes what it guards removes it too."""

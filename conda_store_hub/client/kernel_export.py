@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ _USERS = "exported_for"
 _LOCK = ".conda-store-export.lock"
 _STAGE = ".kernel.json-"
 _MAX_LOGO = 1_000_000
-_LOOK_SECONDS = 0.05
+EXPORT_SECONDS = 60.0  # another export writes a few small files
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +85,7 @@ def export_kernels(views: list[KernelView], *, server: str, user: str, folder: P
 @contextmanager
 def _alone(folder: Path) -> Generator[None]:
     with FileLock(folder / _LOCK) as lock:
-        while not lock.try_lock():
-            time.sleep(_LOOK_SECONDS)
+        lock.lock(seconds=EXPORT_SECONDS)
         yield
 
 

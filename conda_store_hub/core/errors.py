@@ -237,6 +237,13 @@ class DamagedError(StorageError):
     code = "damaged"
 
 
+class StorageDeniedError(StorageError):
+    """The service may not use a file of its storage: an administrator has to give it to the service's account."""
+
+    code = "storage-denied"
+    status = 503
+
+
 class StorageFullError(StorageError):
     """The disk is full: nothing was lost, but nothing more can be written until an administrator frees space."""
 

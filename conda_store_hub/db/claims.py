@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -39,6 +39,15 @@ def queue_position(session: Session, build_id: int) -> int:
     """Return the place of a queued build, from 1."""
     statement = select(func.count()).where(is_live(), Build.status == BuildStatus.QUEUED, Build.id <= build_id)
     return session.scalar(statement) or 1
+
+
+def queue_positions(session: Session, build_ids: Collection[int]) -> dict[int, int]:
+    """Return the places of queued builds, from 1."""
+    if not build_ids:
+        return {}
+    statement = select(Build.id).where(is_live(), Build.status == BuildStatus.QUEUED, Build.id <= max(build_ids))
+    queued = session.scalars(statement.order_by(Build.id))
+    return {build_id: place for place, build_id in enumerate(queued, 1) if build_id in build_ids}
 
 
 def claim(session: Session, worker: str, prefix_name: str, now: datetime) -> int | None:

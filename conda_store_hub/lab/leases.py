@@ -79,11 +79,10 @@ class LeaseKeeper:
         if answer.done() and (gone := answer.result()) is not None:
             raise gone
 
-    def release(self, holder: str) -> None:
-        """End the lease of a holder in the background; one that has none is fine."""
+    def release(self, holder: str) -> Future[Any] | None:
+        """End the lease of a holder in the background, for who wants to wait for that; one that has none is fine."""
         use = self._uses.pop(holder, None)
-        if use is not None:
-            self._schedule(self._end(use))
+        return None if use is None else self._schedule(self._end(use))
 
     def _schedule(self, asking: Coroutine[Any, Any, GoneError | None]) -> Future[GoneError | None]:
         future = asyncio.run_coroutine_threadsafe(asking, self._loop)

@@ -11,6 +11,7 @@ import shutil
 import signal
 from collections import OrderedDict
 from collections.abc import Generator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -26,8 +27,9 @@ from conda_store_hub.client.envcache import Hold, name_server
 from conda_store_hub.core.errors import ActivationError, GoneError
 from conda_store_hub.core.names import KernelName
 from conda_store_hub.lab.activation import HARMLESS, Activation, clean_variables, make_script, parse_variables
-from conda_store_hub.lab.leases import LeaseKeeper
+from conda_store_hub.lab.leases import GOODBYE_SECONDS, LeaseKeeper
 from conda_store_hub.lab.local import LocalBuilds, find_local_builds
+from conda_store_hub.lab.outside import find_keeper
 from conda_store_hub.lab.pins import Pins
 from conda_store_hub.lab.specs import EnvironmentKernelSpec, relocate_spec
 
@@ -74,6 +76,7 @@ class CondaStoreHubProvisioner(LocalProvisioner):
     pins: ClassVar[Pins | None] = None
 
     _local: Hold | None = None
+    _keeper: LeaseKeeper | None = None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Activate, then prepare as for any local kernel. Raises ActivationError, which says what to do."""
@@ -93,7 +96,9 @@ class CondaStoreHubProvisioner(LocalProvisioner):
         """Let the build go when the kernel has ended for good."""
         await super().cleanup(restart=restart)
         if not restart:
-            self._release_build()
+            ended = self._release_build()
+            if ended is not None and self._keeper is not self.keeper:  # this process may end at once
+                await asyncio.wait({asyncio.wrap_future(ended)}, timeout=GOODBYE_SECONDS)
 
     @property
     def is_local(self) -> bool:
@@ -205,10 +210,11 @@ class CondaStoreHubProvisioner(LocalProvisioner):
 
     async def _hold_build(self) -> None:
         """Say that this kernel needs its build, and no longer the one it ran in before."""
-        if self.keeper is None or not self._is_own:
+        self._keeper = self._find_keeper()
+        if self._keeper is None:
             return
         try:
-            await self.keeper.hold(self._holder, self.build_id)
+            await self._keeper.hold(self._holder, self.build_id)
         except GoneError as exc:
             if self.pins is not None and self.parent is not None:
                 await self.pins.drop(self.parent.kernel_name)
@@ -216,10 +222,16 @@ class CondaStoreHubProvisioner(LocalProvisioner):
                 f"Build {self.build_id} of {self.environment} was deleted: choose the kernel again."
             ) from exc
 
-    def _release_build(self) -> None:
+    def _find_keeper(self) -> LeaseKeeper | None:
+        """Return who says that a build is in use: this server, or for a kernel that was exported this process."""
+        if self._is_own and (self.keeper is not None or not self.service):
+            return self.keeper
+        builds = self._find_builds()
+        return find_keeper(builds.url, builds.token, self.log) if builds is not None and builds.token else None
+
+    def _release_build(self) -> Future[Any] | None:
         self._leave_local()
-        if self.keeper is not None:
-            self.keeper.release(self._holder)
+        return None if self._keeper is None else self._keeper.release(self._holder)
 
     @property
     def _holder(self) -> str:

@@ -300,7 +300,12 @@ def list_builds(
     rows, count = lists.list_builds(
         session, identity, page=page, size=size, ascending=ascending, packages=wanted.lots, **filters
     )
-    return [views.build_summary(row, contents.show_matching(wanted, row.packages)) for row in rows], count
+    places = claims.queue_positions(session, {row.id for row in rows if row.status is BuildStatus.QUEUED})
+    shown = [
+        views.build_summary(row, contents.show_matching(wanted, row.packages), position=places.get(row.id))
+        for row in rows
+    ]
+    return shown, count
 
 
 def list_packages(

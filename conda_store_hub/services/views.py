@@ -147,13 +147,16 @@ def specification(row: Specification, name: str) -> schemas.SpecificationView:
     )
 
 
-def build_summary(row: BuildRow, matching: list[schemas.MatchingPackage] | None = None) -> schemas.BuildSummary:
-    """Show a build in a list, with what it has of what was searched for."""
+def build_summary(
+    row: BuildRow, matching: list[schemas.MatchingPackage] | None = None, *, position: int | None = None
+) -> schemas.BuildSummary:
+    """Show a build in a list, with what it has of what was searched for, and its place in the queue."""
     return schemas.BuildSummary(
         **_build(row),
         namespace=row.namespace,
         environment=row.environment,
         active=row.current_build_id == row.id,
+        position=position,
         matching=matching,
     )
 

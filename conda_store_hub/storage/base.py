@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Protocol
 import obstore
 from obstore.store import LocalStore
 
-from conda_store_hub.core.errors import DamagedError, NotFoundError, StorageError, StorageFullError
+from conda_store_hub.core.errors import (
+    DamagedError,
+    NotFoundError,
+    StorageDeniedError,
+    StorageError,
+    StorageFullError,
+)
 from conda_store_hub.storage.checks import Checks
 from conda_store_hub.storage.locks import ProcessLock
 
@@ -222,5 +228,7 @@ class _translated:  # noqa: N801 - reads as a statement
             raise NotFoundError("The bytes of this artifact are not in storage any more.") from exc
         if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFullError from exc
+        if isinstance(exc, (PermissionError, obstore.exceptions.PermissionDeniedError)):
+            raise StorageDeniedError(detail=str(exc)) from exc
         if isinstance(exc, (OSError, obstore.exceptions.BaseError)):
             raise StorageError(detail=str(exc)) from exc

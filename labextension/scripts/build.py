@@ -28,6 +28,9 @@ def ensure_built() -> None:
     if not sources.is_current():
         node = ensure_modules()
         shutil.rmtree(BUILT, ignore_errors=True)
+        # What an earlier version compiled would be taken for a module that has become a folder.
+        shutil.rmtree(SOURCE / "lib", ignore_errors=True)
+        (SOURCE / "tsconfig.tsbuildinfo").unlink(missing_ok=True)
         _run([node.node, "node_modules/typescript/bin/tsc"], node)
         _run([Path(sys.prefix) / "bin" / "jupyter-builder", "build", "."], node)
         sources.note_built()

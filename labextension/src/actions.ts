@@ -70,8 +70,22 @@ export class Actions {
     const { trans } = this._options;
     const name = await this._askName(trans.__('Rename %1', full(target)), target.name, trans.__('Rename'));
     if (name && name !== target.name) {
-      await this._try(api => api.rename(target.namespace, target.name, name));
+      await this._try(async api => {
+        await api.rename(target.namespace, target.name, name);
+        await this._follow(target, name);
+      });
     }
+  }
+
+  /** Have a page and a favourite go on under the new name. */
+  private async _follow(target: IEnvironmentArgs, name: string): Promise<void> {
+    const { commands, settings } = this._options;
+    const { favourites } = settings.current;
+    const [before, after] = [full(target), full({ ...target, name })];
+    if (favourites.includes(before)) {
+      await settings.set('favourites', favourites.map(one => (one === before ? after : one)));
+    }
+    await commands.execute(COMMANDS.followRename, { ...target, newName: name });
   }
 
   /** Copy an environment, from its lock, to a namespace that one chooses. */

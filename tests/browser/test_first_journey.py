@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import log_in_page, shoot
-from tests.support.channel import sample_channel_dir
-from tests.support.hub import allow_root, make_settings
+from tests.support.lab import compute
 
 pytestmark = pytest.mark.browser
 
@@ -29,20 +26,6 @@ dependencies:
 variables:
   LECTURE: first
 """
-
-
-@pytest.fixture(scope="module")
-def channel() -> Generator[str]:
-    with serve_channel(sample_channel_dir()) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def hub(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[DemoHub]:
-    alias, _, _ = channel.rstrip("/").rpartition("/")
-    config = f"{allow_root()}c.CondaStore.conda_channel_alias = {alias!r}\n"
-    with DemoHub(tmp_path_factory.mktemp("h"), make_settings(service_config=config)) as running:
-        yield running
 
 
 def test_log_in_submit_watch_and_compute(page: Page, hub: DemoHub, channel: str) -> None:
@@ -78,14 +61,8 @@ def test_log_in_submit_watch_and_compute(page: Page, hub: DemoHub, channel: str)
 
     page.goto(f"{hub.user_url('alice')}lab")
     page.locator(".jp-LauncherCard[data-category=Notebook]", has_text="lecture").click()
-    # What is typed before the kernel has answered can be lost: the page then rebuilds the notebook's editors.
-    expect(page.locator("#jp-bottom-panel")).to_contain_text("| Idle")
-    cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
-    cell.click()
-    page.keyboard.type("import numpy, os, sys; print(numpy.arange(10).sum(), os.environ['LECTURE'], sys.prefix)")
-    expect(cell).to_contain_text("sys.prefix)")
-    page.keyboard.press("Shift+Enter")
-    output = page.locator(".jp-OutputArea-output").first
+    code = "import numpy, os, sys; print(numpy.arange(10).sum(), os.environ['LECTURE'], sys.prefix)"
+    output = compute(page, page.locator(".jp-NotebookPanel"), 0, code)
     expect(output).to_contain_text("45 first")
     prefix = output.inner_text().split()[-1]
     assert Path(prefix).parent == hub.state / "data" / "b"

@@ -6,135 +6,51 @@ import json
 import os
 import re
 import signal
-from collections.abc import Generator
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
-from tests.support.browser import log_in_page, shoot
-from tests.support.channel import sample_channel_dir
-from tests.support.hub import allow_root, as_user, make_settings
-from tests.support.jupyter import wait_until
+from tests.support.browser import check_with_axe, shoot
+from tests.support.hub import as_user
+from tests.support.lab import (
+    card_of,
+    compute,
+    confirm,
+    open_page,
+    open_panel,
+    row_of,
+    show_lab,
+    show_panel,
+    submit,
+    text,
+    toast_of,
+    wait_for_build,
+)
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 API = "/conda-store-hub/api/v1/"
-TEXT = """\
-name: {name}
-channels:
-  - {channel}
-dependencies:
-  - python
-{more}"""
 
 
 @pytest.fixture(scope="module")
-def channel() -> Generator[str]:
-    with serve_channel(sample_channel_dir()) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def hub(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[DemoHub]:
-    alias, _, _ = channel.rstrip("/").rpartition("/")
-    config = f"{allow_root()}c.CondaStore.conda_channel_alias = {alias!r}\n"
-    with DemoHub(tmp_path_factory.mktemp("h"), make_settings(service_config=config)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def lecture(hub: DemoHub, channel: str) -> tuple[int, int]:
+def lecture(hub: DemoHub) -> tuple[int, int]:
     """Two builds of `team`'s environment `lecture`: one without a kernel, and an active one with it."""
-    first = submit(hub, "alice", text("lecture", channel), "group.team")
+    first = submit(hub, "alice", text("lecture"), "group.team")
     wait_for_build(hub, first)
-    second = submit(hub, "alice", text("lecture", channel, "  - ipykernel\n"), "group.team")
+    second = submit(hub, "alice", text("lecture", "ipykernel"), "group.team")
     wait_for_build(hub, second)
     return first, second
 
 
-def text(name: str, channel: str, more: str = "") -> str:
-    return TEXT.format(name=name, channel=channel, more=more)
-
-
-def submit(hub: DemoHub, user: str, specification: str, namespace: str | None = None) -> int:
-    with as_user(hub, user) as client:
-        body = {"specification": specification, "namespace": namespace or user}
-        return client.post("api/v1/specification/", json=body).raise_for_status().json()["data"]["build_id"]
-
-
-def wait_for_build(hub: DemoHub, build_id: int) -> None:
-    with as_user(hub, "alice") as client:
-        wait_until(
-            lambda: client.get(f"api/v1/build/{build_id}/").json()["data"]["status"] == "COMPLETED", "a build", 120
-        )
-
-
-def open_lab(page: Page, hub: DemoHub, user: str, theme: str = "JupyterLab Light") -> Locator:
-    """Log in, open JupyterLab and show the panel."""
-    settings = hub.state / "users" / user / ".jupyter" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True, exist_ok=True)
-    # JupyterLab would ask whether it may ask others for news.
-    (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
-    (settings / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
-    hub.start_server(user)
-    log_in_page(page, hub, user)
-    return show_panel(page, hub, user)
-
-
-def show_panel(page: Page, hub: DemoHub, user: str) -> Locator:
-    """Open JupyterLab as it is at first, and the panel in it."""
-    page.goto(f"{hub.user_url(user)}lab?reset")
-    expect(page.locator(".jp-Launcher")).to_be_visible()
-    page.get_by_role("tab", name="Environments").click()
-    panel = page.get_by_role("region", name="Environments", exact=True)
-    expect(panel.get_by_role("tree")).to_be_visible()
-    return panel
-
-
-def row_of(panel: Locator, name: str, namespace: str = "alice") -> Locator:
-    return panel.locator(f"[data-csh-namespace='{namespace}'][data-csh-name='{name}']")
-
-
-def open_page(page: Page, panel: Locator, name: str, namespace: str = "alice", heading: str = "") -> Locator:
-    """Open an environment's page from the panel; `heading`: of its namespace, where that is closed."""
-    if heading:
-        place = panel.get_by_role("treeitem", name=re.compile(f"^{re.escape(heading)}")).first
-        expect(place).to_be_visible()
-        if place.get_attribute("aria-expanded") == "false":
-            place.click()
-    # A favourite is shown above the namespaces too.
-    row_of(panel, name, namespace).last.locator(".csh-TreeItem-name").click()
-    shown = page.locator(".csh-Page:visible")
-    expect(shown.get_by_role("heading", level=1)).to_contain_text(name)
-    return shown
-
-
-def confirm(page: Page, label: str) -> None:
-    page.get_by_role("dialog").get_by_role("button", name=label).click()
-
-
-def check_with_axe(page: Page, selector: str) -> None:
-    """Fail on whatever axe-core finds in a part of the page."""
-    page.add_script_tag(path=AXE)
-    found: dict[str, Any] = page.evaluate("selector => axe.run(selector)", selector)
-    said = [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
-    assert said == []
-    assert found["passes"]
-
-
-def test_the_first_environment_is_built_and_computed_in(page: Page, hub: DemoHub, channel: str) -> None:
-    panel = open_lab(page, hub, "alice")
+def test_the_first_environment_is_built_and_computed_in(page: Page, hub: DemoHub) -> None:
+    panel = open_panel(page, hub, "alice")
     expect(panel.get_by_text("Start here")).to_be_visible()
     check_with_axe(page, ".csh-Panel")
     shoot(page, "lab-start-here")
 
-    wait_for_build(hub, submit(hub, "alice", text("ml", channel)))
+    wait_for_build(hub, submit(hub, "alice", text("ml")))
     page.get_by_role("button", name="Refresh Environments").click()
     row = row_of(panel, "ml")
     expect(panel.get_by_role("treeitem", name="ml, no kernel", exact=True)).to_be_visible()
@@ -146,20 +62,13 @@ def test_the_first_environment_is_built_and_computed_in(page: Page, hub: DemoHub
     expect(shown.get_by_role("log")).to_contain_text("Channels:")
     expect(shown.get_by_role("list", name="Phases")).to_contain_text("Solve")
     shoot(page, "lab-building")
-    toast = page.locator(".Toastify__toast", has_text="alice/ml is ready")
+    toast = toast_of(page, "alice/ml is ready")
     expect(toast).to_be_visible()
     expect(row).to_contain_text("ready")
     shoot(page, "lab-ready")
     toast.get_by_role("button", name="Open notebook").click()
 
-    # What is typed before the kernel has answered can be lost: the page then rebuilds the notebook's editors.
-    expect(page.locator("#jp-bottom-panel")).to_contain_text("| Idle")
-    cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
-    cell.click()
-    page.keyboard.type("import sys; print(6 * 7, sys.prefix)")
-    expect(cell).to_contain_text("sys.prefix)")
-    page.keyboard.press("Shift+Enter")
-    output = page.locator(".jp-OutputArea-output").first
+    output = compute(page, page.locator(".jp-NotebookPanel"), 0, "import sys; print(6 * 7, sys.prefix)")
     expect(output).to_contain_text("42")
     assert str(hub.state / "data" / "b") in output.inner_text()
     expect(row).to_contain_text("in use: 1")
@@ -167,7 +76,7 @@ def test_the_first_environment_is_built_and_computed_in(page: Page, hub: DemoHub
 
 
 def test_builds_are_compared_pinned_and_rolled_back(page: Page, hub: DemoHub, lecture: tuple[int, int]) -> None:
-    panel = open_lab(page, hub, "alice")
+    panel = open_panel(page, hub, "alice")
     shown = open_page(page, panel, "lecture", "group.team", "team")
     first, second = (shown.locator(f"[data-csh-build='{number}']") for number in lecture)
     expect(second).to_contain_text("active")
@@ -195,13 +104,13 @@ def test_builds_are_compared_pinned_and_rolled_back(page: Page, hub: DemoHub, le
 
 
 def test_a_viewer_sees_what_they_may_do_and_who_can_give_more(
-    page: Page, hub: DemoHub, channel: str, lecture: tuple[int, int]
+    page: Page, hub: DemoHub, lecture: tuple[int, int]
 ) -> None:
-    wait_for_build(hub, submit(hub, "alice", text("for-carol", channel)))
+    wait_for_build(hub, submit(hub, "alice", text("for-carol")))
     with as_user(hub, "alice") as client:
         grant = {"subject": "user", "name": "carol", "role": "viewer"}
         client.put("api/v1/environment/alice/for-carol/member/", json=grant).raise_for_status()
-    panel = open_lab(page, hub, "carol")
+    panel = open_panel(page, hub, "carol")
     shown = open_page(page, panel, "for-carol", heading="alice")
     expect(shown.get_by_text("The right to can be given by alice")).to_be_visible()
     for action in ("Rebuild", "Delete", "Rename…", "Activate", "Pin"):
@@ -211,9 +120,9 @@ def test_a_viewer_sees_what_they_may_do_and_who_can_give_more(
     shoot(page, "lab-viewer")
 
 
-def test_what_is_shared_from_the_page_is_there_for_the_other(page: Page, hub: DemoHub, channel: str) -> None:
-    wait_for_build(hub, submit(hub, "alice", text("shared", channel)))
-    shown = open_page(page, open_lab(page, hub, "alice"), "shared")
+def test_what_is_shared_from_the_page_is_there_for_the_other(page: Page, hub: DemoHub) -> None:
+    wait_for_build(hub, submit(hub, "alice", text("shared")))
+    shown = open_page(page, open_panel(page, hub, "alice"), "shared")
     shown.get_by_role("textbox", name="Name on the Hub").fill("nobody-of-that-name")
     shown.get_by_role("button", name="Share").last.click()
     expect(shown.get_by_role("alert")).to_contain_text("There is no user")
@@ -228,9 +137,9 @@ def test_what_is_shared_from_the_page_is_there_for_the_other(page: Page, hub: De
         assert client.get("api/v1/environment/alice/shared/").status_code == 404
 
 
-def test_deleting_is_undone_with_the_keyboard_alone(page: Page, hub: DemoHub, channel: str) -> None:
-    wait_for_build(hub, submit(hub, "alice", text("gone", channel)))
-    panel = open_lab(page, hub, "alice")
+def test_deleting_is_undone_with_the_keyboard_alone(page: Page, hub: DemoHub) -> None:
+    wait_for_build(hub, submit(hub, "alice", text("gone")))
+    panel = open_panel(page, hub, "alice")
     row = row_of(panel, "gone")
     expect(row).to_be_visible()
     panel.get_by_role("treeitem").first.focus()
@@ -248,14 +157,14 @@ def test_deleting_is_undone_with_the_keyboard_alone(page: Page, hub: DemoHub, ch
     expect(page.get_by_role("dialog")).to_contain_text("alice/gone")
     confirm(page, "Delete")
     expect(row).to_have_count(0)
-    page.locator(".Toastify__toast", has_text="alice/gone was deleted").get_by_role("button", name="Undo").click()
+    toast_of(page, "alice/gone was deleted").get_by_role("button", name="Undo").click()
     expect(row).to_be_visible()
     shoot(page, "lab-undone")
 
 
-def test_a_build_that_fails_says_why_and_one_that_goes_on_is_cancelled(page: Page, hub: DemoHub, channel: str) -> None:
-    failed = submit(hub, "alice", text("broken", channel, "  - no-such-package\n"))
-    panel = open_lab(page, hub, "alice", "JupyterLab Dark")
+def test_a_build_that_fails_says_why_and_one_that_goes_on_is_cancelled(page: Page, hub: DemoHub) -> None:
+    failed = submit(hub, "alice", text("broken", "no-such-package"))
+    panel = open_panel(page, hub, "alice", theme="JupyterLab Dark")
     expect(row_of(panel, "broken")).to_contain_text("failed")
     shown = open_page(page, panel, "broken")
     shown.get_by_role("button", name=f"Build {failed}").click()
@@ -263,7 +172,7 @@ def test_a_build_that_fails_says_why_and_one_that_goes_on_is_cancelled(page: Pag
     check_with_axe(page, ".csh-Page:not(.lm-mod-hidden)")
     shoot(page, "lab-failed-dark")
 
-    running = submit(hub, "alice", text("slow", channel, "  - ipykernel\n  - pandas\n"))
+    running = submit(hub, "alice", text("slow", "ipykernel", "pandas"))
     page.get_by_role("button", name="Refresh Environments").click()
     shown = open_page(page, panel, "slow")
     shown.get_by_role("button", name=f"Build {running}").click()
@@ -275,7 +184,7 @@ def test_a_build_that_fails_says_why_and_one_that_goes_on_is_cancelled(page: Pag
 
 
 def test_what_is_searched_is_found_wherever_it_is(page: Page, hub: DemoHub, lecture: tuple[int, int]) -> None:
-    panel = open_lab(page, hub, "alice", "JupyterLab Dark High Contrast")
+    panel = open_panel(page, hub, "alice", theme="JupyterLab Dark High Contrast")
     panel.get_by_role("searchbox").fill("lect")
     expect(panel.get_by_role("status")).to_have_text("1 found")
     row = row_of(panel, "lecture", "group.team")
@@ -287,22 +196,20 @@ def test_what_is_searched_is_found_wherever_it_is(page: Page, hub: DemoHub, lect
     shoot(page, "lab-favourite-high-contrast")
 
 
-def test_a_closed_panel_asks_nothing_and_the_picker_follows_nevertheless(
-    page: Page, hub: DemoHub, channel: str
-) -> None:
-    open_lab(page, hub, "bob")
+def test_a_closed_panel_asks_nothing_and_the_picker_follows_nevertheless(page: Page, hub: DemoHub) -> None:
+    open_panel(page, hub, "bob")
     page.get_by_role("tab", name=re.compile("^File Browser")).click()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if API in request.url else None)
-    wait_for_build(hub, submit(hub, "alice", text("quiet", channel, "  - ipykernel\n"), "group.team"))
-    expect(page.locator(".jp-LauncherCard[data-category=Notebook]", has_text="team/quiet")).to_be_visible()
+    wait_for_build(hub, submit(hub, "alice", text("quiet", "ipykernel"), "group.team"))
+    expect(card_of(page, "team/quiet")).to_be_visible()
     assert asked == []
 
 
 def test_a_service_that_is_down_is_said_and_it_is_noticed_when_it_is_back(
     page: Page, hub: DemoHub, lecture: tuple[int, int]
 ) -> None:
-    panel = open_lab(page, hub, "alice")
+    panel = open_panel(page, hub, "alice")
     os.kill(find_service(hub).pid, signal.SIGKILL)
     page.get_by_role("button", name="Refresh Environments").click()
     notice = panel.get_by_role("alert")
@@ -315,7 +222,7 @@ def test_a_service_that_is_down_is_said_and_it_is_noticed_when_it_is_back(
 
 
 def test_who_is_logged_out_is_told_so_and_how_to_go_on(page: Page, hub: DemoHub, lecture: tuple[int, int]) -> None:
-    panel = open_lab(page, hub, "alice")
+    panel = open_panel(page, hub, "alice")
     # What the server says of a login that has ended; the Hub remembers a good one for minutes.
     forbidden = {"message": "Forbidden", "reason": None}
     page.route(f"**{API}**", lambda route: route.fulfill(status=403, json=forbidden))
@@ -325,13 +232,14 @@ def test_who_is_logged_out_is_told_so_and_how_to_go_on(page: Page, hub: DemoHub,
     page.unroute(f"**{API}**")
     with page.expect_navigation():
         panel.get_by_role("button", name="Load the page again").click()
-    show_panel(page, hub, "alice")
+    show_lab(page, hub, "alice")
+    show_panel(page)
     expect(panel.get_by_role("treeitem", name=re.compile("^alice"))).to_be_visible()
     expect(panel.get_by_role("alert")).to_have_count(0)
 
 
 def test_notebook_7_has_the_panel_too(page: Page, hub: DemoHub, lecture: tuple[int, int]) -> None:
-    open_lab(page, hub, "alice")
+    open_panel(page, hub, "alice")
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = {"cells": [], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     (hub.state / "users" / "alice" / "empty.ipynb").write_text(json.dumps(notebook))

@@ -3,52 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
-from tests.browser.test_lab import check_with_axe
-from tests.support.browser import SECONDS, log_in_page, shoot
-from tests.support.channel import sample_channel_dir
-from tests.support.hub import allow_root, as_user, make_settings
+from tests.support.browser import SECONDS, check_with_axe, log_in_page, shoot
+from tests.support.lab import compute, open_lab, run_command, submit
 
 pytestmark = pytest.mark.browser
 
 BUILD = 3 * SECONDS
-
-
-@pytest.fixture(scope="module")
-def channel() -> Generator[str]:
-    with serve_channel(sample_channel_dir()) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def hub(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[DemoHub]:
-    config = (
-        f"{allow_root()}c.CondaStore.conda_channel_aliases = {{'sample': {channel!r}}}\n"
-        "c.CondaStore.conda_default_channels = ['sample']\n"
-    )
-    with DemoHub(tmp_path_factory.mktemp("h"), make_settings(service_config=config)) as running:
-        yield running
-
-
-def open_lab(page: Page, hub: DemoHub, user: str) -> None:
-    """Log in, and open JupyterLab with nothing in it but the launcher."""
-    hub.start_server(user)
-    log_in_page(page, hub, user)
-    page.goto(f"{hub.user_url(user)}lab?reset")
-    page.locator(".jp-Launcher").first.wait_for()
-
-
-def run_command(page: Page, label: str) -> None:
-    """Run a command as people find it: in the palette."""
-    page.keyboard.press("Control+Shift+C")
-    page.locator(".lm-CommandPalette-input").fill(label)
-    page.locator(".lm-CommandPalette-item", has_text=re.compile(f"^{label}")).first.click()
 
 
 def new_environment(page: Page) -> Locator:
@@ -67,20 +32,6 @@ def open_file(editor: Locator, text: str, name: str = "environment.yaml") -> Non
 
 def text_of(editor: Locator) -> str:
     return "\n".join(line.rstrip("\n") for line in editor.locator(".cm-line").all_inner_texts())
-
-
-def compute(page: Page, notebook: Locator, index: int, code: str) -> None:
-    cell = notebook.locator(".jp-CodeCell .cm-content").nth(index)
-    cell.click()
-    page.keyboard.type(code)
-    expect(cell).to_contain_text(code[-10:])
-    page.keyboard.press("Shift+Enter")
-
-
-def submit(hub: DemoHub, user: str, text: str) -> int:
-    with as_user(hub, user) as client:
-        answer = client.post("api/v1/specification/", json={"specification": text}).raise_for_status()
-    return answer.json()["data"]["build_id"]
 
 
 def test_an_environment_is_composed_previewed_built_used_and_changed(page: Page, hub: DemoHub) -> None:

@@ -65,3 +65,24 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setattr(fcntl, "flock", refuse)
         with pytest.raises(LocalEnvironmentError, match="knows no locks: set CONDA_STORE_CACHE"):
             lock.try_lock()
+
+
+def test_who_waits_has_the_lock_as_soon_as_the_other_lets_go_and_may_give_up(tmp_path: Path) -> None:
+    def give_up() -> None:
+        raise InterruptedError
+
+    with FileLock(tmp_path / "l") as one, FileLock(tmp_path / "l") as two:
+        assert one.try_lock()
+        with pytest.raises(InterruptedError):
+            two.lock(seconds=60, check=give_up)
+        two.lock(seconds=60, check=one.close)
+        with FileLock(tmp_path / "l") as three:
+            assert not three.try_lock(shared=True)
+
+
+def test_who_waits_in_vain_is_told_where_and_for_how_long(tmp_path: Path) -> None:
+    with FileLock(tmp_path / "l") as one, FileLock(tmp_path / "l") as two:
+        assert one.try_lock(shared=True)
+        two.lock(seconds=0, shared=True)
+        with pytest.raises(LocalEnvironmentError, match=f"at {tmp_path} for more than 0.2 s.*file l open"):
+            two.lock(seconds=0.2)

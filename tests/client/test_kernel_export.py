@@ -14,6 +14,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
 from conda_store_hub.client import kernel_export
+from conda_store_hub.client.filelocks import FileLock
 from conda_store_hub.client.kernel_export import Exported
 from conda_store_hub.core.errors import LocalEnvironmentError
 from conda_store_hub.core.protocol import ArtifactType
@@ -114,6 +115,16 @@ def test_a_name_that_is_none_of_ours_becomes_no_path(tmp_path: Path, name: str) 
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_another_export_that_hangs_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_export, "EXPORT_SECONDS", 0.2)
+    with FileLock(tmp_path / ".conda-store-export.lock") as other:
+        assert other.try_lock()
+        with pytest.raises(LocalEnvironmentError, match=f"Another process has been at {tmp_path}"):
+            export_kernels([view()], server=SERVER, folder=tmp_path)
+    export_kernels([view()], server=SERVER, folder=tmp_path)
+    assert kernels_in(tmp_path) == {ML}
+
+
 def test_two_at_once_leave_whole_kernels(tmp_path: Path) -> None:
     lists = [[view(environment=f"e{number}") for number in range(start, start + 30)] for start in (0, 15)]
     threads = [
@@ -182,7 +193,7 @@ def run(command: list[str], variables: dict[str, str]) -> subprocess.CompletedPr
     )
 
 
-def test_nbconvert_executes_a_notebook_in_an_environment_that_is_made_for_it_and_follows_new_builds(
+def test_nbconvert_executes_a_notebook_in_an_environment_that_is_made_and_held_for_it_and_follows_new_builds(
     twin: ServiceTwin, built: Built, tmp_path: Path
 ) -> None:
     offer(twin, read(built, ArtifactType.LOCKFILE))
@@ -230,6 +241,10 @@ def test_nbconvert_executes_a_notebook_in_an_environment_that_is_made_for_it_and
     (root,) = {tmp_path / ".cache" / "conda-store"}
     first = execute().split()
     assert first == [str(next(root.glob("envs/*/1-*/bin")).parent), "42", first[0]]
+
+    held = twin.asked("build/1/lease/")
+    assert [request.method for request in held] == ["PUT", "DELETE"]
+    assert json.loads(held[0].body)["holder"] == json.loads(held[1].body)["holder"]
 
     # Another build is active now; what was exported need not be exported again for that.
     twin.state.builds[2] = {**twin.state.builds[1], "id": 2, "prefix": f"{PLACE}2"}

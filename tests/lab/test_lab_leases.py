@@ -16,6 +16,7 @@ from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.db.tables import Lease
 from conda_store_hub.lab import leases as module
 from conda_store_hub.lab.leases import LeaseKeeper
+from conda_store_hub.lab.outside import find_keeper
 from conda_store_hub.services import removals
 from tests.support.make import ALICE
 from tests.support.process import until
@@ -53,6 +54,19 @@ def delete(service: RunningService, build_id: int) -> None:
     kept: list[ArtifactType] = []
     service.completed()
     service.db.write_sync(removals.delete_build, ALICE, build_id, kept, force=True)
+
+
+def test_a_process_without_a_server_keeps_leases_too(service: RunningService) -> None:
+    build_id = service.completed()
+    keeper = find_keeper(service.url, "alice-token", LOG)
+    assert find_keeper(service.url, "alice-token", LOG) is keeper
+    asyncio.run(keeper.hold("kernel a", build_id))  # on a loop that has ended by now
+    assert leases(service) == {("kernel a", build_id)}
+    ended = keeper.release("kernel a")
+    assert ended is not None
+    ended.result(timeout=30)
+    assert leases(service) == set()
+    assert keeper.release("kernel a") is None
 
 
 @pytest.fixture

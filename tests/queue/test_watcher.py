@@ -29,7 +29,7 @@ from conda_store_hub.storage import folders
 from conda_store_hub.storage.folders import WatchedPath
 from tests.support import make
 from tests.support.make import ADMIN
-from tests.support.process import until
+from tests.support.process import as_nobody, until
 
 LOG = logging.getLogger("test-watcher")
 #: As soon as can be, and never without a notice: what a test sees was noticed.
@@ -419,23 +419,6 @@ def test_environments_of_files_of_which_nothing_is_told_stay(
         (folder / "sub" / "a.yaml").unlink()
         until(lambda: names(db) == ["c", "d"])
     assert folder_problem(db) is None
-
-
-@contextmanager
-def as_nobody(*paths: Path) -> Generator[None]:
-    """Be an account that modes hold for, and that owns these; root is held by none."""
-    if os.geteuid():
-        yield
-        return
-    for path in paths:
-        os.chown(path, 65534, 65534)
-    os.setegid(65534)
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
 
 
 def test_files_of_a_directory_that_may_be_listed_but_not_entered_may_be_there() -> None:

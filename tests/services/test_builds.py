@@ -47,6 +47,15 @@ def test_each_submission_is_a_build_of_its_own(db: Database) -> None:
     assert count == 2
 
 
+def test_those_that_wait_are_listed_with_their_places(db: Database) -> None:
+    running, *queued = (make.submit(db) for _ in range(4))
+    make.claim(db, running)
+    listed, _ = db.read_sync(builds.list_builds, ALICE, page=1, size=3)
+    assert [(build.id, build.position) for build in listed] == [(queued[2], 3), (queued[1], 2), (queued[0], 1)]
+    (last,), _ = db.read_sync(builds.list_builds, ALICE, page=2, size=3)
+    assert (last.id, last.position) == (running, None)
+
+
 def test_a_name_that_differs_only_in_case_is_refused(db: Database) -> None:
     make.submit(db, yaml=make.text("ML"))
     with pytest.raises(ConflictError, match="“ML”"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
@@ -12,6 +14,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.hub import password_of
 
+AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 SHOTS = Path(__file__).parents[1] / "browser" / "shots"
 SECONDS = 60_000
 _QUIET = (
@@ -40,13 +43,19 @@ def chromium() -> Generator[Browser]:
 @pytest.fixture
 def page(chromium: Browser) -> Generator[Page]:
     """A page of somebody who has not logged in."""
+    with new_page(chromium) as made:
+        yield made
+
+
+@contextmanager
+def new_page(chromium: Browser) -> Generator[Page]:
+    """A page of somebody else, who has not logged in."""
     with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
         context.set_default_timeout(SECONDS)
         expect.set_options(timeout=SECONDS)
-        page = context.new_page()
         outside: list[str] = []
-        page.on("request", lambda request: _note_outside(request, outside))
-        yield page
+        context.on("request", lambda request: _note_outside(request, outside))
+        yield context.new_page()
         assert outside == [], "a page asked another host"
 
 
@@ -68,6 +77,15 @@ def shoot(page: Page, name: str) -> None:
     """Keep a picture of the page, to be looked at."""
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+def check_with_axe(page: Page, selector: str) -> None:
+    """Fail on whatever axe-core finds in a part of the page."""
+    page.add_script_tag(path=AXE)
+    found: dict[str, Any] = page.evaluate("selector => axe.run(selector)", selector)
+    said = [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
+    assert said == []
+    assert found["passes"]
 
 
 def _note_outside(request: Request, outside: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,6 +87,37 @@ def tiny_channel(directory: Path) -> Path:
     make_package(directory, "clobbers-a", "1.0", files={"share/clobbered.txt": "a\n"})
     make_package(directory, "clobbers-b", "1.0", files={"share/clobbered.txt": "b\n"})
     make_package(directory, "has-prefix", "1.0", files={"share/prefix.txt": f"{PREFIX_PLACEHOLDER}/share\n"})
+    index(directory)
+    return directory
+
+
+_SHELL = """\
+from subprocess import PIPE, STDOUT, run
+
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.kernelbase import Kernel
+
+
+class ShellKernel(Kernel):
+    implementation, implementation_version, banner = "sh", "1.0", "sh"
+    language_info = {"name": "sh", "mimetype": "text/x-sh", "file_extension": ".sh"}
+
+    def do_execute(self, code, silent, *_, **__):
+        done = run(["sh", "-c", code], stdin=PIPE, stdout=PIPE, stderr=STDOUT, text=True)
+        if not silent:
+            self.send_response(self.iopub_socket, "stream", {"name": "stdout", "text": done.stdout})
+        return {"status": "ok", "execution_count": self.execution_count, "payload": [], "user_expressions": {}}
+
+
+IPKernelApp.launch_instance(kernel_class=ShellKernel)
+"""
+
+
+def shell_channel(directory: Path) -> Path:
+    """Return a channel of one package, `sh-kernel`: a kernel whose language is the shell, as others wrap theirs."""
+    spec = {"argv": ["python", "-m", "sh_kernel", "-f", "{connection_file}"], "display_name": "Shell", "language": "sh"}
+    files = {"site-packages/sh_kernel.py": _SHELL, "share/jupyter/kernels/sh/kernel.json": json.dumps(spec)}
+    make_package(directory, "sh-kernel", "1.0", python=True, depends=["ipykernel"], files=files)
     index(directory)
     return directory
 

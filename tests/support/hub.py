@@ -59,6 +59,17 @@ def allow_root() -> str:
     return "c.LocalExecutor.allow_root = True\n" if os.geteuid() == 0 else ""
 
 
+def configure_channels(**channels: str) -> str:
+    """Return the service's configuration for channels by name; the first is the default, and found below its alias."""
+    name, url = next(iter(channels.items()))
+    alias, _, _ = url.rstrip("/").rpartition("/")
+    return (
+        f"{allow_root()}c.CondaStore.conda_channel_alias = {alias!r}\n"
+        f"c.CondaStore.conda_channel_aliases = {channels!r}\n"
+        f"c.CondaStore.conda_default_channels = [{name!r}]\n"
+    )
+
+
 @pytest.fixture
 def make_hub() -> Generator[MakeHub]:
     """Start Hubs that end with the test: `make_hub(state, **settings)`."""

@@ -7,6 +7,7 @@ JSON. That client and lab work with the real service is for the acceptance tests
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import threading
@@ -89,6 +90,8 @@ class TwinState:
     specifications_held: bool = False
     #: Sends so many bytes of an artifact, then breaks off.
     bytes_before_break: int | None = None
+    #: Digests that an artifact is sent with which are not its own, by name.
+    false_digests: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def etag(self) -> str:
@@ -336,6 +339,8 @@ class ArtifactHandler(TwinHandler):
             return
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Content-Length", len(content))
+        digest = self.state.false_digests.get(name) or hashlib.sha256(content).digest()
+        self.set_header("Repr-Digest", f"sha-256=:{base64.b64encode(digest).decode()}:")
         if self.state.bytes_before_break is None:
             await self.finish(content)
             return

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from conda_store_hub.core.errors import StorageError
+from conda_store_hub.core.errors import StorageDeniedError, StorageError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.storage.base import ArtifactStore, LocalArtifactStore, artifact_key
 from conda_store_hub.web import downloads
 from conda_store_hub.web.downloads import find_range, matches
-from tests.support.process import until
+from tests.support.process import as_nobody, until
 from tests.support.service import PREFIX, RunningService, run_service, service
 
 __all__ = ["service"]
@@ -203,9 +203,7 @@ def test_no_more_is_read_than_the_client_takes(data: DataDirectory) -> None:
 def ask_and_read_nothing(service: RunningService, path: str, name: str = "alice") -> socket.socket:
     address = urlsplit(service.url)
     connection = socket.create_connection((address.hostname, address.port), timeout=20)
-    connection.sendall(
-        f"GET {PREFIX}{path} HTTP/1.1\r\nHost: x\r\nAuthorization: token {name}-token\r\n\r\n".encode()
-    )
+    connection.sendall(f"GET {PREFIX}{path} HTTP/1.1\r\nHost: x\r\nAuthorization: token {name}-token\r\n\r\n".encode())
     return connection
 
 
@@ -290,3 +288,24 @@ def test_many_download_at_once(service: RunningService, archive: str) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_file_that_the_service_may_not_read_is_answered_in_words(
+    service: RunningService, archive: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = service.services.data.objects / artifact_key(DIGEST)
+    path.chmod(0)
+    with pytest.raises(StorageDeniedError) as raised, as_nobody():
+        asyncio.run(service.services.store.check(artifact_key(DIGEST), len(BYTES)))
+    assert str(path) in (raised.value.detail or "")
+
+    async def refuse(*_: object) -> None:
+        raise raised.value
+
+    monkeypatch.setattr(service.services.store, "check", refuse)
+    with service.client("alice") as alice:
+        answer = alice.get(archive)
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage-denied")
+    assert "an administrator" in answer.json()["message"]
+    assert str(path.parent) not in answer.text
+    assert str(path) in caplog.text

@@ -24,7 +24,7 @@ export const pages: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load('conda-store-hub');
     const tracker = new WidgetTracker<Page>({ namespace: 'conda-store-hub-pages' });
     const open = (target: IEnvironmentArgs): EnvironmentPage => {
-      const id = `csh-page-${target.namespace}-${target.name}`;
+      const id = pageId(target);
       let page = tracker.find(one => one.id === id);
       if (!page) {
         const content = new EnvironmentPage({ view: new EnvironmentView(model, target), commands: app.commands, trans });
@@ -43,6 +43,17 @@ export const pages: JupyterFrontEndPlugin<void> = {
       model.select(target);
       return page.content;
     };
+    app.commands.addCommand(COMMANDS.followRename, {
+      describedBy: { args: { type: 'object', properties: { namespace: TEXT, name: TEXT, newName: TEXT } } },
+      execute: args => {
+        const { namespace, name, newName } = args as unknown as IEnvironmentArgs & { readonly newName: string };
+        const before = tracker.find(one => one.id === pageId({ namespace, name }));
+        if (before) {
+          open({ namespace, name: newName });
+          before.dispose(); // nothing has that name any more
+        }
+      }
+    });
     tracker.currentChanged.connect((_, page) => page && model.select(page.content.view.target));
     addCommands(app, model, open, trans.__('Open Environment'), trans.__('Share Environment'));
     if (restorer) {
@@ -58,6 +69,10 @@ export const pages: JupyterFrontEndPlugin<void> = {
     }
   }
 };
+
+function pageId({ namespace, name }: IEnvironmentArgs): string {
+  return `csh-page-${namespace}-${name}`;
+}
 
 const TEXT = { type: 'string' } as const;
 

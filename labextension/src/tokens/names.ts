@@ -42,6 +42,8 @@ export const COMMANDS = {
   rebuild: `${PACKAGE}:rebuild`,
   /** Give an environment another name: IEnvironmentArgs. */
   rename: `${PACKAGE}:rename`,
+  /** Show a page under the name that its environment has now, if there is one: IEnvironmentArgs and `newName`. */
+  followRename: `${PACKAGE}:follow-rename`,
   /** Copy an environment: IEnvironmentArgs. */
   clone: `${PACKAGE}:clone`,
   /** Who has which role: IEnvironmentArgs. */
