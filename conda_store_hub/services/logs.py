@@ -11,7 +11,7 @@ from conda_store_hub.core.errors import NotFoundError
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import records
-from conda_store_hub.services import builds, tokens
+from conda_store_hub.services import builds, tokens, views
 
 _MOST_CHUNKS = 64
 
@@ -29,6 +29,7 @@ class LogSlice:
     status: BuildStatus
     status_info: str | None
     progress: schemas.LogProgress | None
+    phases: schemas.LogPhases
 
     @property
     def complete(self) -> bool:
@@ -70,6 +71,7 @@ def peek(session: Session, build_id: int, offset: int) -> LogSlice:
         status=status,
         status_info=info,
         progress=schemas.LogProgress.model_validate(progress) if progress else None,
+        phases=schemas.LogPhases(phases=tuple(views.phase_times(records.list_phases(session, build_id)))),
     )
 
 
