@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -80,6 +81,17 @@ def peek_bytes(session: Session, build_id: int, start: int, end: int) -> bytes:
     chunks = records.log_chunks(session, build_id, start, _MOST_CHUNKS) if start < end else ()
     first = chunks[0].start if chunks else start
     return b"".join(chunk.data for chunk in chunks)[start - first : end - first]
+
+
+def find_explanation(log: str, reason: str) -> str:
+    """Return what a builder said in its log behind why it failed, such as the solver's tree; empty if nothing.
+
+    A builder says it last, each line set in; `reason` is what the build says of its failure.
+    """
+    _, found, rest = f"\n{log}".rpartition(f"\nFailed: {reason}\n")
+    lines = rest.splitlines() if found else []
+    said = itertools.takewhile(lambda line: line.startswith("  ") or not line, lines)
+    return "\n".join(line.removeprefix("  ") for line in said).strip("\n")
 
 
 def _start_of_character(text: bytes, at: int) -> int:
