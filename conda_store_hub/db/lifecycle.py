@@ -76,7 +76,8 @@ def list_deleted_environments(session: Session, namespace_id: int, since: dateti
 
 def list_deleted_namespaces(session: Session, since: datetime, limit: int) -> Sequence[Namespace]:
     """Return the namespaces that were deleted with something in them and not before `since`, the last first."""
-    full = exists().where(Environment.namespace_id == Namespace.id)
+    went_with_it = (Environment.deleted_at == Namespace.deleted_at, Environment.namespace_id == Namespace.id)
+    full = exists().where(*went_with_it)
     statement = select(Namespace).where(Namespace.deleted_at >= since, full).order_by(Namespace.deleted_at.desc())
     return session.scalars(statement.limit(limit)).all()
 
