@@ -5,6 +5,8 @@ import { currentToken } from "./xsrf.js";
 const EVERY = 5000;
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 15000;
+const SILENCE = 20000;
+const HEARD = ["open", "log", "progress", "phases", "state"];
 const log = document.getElementById("log");
 const note = document.getElementById("log-note");
 const box = document.getElementById("progress");
@@ -15,6 +17,8 @@ let status = document.getElementById("state").dataset.status;
 let pause = FIRST_PAUSE;
 let over = "complete" in log.dataset;
 let refreshing;
+let silence;
+let phases;
 
 function isAtEnd() {
   return log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -64,6 +68,19 @@ function follow() {
   address.searchParams.set("_xsrf", currentToken());
   const source = new EventSource(address);
 
+  // A proxy may leave the line open when the service has died behind it: who hears nothing for long asks anew.
+  const listen = () => {
+    clearTimeout(silence);
+    silence = setTimeout(() => {
+      source.close();
+      follow();
+    }, SILENCE);
+  };
+  listen();
+  for (const name of HEARD) {
+    source.addEventListener(name, listen);
+  }
+
   source.addEventListener("open", () => {
     note.textContent = "live";
     pause = FIRST_PAUSE;
@@ -73,7 +90,12 @@ function follow() {
     offset = Number(event.lastEventId) || offset;
   });
   source.addEventListener("progress", (event) => showProgress(JSON.parse(event.data)));
-  source.addEventListener("phases", refreshSoon);
+  source.addEventListener("phases", (event) => {
+    if (event.data !== phases) {
+      phases = event.data;
+      refreshSoon();
+    }
+  });
   source.addEventListener("state", (event) => {
     const next = JSON.parse(event.data).status;
     if (next !== status) {
@@ -83,6 +105,7 @@ function follow() {
   });
   source.addEventListener("end", () => {
     over = true;
+    clearTimeout(silence);
     source.close();
     note.textContent = "";
     box.hidden = true;
@@ -91,6 +114,7 @@ function follow() {
   source.addEventListener("error", () => {
     note.textContent = "interrupted, trying again";
     if (source.readyState === EventSource.CLOSED) {
+      clearTimeout(silence);
       setTimeout(comeBack, pause);
     }
   });
