@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import suppress
 
-from conda_store_hub.core.protocol import BuildEvent, Phase, PhaseEvent, ProgressEvent
+from conda_store_hub.core.protocol import BuildEvent, Download, Phase, PhaseEvent, ProgressEvent
 
 _PROGRESS_INTERVAL = 0.2  # seconds between two progress events of one phase
 
@@ -85,11 +85,16 @@ class ProgressMeter:
         self._last = float("-inf")
         self._lock = threading.Lock()
 
-    def show(self, done: int, total: int) -> None:
+    def is_due(self) -> bool:
+        """Tell whether the last event is old enough for another one."""
+        return time.monotonic() - self._last >= _PROGRESS_INTERVAL
+
+    def show(self, done: int, total: int, downloads: tuple[Download, ...] = ()) -> None:
         """Write an event, unless the last one is too young and more is to come."""
         with self._lock:
-            now = time.monotonic()
-            if now - self._last < _PROGRESS_INTERVAL and done < total:
+            if not self.is_due() and done < total:
                 return
-            self._last = now
-            self._events.write(ProgressEvent(phase=self._phase, done=done, total=total, unit=self._unit))
+            self._last = time.monotonic()
+            self._events.write(
+                ProgressEvent(phase=self._phase, done=done, total=total, unit=self._unit, downloads=downloads)
+            )

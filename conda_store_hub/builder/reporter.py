@@ -12,9 +12,10 @@ from rattler import InstallerReporter, RepoDataRecord
 from conda_store_hub.builder.events import EventWriter, ProgressMeter, say
 from conda_store_hub.builder.words import format_size
 from conda_store_hub.core.errors import InstallError
-from conda_store_hub.core.protocol import Phase
+from conda_store_hub.core.protocol import Download, Phase
 
 _LOOK_INTERVAL = 5.0  # seconds
+_MOST_DOWNLOADS = 4  # that are told of at a time
 
 
 class Reporter(InstallerReporter):
@@ -26,6 +27,8 @@ class Reporter(InstallerReporter):
         self._total = len(records)
         self._names: dict[int, str] = {}
         self._linked = itertools.count(1)
+        self._done = 0
+        self._coming: dict[int, Download] = {}
         # When something last came, by the number of the download.
         self._heard: dict[int, float] = {}
 
@@ -57,15 +60,26 @@ class Reporter(InstallerReporter):
         return cache_entry
 
     def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:
-        """Note that something came."""
+        """Note that something came, and tell how far it is."""
         self._heard[download_idx] = time.monotonic()
+        name = self._names.get(download_idx, "")
+        self._coming[download_idx] = Download(name=name, done=progress, total=total or self._sizes.get(name, 0))
+        if self._progress.is_due():
+            self._tell()
 
     def on_download_completed(self, download_idx: int) -> None:
         """Tell the log."""
         self._heard.pop(download_idx, None)
+        self._coming.pop(download_idx, None)
         name = self._names.get(download_idx, "")
         say(f"  downloaded {name} ({format_size(self._sizes.get(name, 0))})")
 
     def on_link_complete(self, index: int) -> None:
         """Count."""
-        self._progress.show(next(self._linked), self._total)
+        self._done = next(self._linked)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell how many packages are linked, and which of the largest are on their way."""
+        coming = sorted(self._coming.copy().values(), key=lambda item: (-item.total, item.name))
+        self._progress.show(self._done, self._total, tuple(coming[:_MOST_DOWNLOADS]))

@@ -206,6 +206,12 @@ class Change:
         """Every key that it names, in order."""
         return sorted(self.values.model_fields_set | self.unset)
 
+    def only(self, key: str) -> Change:
+        """Return the part of it that is about one key."""
+        fields = self.values.model_fields_set & {key}
+        values = PolicyValues.model_construct(fields, **{name: getattr(self.values, name) for name in fields})
+        return Change(values=values, unset=self.unset & {key})
+
 
 def read_change(given: Mapping[str, object]) -> Change:
     """Return what somebody wants to set; raise InvalidRequestError with the key and what it takes."""

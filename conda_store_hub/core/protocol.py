@@ -297,14 +297,23 @@ class PhaseEvent(_Event):
     """How long it took, when it is finished."""
 
 
+class Download(_Frozen):
+    """A file that is being fetched, in bytes; `total` is 0 where nobody told it."""
+
+    name: str
+    done: int
+    total: int
+
+
 class ProgressEvent(_Event):
-    """How far a phase is; at most a few a second."""
+    """How far a phase is, and what it fetches at this moment; at most a few a second."""
 
     type: Literal["progress"] = "progress"
     phase: Phase
     done: int
     total: int
     unit: str
+    downloads: tuple[Download, ...] = ()
 
 
 class LockEvent(_Event):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, exists, func, literal_column, or_, select, union_all, update
-from sqlalchemy.orm import Session, contains_eager, selectinload
+from sqlalchemy.orm import Session, aliased, contains_eager, selectinload
 from sqlalchemy.sql.elements import ColumnElement
 
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
@@ -43,6 +44,42 @@ def find_deleted_environment(session: Session, namespace: str, name: str, since:
         .order_by(Environment.deleted_at.desc())
         .limit(1)
     )
+
+
+class DeletedRow(NamedTuple):
+    """A deleted environment; `is_taken` when another one has its name by now."""
+
+    name: str
+    deleted_at: datetime
+    builds: int
+    is_taken: bool
+
+
+def list_deleted_environments(session: Session, namespace_id: int, since: datetime, limit: int) -> list[DeletedRow]:
+    """Return what was deleted in a namespace and not before `since`, the last first; of a name the last alone."""
+    later, living = aliased(Environment), aliased(Environment)
+    same = (later.namespace_id == namespace_id, later.name_key == Environment.name_key)
+    builds = select(func.count()).where(Build.environment_id == Environment.id).scalar_subquery()
+    taken = (living.namespace_id == namespace_id, living.name_key == Environment.name_key, living.deleted_at.is_(None))
+    rows = session.execute(
+        select(Environment.name, Environment.deleted_at, builds, exists().where(*taken))
+        .where(
+            Environment.namespace_id == namespace_id,
+            Environment.deleted_at >= since,
+            ~exists().where(*same, later.deleted_at > Environment.deleted_at),
+        )
+        .order_by(Environment.deleted_at.desc(), Environment.id.desc())
+        .limit(limit)
+    )
+    return [DeletedRow(*row) for row in rows]
+
+
+def list_deleted_namespaces(session: Session, since: datetime, limit: int) -> Sequence[Namespace]:
+    """Return the namespaces that were deleted with something in them and not before `since`, the last first."""
+    went_with_it = (Environment.deleted_at == Namespace.deleted_at, Environment.namespace_id == Namespace.id)
+    full = exists().where(*went_with_it)
+    statement = select(Namespace).where(Namespace.deleted_at >= since, full).order_by(Namespace.deleted_at.desc())
+    return session.scalars(statement.limit(limit)).all()
 
 
 def hold_environment_of(session: Session, row: Build) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -11,7 +12,7 @@ from conda_store_hub.core.errors import NotFoundError
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import records
-from conda_store_hub.services import builds, tokens
+from conda_store_hub.services import builds, tokens, views
 
 _MOST_CHUNKS = 64
 
@@ -29,6 +30,7 @@ class LogSlice:
     status: BuildStatus
     status_info: str | None
     progress: schemas.LogProgress | None
+    phases: schemas.LogPhases
 
     @property
     def complete(self) -> bool:
@@ -70,6 +72,7 @@ def peek(session: Session, build_id: int, offset: int) -> LogSlice:
         status=status,
         status_info=info,
         progress=schemas.LogProgress.model_validate(progress) if progress else None,
+        phases=schemas.LogPhases(phases=tuple(views.phase_times(records.list_phases(session, build_id)))),
     )
 
 
@@ -78,6 +81,17 @@ def peek_bytes(session: Session, build_id: int, start: int, end: int) -> bytes:
     chunks = records.log_chunks(session, build_id, start, _MOST_CHUNKS) if start < end else ()
     first = chunks[0].start if chunks else start
     return b"".join(chunk.data for chunk in chunks)[start - first : end - first]
+
+
+def find_explanation(log: str, reason: str) -> str:
+    """Return what a builder said in its log behind why it failed, such as the solver's tree; empty if nothing.
+
+    A builder says it last, each line set in; `reason` is what the build says of its failure.
+    """
+    _, found, rest = f"\n{log}".rpartition(f"\nFailed: {reason}\n")
+    lines = rest.splitlines() if found else []
+    said = itertools.takewhile(lambda line: line.startswith("  ") or not line, lines)
+    return "\n".join(line.removeprefix("  ") for line in said).strip("\n")
 
 
 def _start_of_character(text: bytes, at: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -11,7 +12,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, ForbiddenError, InUseError, InvalidNameError, InvalidRequestError
 from conda_store_hub.core.names import NamespaceKind, check_namespace_name, is_reserved, list_namespace_names, shorten
-from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission
+from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission, Role
 from conda_store_hub.db import claims, lifecycle, lists, queries, usage
 from conda_store_hub.db.tables import Namespace
 from conda_store_hub.services import audit, rights, views
@@ -20,6 +21,16 @@ from conda_store_hub.services.changes import announce_artifacts, announce_ends
 UNDO = timedelta(days=7)
 MOST_ABOUT = 10_000
 _MOST_SHOWN = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doomed:
+    """What would go with a namespace: `busy` builds, `used` kernels or programs; until when it can be brought back."""
+
+    usage: schemas.Usage
+    busy: int
+    used: int
+    until: datetime
 
 
 def create(session: Session, identity: Identity, name: str) -> schemas.Namespace:
@@ -81,6 +92,65 @@ def list_namespaces(
     rows, count = lists.list_of_rows(statement).page(session, page=page, size=size)
     living = usage.count_environments(session, [row.id for row in rows])
     return [views.namespace_summary(row, living.get(row.id, 0)) for row in rows], count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overview:
+    """A namespace in a list, with what it holds and the role that somebody has in it."""
+
+    namespace: schemas.Namespace
+    role: Role | None
+    usage: schemas.Usage
+
+
+def list_overviews(session: Session, identity: Identity, *, page: int, size: int) -> tuple[list[Overview], int]:
+    """Return a page of the namespaces that `identity` may see, each with what it holds, and their count."""
+    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ)
+    rows, count = lists.list_of_rows(statement).page(session, page=page, size=size)
+    held = usage.usage_of(session, [row.id for row in rows])
+    roles = rights.find_roles(session, identity, [(row, None) for row in rows])
+    return [
+        Overview(namespace=views.namespace(row), role=role, usage=views.usage(held[row.id]))
+        for row, role in zip(rows, roles, strict=True)
+    ], count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeletedNamespace:
+    """A namespace that can be brought back; under another name if its own `is_taken`."""
+
+    name: str
+    deleted_on: datetime
+    is_taken: bool
+
+    @property
+    def until(self) -> datetime:
+        """Until when that is possible."""
+        return self.deleted_on + UNDO
+
+
+def list_deleted(session: Session, identity: Identity) -> list[DeletedNamespace]:
+    """Return the namespaces that `identity` may bring back, the last deleted first; of a name the last alone."""
+    rows = lifecycle.list_deleted_namespaces(session, datetime.now(UTC) - UNDO, _MOST_SHOWN)
+    roles = rights.find_roles(session, identity, [(row, None) for row in rows])
+    found: dict[str, DeletedNamespace] = {}
+    for row, role in zip(rows, roles, strict=True):
+        if row.name not in found and row.deleted_at and role and Permission.NAMESPACE_DELETE in PERMISSIONS[role]:
+            taken = row.kind is NamespaceKind.SHARED and queries.find_namespace(session, row.name) is not None
+            found[row.name] = DeletedNamespace(name=row.name, deleted_on=row.deleted_at, is_taken=taken)
+    return list(found.values())
+
+
+def foresee(session: Session, identity: Identity, name: str) -> Doomed:
+    """Return what would go if the namespace was deleted now; raise for who may not delete it."""
+    row = rights.require_namespace(session, identity, name, Permission.NAMESPACE_DELETE)
+    held, now = usage.usage_of(session, [row.id])[row.id], datetime.now(UTC)
+    return Doomed(
+        usage=views.usage(held),
+        busy=claims.count_busy(session, row.id),
+        used=lifecycle.count_leases_in(session, row.id, now),
+        until=now + UNDO,
+    )
 
 
 def list_usage(session: Session, identity: Identity, *, page: int, size: int) -> tuple[dict[str, schemas.Usage], int]:

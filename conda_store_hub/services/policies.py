@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import QuotaExceededError
+from conda_store_hub.core.errors import ForbiddenError, PolicyRefusedError, QuotaExceededError
 from conda_store_hub.core.layers import Effective, Layer, require_tighter
 from conda_store_hub.core.names import shorten
 from conda_store_hub.core.permissions import Identity, Permission
@@ -135,6 +135,30 @@ def change(
     return _show(rules.policy.at(list_layers(session, *found.ids)), found.scope)
 
 
+def may_change(session: Session, identity: Identity, place: Place) -> bool:
+    """Tell whether `identity` may set something in a place that they may read."""
+    try:
+        _require(session, identity, place, Permission.SETTING_UPDATE)
+    except ForbiddenError:
+        return False
+    return True
+
+
+def find_faults(
+    session: Session, identity: Identity, place: Place, wanted: Change, rules: BuildRules
+) -> dict[str, PolicyRefusedError]:
+    """Return why each of the values that cannot be set in a place is refused, by key."""
+    found = _require(session, identity, place, Permission.SETTING_UPDATE)
+    around = tuple(layer for layer in list_layers(session, *found.ids) if layer.scope is not found.scope)
+    faults: dict[str, PolicyRefusedError] = {}
+    for key in wanted.keys:
+        try:
+            require_tighter(rules.policy.at(around), wanted.only(key), found.scope)
+        except PolicyRefusedError as exc:
+            faults[key] = exc
+    return faults
+
+
 def _set(session: Session, identity: Identity, found: _Rows, key: str, value: Any) -> bool:
     """Set a value; tell whether it is another one."""
     row = rows.find_value(session, *found.ids, key)
@@ -155,6 +179,33 @@ def _tell(session: Session, identity: Identity, found: _Rows, action: AuditActio
 
 
 # Quotas
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """What counts of a namespace against its quotas, of which there may be none; `deleted` builds are to come back."""
+
+    builds: int
+    deleted: int
+    storage: int
+    quota_builds: int | None
+    quota_bytes: int | None
+
+
+def measure_room(session: Session, identity: Identity, name: str, rules: BuildRules) -> Room | None:
+    """Return how much room a namespace has; None without quotas, which nothing is counted for."""
+    row = rights.require_namespace(session, identity, name, Permission.SETTING_READ)
+    values = rules_at(session, rules, row).values
+    if values.quota_builds is None and values.quota_bytes is None:
+        return None
+    held = rows.count_held(session, row.id, None)
+    return Room(
+        builds=held.builds,
+        deleted=held.deleted,
+        storage=held.storage,
+        quota_builds=values.quota_builds,
+        quota_bytes=values.quota_bytes,
+    )
 
 
 def require_room(session: Session, rules: BuildRules, layers: tuple[Layer, ...], environment: Environment) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -22,6 +23,59 @@ from conda_store_hub.services.rules import BuildRules
 
 UNDO = timedelta(days=7)
 PREFIX_STAYS = timedelta(days=1)
+_MOST_DELETED = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doomed:
+    """What would go with an environment or a build: `storage` in bytes, `busy` builds, `used` kernels or programs."""
+
+    name: str
+    """Of the environment, with its namespace."""
+    builds: int
+    storage: int
+    busy: int
+    used: int
+    until: datetime | None
+    """Until when an environment that is deleted now can be brought back; None for a build, which cannot be."""
+
+
+def foresee_build(session: Session, identity: Identity, build_id: int) -> Doomed:
+    """Return what would go if the build was deleted now; raise if it cannot be, also by force."""
+    row, now = builds.require(session, identity, build_id, Permission.BUILD_DELETE), datetime.now(UTC)
+    if row.deleted_at is not None:
+        raise ConflictError(f"Build {build_id} was deleted.")
+    _require_deletable(session, row, force=True)
+    used = lifecycle.count_leases(session, build_id, now)
+    name = f"{row.environment.namespace.name}/{row.environment.name}"
+    return Doomed(name=name, builds=1, storage=row.size, busy=0, used=used, until=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeletedEnvironment:
+    """An environment that can be brought back; under another name if its own `is_taken`."""
+
+    name: str
+    deleted_on: datetime
+    builds: int
+    is_taken: bool
+
+    @property
+    def until(self) -> datetime:
+        """Until when that is possible."""
+        return self.deleted_on + UNDO
+
+
+def list_deleted_environments(session: Session, identity: Identity, namespace: str) -> list[DeletedEnvironment]:
+    """Return the environments of a namespace that `identity` may bring back, the last deleted first."""
+    row = rights.require_namespace(session, identity, namespace, Permission.NAMESPACE_READ)
+    if not rights.may(session, identity, Permission.ENVIRONMENT_DELETE, row):
+        return []
+    found = lifecycle.list_deleted_environments(session, row.id, datetime.now(UTC) - UNDO, _MOST_DELETED)
+    return [
+        DeletedEnvironment(name=name, deleted_on=deleted_at, builds=count, is_taken=taken)
+        for name, deleted_at, count, taken in found
+    ]
 
 
 def delete_environment(session: Session, identity: Identity, namespace: str, name: str, *, force: bool) -> None:

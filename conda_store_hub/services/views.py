@@ -205,9 +205,14 @@ def build(
         further_artifacts=[
             schemas.FurtherArtifact(artifact_type=kind, address=artifact_address(row.id, kind)) for kind in further
         ],
-        phases=[schemas.PhaseTime(phase=item.phase, seconds=item.seconds) for item in phases],
+        phases=phase_times(phases),
         prefix=prefix if row.status is BuildStatus.COMPLETED and row.deleted_at is None else None,
     )
+
+
+def phase_times(rows: Iterable[PhaseRow]) -> list[schemas.PhaseTime]:
+    """Show the steps of a build."""
+    return [schemas.PhaseTime(phase=row.phase, seconds=row.seconds) for row in rows]
 
 
 def artifact(row: ArtifactRow) -> schemas.Artifact:

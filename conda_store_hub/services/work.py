@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import BuildLostError, CondaStoreHubError, NotFoundError
 from conda_store_hub.core.layers import Layer
 from conda_store_hub.core.names import new_prefix_name
@@ -34,6 +35,7 @@ from conda_store_hub.services import environments, policies
 from conda_store_hub.services.changes import QUEUE, artifacts_topic, build_topic
 from conda_store_hub.services.rules import BuildRules
 
+_SHOWN = set(schemas.LogProgress.model_fields)
 _ENDED = "It was not made: somebody ended the work on it."
 _NEVER_TOLD = "It was not made: the builder ended without it, and did not say why."
 
@@ -199,7 +201,7 @@ def tick(
 ) -> bool:
     """Record what happened since the last tick; tell whether the builder should go on, or somebody cancelled."""
     now, build_id = datetime.now(UTC), ticket.build_id
-    shown = None if progress is None else progress.model_dump(mode="json", include={"phase", "done", "total", "unit"})
+    shown = None if progress is None else progress.model_dump(mode="json", include=_SHOWN)
     cancelled = claims.beat(session, build_id, ticket.turn, now, shown)
     if cancelled is None:
         raise BuildLostError

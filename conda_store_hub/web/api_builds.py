@@ -168,7 +168,7 @@ class LogHandler(ApiHandler):
 
         `X-Log-Offset` is the byte to go on from, `X-Log-Complete` says whether more will come; one that has all is sent
         with an ETag, and in ranges. With `Accept: text/event-stream` it is sent live, as events `log`, `state`,
-        `progress` and `end`; `Last-Event-ID` goes on where the reader was cut off.
+        `phases`, `progress` and `end`; `Last-Event-ID` goes on where the reader was cut off.
         """
         number = arguments.read_id(build_id)
         offset = self.read_query(LogQuery).offset

@@ -7,13 +7,14 @@ from pydantic import Field
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import ConflictError, ForbiddenError, NotFoundError, PolicyRefusedError
 from conda_store_hub.core.names import shorten
-from conda_store_hub.core.permissions import Permission, SubjectKind
+from conda_store_hub.core.permissions import Permission
 from conda_store_hub.services import grants
 from conda_store_hub.services.grants import Place
 from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
 from conda_store_hub.web.query import PagedQuery, Query, Text
+from conda_store_hub.web.sharing import give_role
 
 _LIST = Operation(answer=schemas.Page[schemas.Member], query=PagedQuery, needs=Permission.MEMBERS_READ)
 _GRANT = Operation(
@@ -41,37 +42,7 @@ class _Members(ApiHandler):
         self.write_model(schemas.Page[schemas.Member](data=rows, page=query.page, size=query.size, count=count))
 
     async def grant(self, place: Place, request: schemas.GrantRole) -> schemas.Member:
-        """Give a role, to somebody who is there: who may not share here learns nothing about who is."""
-        db = self.services.db
-        await db.read(grants.require, self.identity, place, Permission.MEMBERS_UPDATE)
-        return await db.write(
-            grants.grant,
-            self.identity,
-            place,
-            request,
-            user_id=await self._find_subject(request),
-            anonymous_allowed=self.services.auth.allow_anonymous,
-        )
-
-    async def _find_subject(self, request: schemas.GrantRole) -> int | None:
-        """Return this service's number of the user that is meant; None for what is no user."""
-        name, auth = request.name or "", self.services.auth
-        if request.subject is SubjectKind.USER:
-            user_id = await auth.find_user_id(self.services.db, name)
-            if user_id is None:
-                raise NotFoundError(f"There is no user “{shorten(name)}” on this Hub.")
-            return user_id
-        if request.subject is SubjectKind.GROUP and not await self._knows_group(name):
-            raise NotFoundError(
-                f"You are in no group “{shorten(name)}” of this Hub; only its administrators know others."
-            )
-        return None
-
-    async def _knows_group(self, name: str) -> bool:
-        """Tell whether a group is there, to who may know: which groups a Hub has is not for all of its users."""
-        if name in self.identity.groups:
-            return True
-        return self.identity.administers_all and await self.services.auth.hub.has_group(name)
+        return await give_role(self.services, self.identity, place, request)
 
     async def remove(self, place: Place, member_id: str) -> None:
         await self.services.db.write(grants.remove, self.identity, place, arguments.read_member(member_id))

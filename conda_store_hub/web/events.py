@@ -107,6 +107,7 @@ class LiveLog:
         if part.data:
             self._handler.write(make_event("log", part.data.decode(errors="replace"), part.next_offset))
         self._show("state", schemas.LogState(status=part.status, status_info=part.status_info))
+        self._show("phases", part.phases if part.phases.phases else None)
         self._show("progress", part.progress)
         if part.complete:
             self._handler.write(make_event("end", "", part.next_offset))

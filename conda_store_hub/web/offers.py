@@ -41,6 +41,12 @@ _KINDS: Final = {
 _LOG: Final = Kind(label="Log", purpose="All that was said while it was built", part="log")
 
 
+def say_kind(name: ArtifactType) -> str:
+    """Return how people call a kind of file, within a sentence."""
+    label = _LOG.label if name is ArtifactType.LOGS else _KINDS[name].label
+    return label[0].lower() + label[1:]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
     """One file of a build. `url` is empty where it cannot be had; `size` in bytes is None where it is not made yet."""

@@ -70,6 +70,7 @@ def _environment() -> Environment:
         "size": show_size,
         "span": show_seconds,
         "prose": show_prose,
+        "count": show_count,
     }
     names: dict[str, Any] = {
         "static": files.url,
@@ -96,6 +97,11 @@ def show_size(size: int) -> str:
         return f"{size} bytes"
     power = min(3, int(math.log(size, _UNIT)))
     return f"{size / _UNIT**power:.1f} {('kB', 'MB', 'GB')[power - 1]}"
+
+
+def show_count(number: int, one: str, many: str = "") -> str:
+    """Return how many there are of something: `1 build`, `2,000 builds`."""
+    return f"1 {one}" if number == 1 else f"{number:,} {many or one + 's'}"
 
 
 def show_seconds(seconds: float) -> str:

@@ -34,7 +34,22 @@ from conda_store_hub.web.health import HealthHandler
 from conda_store_hub.web.metrics import MetricsHandler, RouteNames
 from conda_store_hub.web.operations import Route
 from conda_store_hub.web.page import PageNotFoundHandler
-from conda_store_hub.web.pages import build, create, environment, guide, home, reference, session, user
+from conda_store_hub.web.pages import (
+    build,
+    build_removal,
+    create,
+    environment,
+    guide,
+    home,
+    namespace,
+    namespaces,
+    packages,
+    policy,
+    reference,
+    session,
+    share,
+    user,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +163,20 @@ def _page_rules(application: Application, services: Services) -> list[Rule]:
         Rule("user/token/([^/]+)/?", user.TokenHandler),
         Rule("create/?", create.CreateHandler),
         Rule(r"environment/([^/]+)/([^/]+)/?", environment.EnvironmentHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/share/?", share.ShareHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/share/([^/]+)/?", share.ShareRemovalHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/policy/?", policy.EnvironmentPolicyHandler),
         Rule(r"build/([^/]+)/?", build.BuildHandler),
+        Rule(r"build/([^/]+)/packages/?", packages.PackagesHandler),
+        Rule(r"build/([^/]+)/delete/?", build_removal.BuildRemovalHandler),
+        Rule("namespace/?", namespaces.NamespacesHandler),
+        Rule("namespace/([^/]+)/?", namespace.NamespaceHandler),
+        Rule("namespace/([^/]+)/member/?", share.MembersHandler),
+        Rule("namespace/([^/]+)/member/([^/]+)/?", share.MemberRemovalHandler),
+        Rule("namespace/([^/]+)/policy/?", policy.NamespacePolicyHandler),
+        Rule("namespace/([^/]+)/delete/?", namespaces.DeleteHandler),
+        Rule("namespace/([^/]+)/restore/?", namespaces.RestoreHandler),
+        Rule("namespace/([^/]+)/deleted/?", namespace.DeletedHandler),
         Rule("docs/api/?", reference.ReferenceHandler),
         Rule(r"docs(?:/([^/]*))?/?", guide.GuideHandler),
         Rule("static/hub/(.*)", files.HubFileHandler, {"path": str(files.HUB_FILES)}),

@@ -15,9 +15,10 @@ from conda_store_hub.builder.prefix import list_kernels
 from conda_store_hub.builder.program import _translate
 from conda_store_hub.builder.reasons import explain_channel
 from conda_store_hub.builder.records import dump_records, load_records
+from conda_store_hub.builder.reporter import Reporter
 from conda_store_hub.builder.words import count, format_seconds, format_size
 from conda_store_hub.core.engine import strip_credentials
-from conda_store_hub.core.protocol import Phase
+from conda_store_hub.core.protocol import Download, Phase, ProgressEvent
 from tests.support.channel import solve
 
 
@@ -91,6 +92,30 @@ def test_progress_is_thinned_out_but_its_end_is_told() -> None:
     assert shown[0] == 1
     assert shown[-1] == 1000
     assert len(shown) < 100
+
+
+def test_the_largest_downloads_are_told_of_while_they_come_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("conda_store_hub.builder.events._PROGRESS_INTERVAL", 0)
+    reading, writing = os.pipe()
+    reporter = Reporter(EventWriter(writing, started=0.0), [])
+    reporter.on_transaction_start(6)
+    for number in range(6):
+        assert reporter.on_populate_cache_start(number, f"package-{number}") == number
+        reporter.on_download_start(number)
+        reporter.on_download_progress(number, 10 * number, 100 * number)
+    for number in range(6):
+        reporter.on_download_completed(number)
+    reporter.on_link_complete(0)
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        events = [ProgressEvent.model_validate_json(line) for line in lines]
+    names = [[download.name for download in event.downloads] for event in events]
+    assert names[0] == ["package-0"]
+    assert names[-2] == ["package-5", "package-4", "package-3", "package-2"]
+    assert events[-2].downloads[0] == Download(name="package-5", done=50, total=500)
+    assert (names[-1], events[-1].done, events[-1].total) == ([], 1, 6)
 
 
 def test_a_kernel_spec_cannot_lead_out_of_the_prefix(tmp_path: Path) -> None:

@@ -11,7 +11,18 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import claims, retention, totals
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import builds, environments, leases, links, logs, recovery, storage, work
+from conda_store_hub.services import (
+    builds,
+    environments,
+    leases,
+    links,
+    logs,
+    namespaces,
+    recovery,
+    removals,
+    storage,
+    work,
+)
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 from tests.support.plans import explain
@@ -47,6 +58,8 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
     "builds that contain": lambda session: builds.list_builds(session, ALICE, page=1, size=9, packages=["ipykernel"]),
     "packages of a build": lambda session: builds.list_packages(session, ALICE, 1, page=1, size=9, why=True),
     "log": lambda session: logs.read(session, ALICE, 1, 0),
+    "deleted environments": lambda session: removals.list_deleted_environments(session, ALICE, "alice"),
+    "deleted namespaces": lambda session: namespaces.list_deleted(session, ALICE),
 }
 
 

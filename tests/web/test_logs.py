@@ -15,8 +15,8 @@ import pytest
 from conda_store_hub.client.api import Client
 from conda_store_hub.client.logstream import LogEnd, LogText, ServerSentEvent, read_events
 from conda_store_hub.core.errors import SolveError
-from conda_store_hub.core.protocol import Phase, ProgressEvent
-from conda_store_hub.core.schemas import LogProgress, LogState
+from conda_store_hub.core.protocol import Download, Phase, PhaseEvent, ProgressEvent
+from conda_store_hub.core.schemas import LogPhases, LogProgress, LogState
 from conda_store_hub.web import events
 from tests.support.service import PREFIX, RunningService, service
 
@@ -146,14 +146,19 @@ def test_a_live_log_tells_all_that_happens_and_ends(service: RunningService) -> 
         assert next(found) == ServerSentEvent(name="state", data='{"status":"QUEUED","status_info":null}', id="")
         service.claim(build_id)
         assert LogState.model_validate_json(next(found).data).status == "BUILDING"
-        progress = ProgressEvent(phase=Phase.INSTALL, done=1, total=3, unit="packages")
-        service.log(build_id, "zwölf\n", progress=progress)
+        coming = (Download(name="numpy", done=5, total=7),)
+        progress = ProgressEvent(phase=Phase.INSTALL, done=1, total=3, unit="packages", downloads=coming)
+        phases = (PhaseEvent(name=Phase.SOLVE, state="started"), PhaseEvent(name=Phase.INSTALL, state="started"))
+        service.log(build_id, "zwölf\n", progress=progress, phases=phases)
         log = next(found)
         assert (log.name, log.data, log.id) == ("log", "zwölf\n", str(len("zwölf\n".encode())))
+        steps = next(found)
+        assert steps.name == "phases"
+        assert [step.phase for step in LogPhases.model_validate_json(steps.data).phases] == [Phase.SOLVE, Phase.INSTALL]
         shown = next(found)
         assert shown.name == "progress"
         assert LogProgress.model_validate_json(shown.data) == LogProgress(
-            phase=Phase.INSTALL, done=1, total=3, unit="packages"
+            phase=Phase.INSTALL, done=1, total=3, unit="packages", downloads=coming
         )
         service.use(build_id)
         assert LogState.model_validate_json(next(found).data).status == "COMPLETED"

@@ -38,7 +38,7 @@ from conda_store_hub.core.schemas.builds import (
     SpecificationView,
     TakeLease,
 )
-from conda_store_hub.core.schemas.live import KernelList, KernelView, LogProgress, LogState
+from conda_store_hub.core.schemas.live import KernelList, KernelView, LogPhases, LogProgress, LogState
 from conda_store_hub.core.schemas.namespaces import (
     ChangeNamespace,
     Namespace,
@@ -120,6 +120,7 @@ __all__ = [
     "KernelView",
     "Lease",
     "ListedPackage",
+    "LogPhases",
     "LogProgress",
     "LogState",
     "MakeArtifact",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from conda_store_hub.core.protocol import BuildStatus, Phase
+from conda_store_hub.core.protocol import BuildStatus, Download, Phase
+from conda_store_hub.core.schemas.builds import PhaseTime
 from conda_store_hub.core.schemas.wire import Wire
 
 
@@ -44,3 +45,11 @@ class LogProgress(Wire):
     done: int
     total: int
     unit: str
+    downloads: tuple[Download, ...] = ()
+    """The largest of what is fetched at this moment."""
+
+
+class LogPhases(Wire):
+    """The `phases` event of a live log: the steps that have begun, in their order."""
+
+    phases: tuple[PhaseTime, ...]

@@ -1,10 +1,24 @@
-// A build as it goes on: the log grows, the bar moves, and what else changes is brought up to date.
+// A build as it goes on: the log grows, the bars move, and what else changes is brought up to date.
 import { refreshParts } from "./parts.js";
+import { currentToken } from "./xsrf.js";
 
+const EVERY = 5000;
+const FIRST_PAUSE = 1000;
+const LONGEST_PAUSE = 15000;
+const SILENCE = 20000;
+const HEARD = ["open", "log", "progress", "phases", "state"];
 const log = document.getElementById("log");
 const note = document.getElementById("log-note");
-const bar = document.getElementById("progress");
-const WORDS = JSON.parse(bar.dataset.words);
+const box = document.getElementById("progress");
+const WORDS = JSON.parse(box.dataset.words);
+
+let offset = Number(log.dataset.offset);
+let status = document.getElementById("state").dataset.status;
+let pause = FIRST_PAUSE;
+let over = "complete" in log.dataset;
+let refreshing;
+let silence;
+let phases;
 
 function isAtEnd() {
   return log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -22,44 +36,119 @@ function append(text) {
   }
 }
 
-function showProgress({ phase, done, total, unit }) {
-  bar.hidden = done >= total;
+function showProgress({ phase, done, total, unit, downloads = [] }) {
   document.getElementById("progress-text").textContent = `${WORDS[phase] ?? phase}: ${done} of ${total} ${unit}`;
-  const element = document.getElementById("progress-bar");
-  element.max = total;
-  element.value = done;
+  const bar = document.getElementById("progress-bar");
+  bar.max = total;
+  bar.value = done;
+  document.getElementById("downloads").replaceChildren(...downloads.map(showDownload));
+}
+
+function showDownload({ name, done, total }) {
+  const [item, label, text, bar] = ["li", "label", "span", "progress"].map((tag) => document.createElement(tag));
+  label.className = "download";
+  text.textContent = name;
+  bar.max = total || 1;
+  bar.value = done;
+  label.append(text, bar);
+  item.append(label);
+  return item;
+}
+
+// Several changes that come at once are one look at the page.
+function refreshSoon() {
+  clearTimeout(refreshing);
+  refreshing = setTimeout(refreshParts, 100);
 }
 
 function follow() {
-  // EventSource sends no headers, and the Hub wants the token of the page with every request of a script.
+  // EventSource sends no headers, and the Hub wants the token of the session with every request of a script.
   const address = new URL(log.dataset.url, location.href);
-  address.searchParams.set("offset", log.dataset.offset);
-  address.searchParams.set("_xsrf", document.body.dataset.xsrf);
+  address.searchParams.set("offset", offset);
+  address.searchParams.set("_xsrf", currentToken());
   const source = new EventSource(address);
-  let status = document.getElementById("state").dataset.status;
+
+  // A proxy may leave the line open when the service has died behind it: who hears nothing for long asks anew.
+  const listen = () => {
+    clearTimeout(silence);
+    silence = setTimeout(() => {
+      source.close();
+      follow();
+    }, SILENCE);
+  };
+  listen();
+  for (const name of HEARD) {
+    source.addEventListener(name, listen);
+  }
 
   source.addEventListener("open", () => {
     note.textContent = "live";
+    pause = FIRST_PAUSE;
   });
-  source.addEventListener("log", (event) => append(event.data));
+  source.addEventListener("log", (event) => {
+    append(event.data);
+    offset = Number(event.lastEventId) || offset;
+  });
   source.addEventListener("progress", (event) => showProgress(JSON.parse(event.data)));
+  source.addEventListener("phases", (event) => {
+    if (event.data !== phases) {
+      phases = event.data;
+      refreshSoon();
+    }
+  });
   source.addEventListener("state", (event) => {
     const next = JSON.parse(event.data).status;
     if (next !== status) {
       status = next;
-      refreshParts();
+      refreshSoon();
     }
   });
   source.addEventListener("end", () => {
+    over = true;
+    clearTimeout(silence);
     source.close();
     note.textContent = "";
-    bar.hidden = true;
-    refreshParts();
+    box.hidden = true;
+    refreshSoon();
   });
   source.addEventListener("error", () => {
-    const over = source.readyState === EventSource.CLOSED;
-    note.textContent = over ? "not live any more: load the page again" : "interrupted, trying again";
+    note.textContent = "interrupted, trying again";
+    if (source.readyState === EventSource.CLOSED) {
+      clearTimeout(silence);
+      setTimeout(comeBack, pause);
+    }
   });
+}
+
+// A browser gives up for good when the answer is an error, as it is while the service starts anew.
+async function comeBack() {
+  pause = Math.min(pause * 1.5, LONGEST_PAUSE);
+  const headers = { "X-XSRFToken": currentToken() };
+  const answer = await fetch(location.href, { method: "HEAD", headers, redirect: "manual" }).catch(() => null);
+  if (answer?.ok) {
+    follow();
+    refreshSoon();
+    return;
+  }
+  if (answer?.status === 404) {
+    note.textContent = "not live any more: the build is not there, or you may not see it";
+    return;
+  }
+  const isOut = answer?.status === 401 || answer?.status === 403 || answer?.type === "opaqueredirect";
+  note.textContent = isOut
+    ? "logged out: log in in another tab, and this goes on"
+    : "the service does not answer, trying again";
+  setTimeout(comeBack, pause);
+}
+
+// The place in the queue changes without a word from the build.
+function lookAtQueue() {
+  if (status === "QUEUED" && !document.hidden) {
+    refreshParts();
+  }
+  if (!over) {
+    setTimeout(lookAtQueue, EVERY);
+  }
 }
 
 // Asks the channels, which may take long: the page does not wait for it.
@@ -68,7 +157,7 @@ async function warnOfDeparted() {
   if (!warning.dataset.url) {
     return;
   }
-  const headers = { "X-XSRFToken": document.body.dataset.xsrf };
+  const headers = { "X-XSRFToken": currentToken() };
   const answer = await fetch(warning.dataset.url, { headers, redirect: "manual" }).catch(() => null);
   const found = answer?.ok ? (await answer.json().catch(() => null))?.data : null;
   if (!found) {
@@ -88,13 +177,14 @@ async function warnOfDeparted() {
 }
 
 function sayUnknown(text) {
-  const note = document.getElementById("departed-unknown");
-  note.textContent = text;
-  note.hidden = false;
+  const line = document.getElementById("departed-unknown");
+  line.textContent = text;
+  line.hidden = false;
 }
 
 scrollToEnd();
 warnOfDeparted();
-if (!("complete" in log.dataset)) {
+if (!over) {
   follow();
+  setTimeout(lookAtQueue, EVERY);
 }

@@ -1,10 +1,11 @@
 // Brings the parts of a page that change up to date: the page is asked for again, and they are taken from it.
 import { localise } from "./times.js";
+import { currentToken } from "./xsrf.js";
 
 // False when the page can no longer be had: the session has ended, or the service is away.
 export async function refreshParts() {
   const answer = await fetch(location.href, {
-    headers: { "X-XSRFToken": document.body.dataset.xsrf },
+    headers: { "X-XSRFToken": currentToken() },
     redirect: "manual",
   }).catch(() => null);
   if (!answer?.ok) {
@@ -18,5 +19,6 @@ export async function refreshParts() {
       localise(newer);
     }
   }
+  document.dispatchEvent(new CustomEvent("parts"));
   return true;
 }
