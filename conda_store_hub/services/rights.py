@@ -101,6 +101,13 @@ def may_on_environment(session: Session, identity: Identity, permission: Permiss
     return row is not None and may(session, identity, permission, row.namespace, row)
 
 
+def list_permissions(session: Session, identity: Identity, namespace: str, name: str) -> frozenset[Permission]:
+    """Return what `identity` may do with an environment, of which there may be none."""
+    row = queries.find_environment(session, namespace, name)
+    role = None if row is None else find_role(session, identity, row.namespace, row)
+    return frozenset() if role is None else PERMISSIONS[role]
+
+
 def require_namespace(session: Session, identity: Identity, name: str, permission: Permission) -> Namespace:
     """Return a namespace in which `identity` has `permission`; one that they may not read is not found."""
     row = queries.find_namespace(session, name)

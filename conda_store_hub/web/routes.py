@@ -34,7 +34,19 @@ from conda_store_hub.web.health import HealthHandler
 from conda_store_hub.web.metrics import MetricsHandler, RouteNames
 from conda_store_hub.web.operations import Route
 from conda_store_hub.web.page import PageNotFoundHandler
-from conda_store_hub.web.pages import build, create, environment, guide, home, reference, session, user
+from conda_store_hub.web.pages import (
+    build,
+    changes,
+    create,
+    environment,
+    environment_forms,
+    guide,
+    home,
+    reference,
+    removal,
+    session,
+    user,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +160,12 @@ def _page_rules(application: Application, services: Services) -> list[Rule]:
         Rule("user/token/([^/]+)/?", user.TokenHandler),
         Rule("create/?", create.CreateHandler),
         Rule(r"environment/([^/]+)/([^/]+)/?", environment.EnvironmentHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/rename/?", environment_forms.RenameHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/description/?", environment_forms.DescribeHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/clone/?", environment_forms.CloneHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/changes/?", changes.ChangesHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/delete/?", removal.DeleteHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/restore/?", removal.RestoreHandler),
         Rule(r"build/([^/]+)/?", build.BuildHandler),
         Rule("docs/api/?", reference.ReferenceHandler),
         Rule(r"docs(?:/([^/]*))?/?", guide.GuideHandler),
