@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from conda_store_hub.core import schemas
+from conda_store_hub.core.errors import SolveError
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.services import leases
 from conda_store_hub.web.pages import history
@@ -118,7 +119,8 @@ def test_an_environment_shows_what_it_is_and_what_can_be_done(service: RunningSe
 
 
 def test_an_environment_offers_a_viewer_nothing_but_to_look_and_to_clone(service: RunningService) -> None:
-    service.completed(), service.completed()
+    for _ in range(2):
+        service.completed()
     with service.client("alice") as alice:
         grant = {"subject": "user", "name": "bob", "role": "viewer"}
         assert alice.put("api/v1/environment/alice/ml/member/", json=grant).status_code == 200
@@ -147,6 +149,18 @@ def test_builds_are_activated_pinned_and_built_again_from_the_list(service: Runn
     assert "has no lock" in Page(refused).text
     strange = send(service, ML, build_id=str(first), action=EVIL)
     assert strange.status_code == 400
+
+
+def test_an_environment_tells_how_its_newest_build_stands_beside_the_active_one(service: RunningService) -> None:
+    service.completed()
+    newest = service.submit()
+    assert f"Build {newest} waits for room to build." in get(service, ML).text
+    service.claim(newest)
+    assert f"Build {newest} is being built." in get(service, ML).text
+    service.finish(newest, SolveError("Nothing provides nosuch."))
+    page = get(service, ML)
+    assert f"Build {newest} failed. See why" in page.text
+    assert "Active: build 1" in page.text
 
 
 def test_an_environment_gets_another_name(service: RunningService) -> None:
@@ -198,9 +212,7 @@ def test_an_environment_is_cloned_to_where_one_may_build(service: RunningService
         ("description/", {"description": "precious"}),
     ],
 )
-def test_what_was_typed_survives_the_end_of_a_session(
-    service: RunningService, path: str, form: dict[str, str]
-) -> None:
+def test_what_was_typed_survives_the_end_of_a_session(service: RunningService, path: str, form: dict[str, str]) -> None:
     service.completed()
     with service.client() as nobody:
         answer = nobody.post(f"{ML}{path}", data={"_xsrf": "old", **form}, headers=NAVIGATE)
@@ -234,7 +246,8 @@ def test_no_form_does_anything_without_the_pages_token(service: RunningService) 
 
 
 def test_an_environment_is_deleted_after_it_was_said_what_goes_and_brought_back(service: RunningService) -> None:
-    service.completed(), service.completed()
+    for _ in range(2):
+        service.completed()
     page = get(service, f"{ML}delete/")
     assert "Delete alice/ml?" in page.text
     assert "2 builds with" in page.text
@@ -287,7 +300,8 @@ def test_of_what_was_deleted_others_are_told_nothing(service: RunningService) ->
     with service.client("bob") as bob:
         assert "deleted" not in Page(bob.get(where)).text
     late = datetime.now(UTC) - timedelta(days=8)
-    service.db.write_sync(lambda session: session.execute(text("UPDATE environment SET deleted_at = :at"), {"at": late}))
+    update = text("UPDATE environment SET deleted_at = :at")
+    service.db.write_sync(lambda session: session.execute(update, {"at": late}))
     with service.client("root") as root:
         assert root.get(where).status_code == 404
 
@@ -299,7 +313,7 @@ def test_a_build_is_deleted_and_stays_listed(service: RunningService) -> None:
     assert "lockfile" in page.text
     gone = Page(send(service, f"{ML}delete/", build_id=str(first)))
     assert "deleted" in gone.text
-    assert "entry-deleted" in next(attrs["class"] or "" for tag, attrs in gone.tags if "entry-deleted" in str(attrs))
+    assert [tag for tag, attrs in gone.tags if "entry-deleted" in str(attrs)] == ["li"]
     assert f"{PREFIX}{ML}delete/?build={first}" not in gone.links
     for number in (first, second):
         with service.client("alice") as alice:
