@@ -208,6 +208,7 @@ def test_home_is_searched_and_paged(service: RunningService) -> None:
 def test_an_empty_home_tells_what_to_do(service: RunningService) -> None:
     page = get(service, "")
     assert "There are no environments yet." in page.text
+    assert not page.has("input", name="search")
     assert f"{PREFIX}create/" in page.links
 
 

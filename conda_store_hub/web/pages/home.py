@@ -48,6 +48,11 @@ class HomeContext(Context):
         return bool(self.search or self.namespace or self.status)
 
     @property
+    def has_some(self) -> bool:
+        """Whether there is anything to search in."""
+        return self.is_filtered or self.pager.count > 0
+
+    @property
     def found(self) -> str:
         """How many environments there are, in words."""
         if self.problem:
