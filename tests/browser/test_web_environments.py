@@ -52,13 +52,20 @@ def ask_for_no_news(hub: DemoHub, user: str) -> None:
     (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
 
 
-def build(hub: DemoHub, channel: str, name: str, more: str = "", namespace: str = "alice") -> int:
-    """Have an environment built, and wait until it is usable."""
-    body = {"specification": TEXT.format(name=name, channel=channel, more=more), "namespace": namespace}
+def build(hub: DemoHub, channel: str, name: str, more: str = "") -> int:
+    """Have an environment of alice's built, and wait until it is usable."""
+    body = {"specification": TEXT.format(name=name, channel=channel, more=more), "namespace": "alice"}
     with as_user(hub, "alice") as client:
         number = client.post("api/v1/specification/", json=body).raise_for_status().json()["data"]["build_id"]
         wait_until(lambda: client.get(f"api/v1/build/{number}/").json()["data"]["status"] == "COMPLETED", name, 120)
     return int(number)
+
+
+def share(hub: DemoHub, name: str, user: str, role: str) -> None:
+    """Give somebody a role on an environment of alice's."""
+    with as_user(hub, "alice") as client:
+        grant = {"subject": "user", "name": user, "role": role}
+        client.put(f"api/v1/environment/alice/{name}/member/", json=grant).raise_for_status()
 
 
 def compute(page: Page, words: str) -> None:
@@ -80,7 +87,7 @@ def test_a_link_starts_the_server_and_opens_a_notebook(page: Page, hub: DemoHub,
     page.goto(hub.service_url)
     shoot(page, "web-home")
     check_with_axe(page, "body")
-    page.get_by_role("link", name="Open in JupyterLab: alice/lecture").click()
+    page.get_by_role("link", name="Open in JupyterLab with alice/lecture").click()
     page.wait_for_url(re.compile("/user/alice/lab"))
     compute(page, f"42 {hub.state / 'data' / 'b'}")
     assert "csh-open" not in page.url
@@ -94,9 +101,7 @@ def test_a_link_starts_the_server_and_opens_a_notebook(page: Page, hub: DemoHub,
 
 def test_where_others_build_a_link_opens_nothing_unasked(page: Page, hub: DemoHub, channel: str) -> None:
     build(hub, channel, "shown", KERNEL)
-    with as_user(hub, "alice") as client:
-        grant = {"subject": "user", "name": "carol", "role": "viewer"}
-        client.put("api/v1/environment/alice/shown/member/", json=grant).raise_for_status()
+    share(hub, "shown", "carol", "viewer")
     log_in_page(page, hub, "carol")
     page.goto(f"{hub.service_url}environment/alice/shown/")
     page.get_by_role("link", name="Open in JupyterLab").click()
@@ -111,9 +116,10 @@ def test_where_others_build_a_link_opens_nothing_unasked(page: Page, hub: DemoHu
 def test_two_people_see_one_environment_live_its_life(
     page: Page, chromium: Browser, hub: DemoHub, channel: str
 ) -> None:
-    first = build(hub, channel, "team", namespace="group.team")
-    second = build(hub, channel, "team", "  - numpy\n", namespace="group.team")
-    where = f"{hub.service_url}environment/group.team/team/"
+    first = build(hub, channel, "ours")
+    second = build(hub, channel, "ours", "  - numpy\n")
+    share(hub, "ours", "bob", "developer")
+    where = f"{hub.service_url}environment/alice/ours/"
     log_in_page(page, hub, "alice")
     page.goto(where)
     with chromium.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark") as context:
@@ -121,7 +127,7 @@ def test_two_people_see_one_environment_live_its_life(
         log_in_page(other, hub, "bob")
         other.goto(where)
         expect(other.locator("#active")).to_have_text(f"Active: build {second}")
-        expect(other.get_by_text("# what team is for")).to_be_visible()
+        expect(other.get_by_text("# what ours is for")).to_be_visible()
         check_with_axe(other, "body")
         shoot(other, "web-environment-dark-360")
 
@@ -149,9 +155,9 @@ def test_two_people_see_one_environment_live_its_life(
     expect(page.locator("#packages")).to_contain_text("numpy")
 
     page.goto(f"{where}clone/")
-    page.get_by_label("Into the namespace").select_option("alice")
+    page.get_by_label("Into the namespace").select_option("group.team")
     page.get_by_label("Name", exact=True).fill("mine")
     page.get_by_role("button", name="Clone").click()
     expect(page.locator("#state")).to_contain_text("completed")
-    page.goto(f"{hub.service_url}environment/alice/mine/")
-    expect(page.get_by_text("# what team is for")).to_be_visible()
+    page.goto(f"{hub.service_url}environment/group.team/mine/")
+    expect(page.get_by_text("# what ours is for")).to_be_visible()

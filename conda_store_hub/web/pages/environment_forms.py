@@ -75,13 +75,16 @@ class FormHandler(PageHandler):
         if self.request.method != "POST":
             await super().ask_to_log_in()
             return
-        where = arguments.read_names(*self.path_args)
         self.set_status(NotAuthenticatedError.status)
         error = NotAuthenticatedError(
             "You were logged out, or this page was too old. Nothing is lost: log in in another tab if you have to,"
-            " look at what stands below, and send it again."
+            " look at what stands below, and submit it again."
         )
-        self._show_form(where, self.list_fields(None), error)
+        await self.give_back(error)
+
+    async def give_back(self, error: NotAuthenticatedError) -> None:
+        """Show the form with what was typed."""
+        self._show_form(arguments.read_names(*self.path_args), self.list_fields(None), error)
 
     async def get(self, namespace: str, name: str) -> None:
         """Show the form."""

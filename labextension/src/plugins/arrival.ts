@@ -6,6 +6,8 @@ import { OPEN, readArrival, withoutArrival } from '../arrival';
 import { COMMANDS, type IEnvironmentArgs, IEnvironments, PACKAGE } from '../tokens';
 
 const COMMAND = `${PACKAGE}:arrive`;
+/** Milliseconds that the list of kernels may be behind the service. */
+const BEHIND = 5000;
 const TEXT = { type: 'string' } as const;
 
 export const arrival: JupyterFrontEndPlugin<void> = {
@@ -56,14 +58,31 @@ async function open(
   trans: TranslationBundle
 ): Promise<void> {
   await app.serviceManager.kernelspecs.ready;
-  if (model.kernels(target).length === 0) {
-    await app.serviceManager.kernelspecs.refreshSpecs();
-  }
-  if (model.kernels(target).length > 0) {
+  if (await waitForKernel(app, model, target)) {
     await app.commands.execute(COMMANDS.openNotebook, { ...target });
     return;
   }
   const said = trans.__('No notebook can run in %1/%2: it has no kernel, or you may not see it.', target.namespace, target.name);
   Notification.warning(said, { autoClose: false });
   await app.commands.execute(COMMANDS.openEnvironment, { ...target });
+}
+
+/** Whether a notebook can run in an environment; a server that has just started may learn of it a moment later. */
+async function waitForKernel(app: JupyterFrontEnd, model: IEnvironments, target: IEnvironmentArgs): Promise<boolean> {
+  const isThere = () => model.kernels(target).length > 0;
+  if (!isThere()) {
+    await app.serviceManager.kernelspecs.refreshSpecs();
+  }
+  await new Promise<void>(resolve => {
+    const end = () => {
+      clearTimeout(timer);
+      model.changed.disconnect(look);
+      resolve();
+    };
+    const look = () => isThere() && end();
+    const timer = setTimeout(end, BEHIND);
+    model.changed.connect(look);
+    look();
+  });
+  return isThere();
 }
