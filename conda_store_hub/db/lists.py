@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Self, TypedDict, TypeVar, Unpack
 
-from sqlalchemy import BigInteger, Select, String, bindparam, func, literal, or_, select, tuple_
+from sqlalchemy import BigInteger, Select, String, bindparam, func, literal, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from conda_store_hub.core.names import NamespaceKind
@@ -149,7 +149,7 @@ _AFTER = tuple_(bindparam("after_namespace", type_=String()), bindparam("after_n
 _ENVIRONMENT_FILTERS: dict[str, Condition] = {
     "namespace": Namespace.name == bindparam("namespace"),
     "name": Environment.name_key == bindparam("name"),
-    "search": or_(Environment.name_key.contains(_SEARCHED, escape="/"), Namespace.name.contains(_SEARCHED, escape="/")),
+    "search": (Namespace.name + "/" + Environment.name_key).contains(_SEARCHED, escape="/"),
     "status": Build.status == bindparam("status"),
     "after_namespace": Namespace.name >= bindparam("after_namespace"),
     "after_name": tuple_(Namespace.name, Environment.name_key) > _AFTER,
@@ -162,7 +162,7 @@ class EnvironmentFilters(TypedDict, total=False):
     namespace: str | None
     name: str | None
     search: str | None
-    """A text in the name or the namespace."""
+    """A text in `NAMESPACE/NAME`."""
     status: BuildStatus | None
     """Of the latest build."""
     after: tuple[str, str] | None

@@ -40,3 +40,10 @@ def usage_of(session: Session, namespace_ids: Sequence[int]) -> dict[int, Usage]
     built = {namespace_id: (builds, int(size)) for namespace_id, builds, size in rows}
     living = count_environments(session, namespace_ids)
     return {number: Usage(living.get(number, 0), *built.get(number, (0, 0))) for number in namespace_ids}
+
+
+def usage_of_environment(session: Session, environment_id: int) -> Usage:
+    """Add up one environment."""
+    statement = select(func.count(Build.id), func.coalesce(func.sum(Build.size), 0))
+    builds, size = session.execute(statement.where(Build.environment_id == environment_id)).one()
+    return Usage(1, builds, int(size))

@@ -14,7 +14,7 @@ from conda_store_hub.core.errors import ConflictError, ForbiddenError, NotFoundE
 from conda_store_hub.core.names import DataDirectory, NamespaceKind, check_description, check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db import aliases, lifecycle, lists, queries, watched
+from conda_store_hub.db import aliases, lifecycle, lists, queries, usage, watched
 from conda_store_hub.db.lists import EnvironmentFilters
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Environment
@@ -54,6 +54,11 @@ def get_environment(
     build = builds.show(session, found.active, row, data=data) if found.active else None
     file = watched.find_file_of(session, row.id) if row.namespace.kind is NamespaceKind.SYSTEM else None
     return views.environment(row, found.latest_status, build, watched_file=file.path if file else None)
+
+
+def find_storage(session: Session, environment_id: int) -> int:
+    """Return how many bytes would be free if an environment went; who asks may read it."""
+    return usage.usage_of_environment(session, environment_id).storage
 
 
 def update(

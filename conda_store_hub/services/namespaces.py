@@ -172,6 +172,12 @@ def list_writable(session: Session, identity: Identity) -> list[schemas.Namespac
     return [views.namespace(row) for row in rows]
 
 
+def list_readable(session: Session, identity: Identity) -> list[schemas.Namespace]:
+    """Return the first namespaces that `identity` may see, its own before all others."""
+    rows = queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.NAMESPACE_READ)
+    return [views.namespace(row) for row in rights.own_first(session, identity, rows, Permission.NAMESPACE_READ)]
+
+
 def delete(session: Session, identity: Identity, name: str, *, force: bool) -> schemas.Usage:
     """Delete a namespace with all that is in it, and return what that was; for UNDO it can be brought back.
 

@@ -14,7 +14,7 @@ from conda_store_hub.core.errors import ConflictError, InUseError
 from conda_store_hub.core.names import check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import LIVE, ArtifactType
-from conda_store_hub.db import claims, lifecycle, queries
+from conda_store_hub.db import claims, lifecycle, queries, usage
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Build, Environment
 from conda_store_hub.services import audit, builds, environments, rebuilds, rights, views
@@ -24,31 +24,6 @@ from conda_store_hub.services.rules import BuildRules
 UNDO = timedelta(days=7)
 PREFIX_STAYS = timedelta(days=1)
 _MOST_DELETED = 50
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Doomed:
-    """What would go with an environment or a build: `storage` in bytes, `busy` builds, `used` kernels or programs."""
-
-    name: str
-    """Of the environment, with its namespace."""
-    builds: int
-    storage: int
-    busy: int
-    used: int
-    until: datetime | None
-    """Until when an environment that is deleted now can be brought back; None for a build, which cannot be."""
-
-
-def foresee_build(session: Session, identity: Identity, build_id: int) -> Doomed:
-    """Return what would go if the build was deleted now; raise if it cannot be, also by force."""
-    row, now = builds.require(session, identity, build_id, Permission.BUILD_DELETE), datetime.now(UTC)
-    if row.deleted_at is not None:
-        raise ConflictError(f"Build {build_id} was deleted.")
-    _require_deletable(session, row, force=True)
-    used = lifecycle.count_leases(session, build_id, now)
-    name = f"{row.environment.namespace.name}/{row.environment.name}"
-    return Doomed(name=name, builds=1, storage=row.size, busy=0, used=used, until=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +51,69 @@ def list_deleted_environments(session: Session, identity: Identity, namespace: s
         DeletedEnvironment(name=name, deleted_on=deleted_at, builds=count, is_taken=taken)
         for name, deleted_at, count, taken in found
     ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doomed:
+    """What would go with an environment or a build: `storage` in bytes, `busy` builds, `used` kernels or programs."""
+
+    name: str
+    """Of the environment, with its namespace."""
+    builds: int
+    storage: int
+    busy: int
+    used: int
+    until: datetime | None
+    """Until when an environment that is deleted now can be brought back; None for a build, which cannot be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deleted:
+    """An environment that can be brought back until a moment; under another name if its own `is_taken`."""
+
+    namespace: str
+    name: str
+    deleted_on: datetime
+    until: datetime
+    is_taken: bool
+
+
+def foresee_environment(session: Session, identity: Identity, namespace: str, name: str) -> Doomed:
+    """Return what would go if the environment was deleted now; raise for who may not delete it."""
+    row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_DELETE)
+    held, now = usage.usage_of_environment(session, row.id), datetime.now(UTC)
+    return Doomed(
+        name=f"{row.namespace.name}/{row.name}",
+        builds=held.builds,
+        storage=held.storage,
+        busy=claims.count_busy_of(session, row.id),
+        used=lifecycle.count_leases_of(session, row.id, now),
+        until=now + UNDO,
+    )
+
+
+def foresee_build(session: Session, identity: Identity, build_id: int) -> Doomed:
+    """Return what would go if the build was deleted now; raise if it cannot be, also by force."""
+    row, now = builds.require(session, identity, build_id, Permission.BUILD_DELETE), datetime.now(UTC)
+    if row.deleted_at is not None:
+        raise ConflictError(f"Build {build_id} was deleted.")
+    _require_deletable(session, row, force=True)
+    used = lifecycle.count_leases(session, build_id, now)
+    name = f"{row.environment.namespace.name}/{row.environment.name}"
+    return Doomed(name=name, builds=1, storage=row.size, busy=0, used=used, until=None)
+
+
+def find_deleted(session: Session, identity: Identity, namespace: str, name: str) -> Deleted:
+    """Return the environment of those names that `identity` could bring back; raise if there is none."""
+    row = _require_deleted(session, identity, namespace, name)
+    deleted_on = row.deleted_at or datetime.now(UTC)
+    return Deleted(
+        namespace=row.namespace.name,
+        name=row.name,
+        deleted_on=deleted_on,
+        until=deleted_on + UNDO,
+        is_taken=queries.find_environment(session, namespace, row.name) is not None,
+    )
 
 
 def delete_environment(session: Session, identity: Identity, namespace: str, name: str, *, force: bool) -> None:
@@ -112,12 +150,7 @@ def restore_environment(
 
     If its prefix has gone meanwhile, a build exactly from the lock of its active build is queued.
     """
-    now = datetime.now(UTC)
-    row = lifecycle.find_deleted_environment(session, namespace, name, now - UNDO)
-    words = f"There is no environment “{shorten(namespace)}/{shorten(name)}” that you could bring back."
-    if row is None:
-        raise rights.hidden(identity, words)
-    rights.require_row(session, identity, row, Permission.ENVIRONMENT_DELETE, words)
+    row = _require_deleted(session, identity, namespace, name)
     rights.hold(session, identity, row.namespace)
     queries.read_anew(session, row)
     if row.deleted_at is None:
@@ -137,6 +170,14 @@ def restore_environment(
     announce(session, QUEUE)  # what somebody waited for is made after all
     found = queries.find_environment(session, namespace, wanted)
     return views.environment(found or row, found.latest_build.status if found and found.latest_build else None)
+
+
+def _require_deleted(session: Session, identity: Identity, namespace: str, name: str) -> Environment:
+    row = lifecycle.find_deleted_environment(session, namespace, name, datetime.now(UTC) - UNDO)
+    words = f"There is no environment “{shorten(namespace)}/{shorten(name)}” that you could bring back."
+    if row is None:
+        raise rights.hidden(identity, words)
+    return rights.require_row(session, identity, row, Permission.ENVIRONMENT_DELETE, words)
 
 
 def _make_again(session: Session, identity: Identity, row: Environment, build: Build, rules: BuildRules) -> None:

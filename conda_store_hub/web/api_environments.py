@@ -34,7 +34,7 @@ class EnvironmentFilters(Query):
 
     namespace: Text | None = Field(None, description="Only those of this namespace.")
     name: Text | None = Field(None, description="Only those of this name.")
-    search: Text | None = Field(None, description="Only those with this text in their name or namespace.")
+    search: Text | None = Field(None, description="Only those with this text in `NAMESPACE/NAME`.")
     status: Status | None = Field(None, description="Only those whose latest build is in this state.")
     packages: Packages = Field(
         (), description="Only those whose active build has this package, a name with versions or without: `numpy>=2`."

@@ -56,7 +56,7 @@ def test_log_in_submit_watch_and_compute(page: Page, hub: DemoHub, channel: str)
     expect(page.get_by_text("# for the first lecture")).to_be_visible()
     shoot(page, "environment")
     page.goto(hub.service_url)
-    expect(page.get_by_role("link", name=re.compile("lecture"))).to_be_visible()
+    expect(page.get_by_role("link", name="alice/lecture", exact=True)).to_be_visible()
     shoot(page, "home")
 
     page.goto(f"{hub.user_url('alice')}lab")

@@ -37,7 +37,10 @@ def test_every_page_tells_how_many_there_are(db: Database) -> None:
 
 
 @pytest.mark.usefixtures("three")
-@pytest.mark.parametrize(("search", "found"), [("_", ["b_1"]), ("B_", ["b_1"]), ("b1", []), ("%", []), ("/", [])])
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [("_", ["b_1"]), ("B_", ["b_1"]), ("b1", []), ("%", []), ("//", []), ("e/B", ["b_1"])],
+)
 def test_nothing_that_is_searched_for_is_a_pattern(db: Database, search: str, found: list[str]) -> None:
     rows, count = db.read_sync(environments.list_environments, ALICE, page=1, size=9, search=search)
     assert ([row.name for row in rows], count) == (found, len(found))

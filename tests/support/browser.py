@@ -89,15 +89,6 @@ def shoot(page: Page, name: str) -> None:
     page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
-def check_with_axe(page: Page, selector: str) -> None:
-    """Fail on whatever axe-core finds in a part of the page."""
-    page.add_script_tag(path=AXE)
-    found: dict[str, Any] = page.evaluate("selector => axe.run(selector)", selector)
-    said = [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
-    assert said == []
-    assert found["passes"]
-
-
 def _note_outside(request: Request, outside: list[str]) -> None:
     here = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
     if not request.url.startswith(here):

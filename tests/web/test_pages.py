@@ -89,6 +89,8 @@ def everything(service: RunningService) -> list[str]:
     return [
         "",
         "environment/alice/evil/",
+        *(f"environment/alice/evil/{page}/" for page in ("rename", "description", "clone", "delete")),
+        f"environment/alice/evil/changes/?build={done}",
         *builds,
         "create/",
         f"create/?build={done}",
@@ -206,6 +208,7 @@ def test_home_is_searched_and_paged(service: RunningService) -> None:
 def test_an_empty_home_tells_what_to_do(service: RunningService) -> None:
     page = get(service, "")
     assert "There are no environments yet." in page.text
+    assert not page.has("input", name="search")
     assert f"{PREFIX}create/" in page.links
 
 
@@ -215,7 +218,7 @@ def test_an_environment_shows_its_builds_and_activates_another(service: RunningS
         page = Page(alice.get("environment/alice/ml/", headers=NAVIGATE))
         assert "name: ml" in page.text
         form = {"_xsrf": page.find("input", name="_xsrf")["value"], "build_id": str(first)}
-        assert page.find("input", name="build_id")["value"] == str(first)
+        assert page.has("input", name="build_id", value=str(first))
         answer = alice.post("environment/alice/ml/", data=form, headers=NAVIGATE)
         assert answer.url.path == f"{PREFIX}environment/alice/ml/"
         assert f"Active: build {first}" in Page(answer).text

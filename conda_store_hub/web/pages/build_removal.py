@@ -13,40 +13,49 @@ from conda_store_hub.web.offers import say_kind
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.rendering import show_count, show_size
 
+_ENVIRONMENT = "environment"
+"""Where somebody came from who deletes it from the list of an environment's builds."""
+
 
 class BuildRemovalHandler(PageHandler):
     """`/build/ID/delete/`."""
 
     async def get(self, build_id: str) -> None:
         """Say what would go."""
-        await self._ask(arguments.read_id(build_id), "")
+        await self._ask(arguments.read_id(build_id), "", self.get_query_argument("from", ""))
 
     async def post(self, build_id: str) -> None:
         """Delete it; if somebody uses it by now, ask once more."""
         number = arguments.read_id(build_id)
-        is_forced = self.get_body_argument("force", "") == "yes"
+        is_forced, came_from = self.get_body_argument("force", "") == "yes", self.get_body_argument("from", "")
+        doomed = await self.look_up(removals.foresee_build, number)
         try:
             await self.services.db.write(
                 removals.delete_build, self.identity, number, self.services.rules.kept_artifacts, force=is_forced
             )
         except InUseError as exc:
             self.set_status(exc.status)
-            await self._ask(number, exc.public_message)
+            await self._ask(number, exc.public_message, came_from)
             return
-        self.redirect(f"{self.prefix}build/{number}/", status=303)
+        self.redirect(self._find_back(doomed, number, came_from), status=303)
 
-    async def _ask(self, number: int, error: str) -> None:
+    def _find_back(self, doomed: Doomed, number: int, came_from: str) -> str:
+        return (
+            f"{self.prefix}environment/{doomed.name}/" if came_from == _ENVIRONMENT else f"{self.prefix}build/{number}/"
+        )
+
+    async def _ask(self, number: int, error: str, came_from: str) -> None:
         doomed = await self.look_up(removals.foresee_build, number)
-        address = f"{self.prefix}build/{number}/"
+        fields = (("from", _ENVIRONMENT),) if came_from == _ENVIRONMENT else ()
         self.show(
             ConfirmContext(
                 layout=self.lay_out(f"Delete build {number} of {doomed.name}?"),
                 text="It stays listed. This cannot be undone.",
                 consequences=_list_consequences(doomed, self.services.rules.kept_artifacts),
-                action=f"{address}delete/",
+                action=f"{self.prefix}build/{number}/delete/",
                 button="Delete it all the same" if doomed.used else "Delete it",
-                back=address,
-                fields=(("force", "yes"),) if doomed.used else (),
+                back=self._find_back(doomed, number, came_from),
+                fields=(*fields, ("force", "yes")) if doomed.used else fields,
                 error=error,
             )
         )
@@ -63,6 +72,11 @@ def _list_consequences(doomed: Doomed, kept: tuple[ArtifactType, ...]) -> tuple[
     if ArtifactType.LOCKFILE in kept:
         says.append("With what it was locked to, it can be built once more, exactly.")
     if doomed.used:
-        users = show_count(doomed.used, "kernel or program", "kernels or programs")
-        says.append(f"It is in use by {users}, which will break.")
+        says.append(say_use(doomed))
     return tuple(says)
+
+
+def say_use(doomed: Doomed) -> str:
+    """Say who uses what would go."""
+    users = show_count(doomed.used, "kernel or program", "kernels or programs")
+    return f"It is in use by {users}, which will break."

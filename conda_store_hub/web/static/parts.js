@@ -2,8 +2,12 @@
 import { localise } from "./times.js";
 import { currentToken } from "./xsrf.js";
 
+let last = 0;
+
 // False when the page can no longer be had: the session has ended, or the service is away.
 export async function refreshParts() {
+  last += 1;
+  const turn = last;
   const answer = await fetch(location.href, {
     headers: { "X-XSRFToken": currentToken() },
     redirect: "manual",
@@ -12,6 +16,9 @@ export async function refreshParts() {
     return false;
   }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (turn !== last) {
+    return true; // what was asked for since comes later, and is newer
+  }
   for (const part of document.querySelectorAll("[data-live]")) {
     const newer = fresh.getElementById(part.id);
     if (newer && !part.contains(document.activeElement)) {

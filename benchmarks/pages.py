@@ -1,0 +1,49 @@
+"""How soon the first byte of a page comes among 2,000 environments, beside an empty request to the same service.
+
+The service is a process of its own; who asks is known to it, and may see all of the environments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from benchmarks.figures import Figure, median, percentile, spread
+from benchmarks.lists import EMPTY, ask_in_turn
+from benchmarks.served import serving
+from benchmarks.world import fill
+
+ENVIRONMENTS = 2_000
+BUILDS = 20_000
+PACKAGES = 100
+GOAL = 100.0
+PAGES = {
+    "home": "",
+    "home, a name searched for": "?search=env019",
+    "home, a package searched for": "?search=package:package-0100>=1",
+    "home, the last page": "?page=20",
+    "an environment with 10 builds": "environment/team07/env00507/",
+    "what changed in a build": "environment/team07/env00507/changes/?build=4508",
+}
+
+
+def measure() -> Iterator[Figure]:
+    """Measure each page in turn with the empty request."""
+    yield from asyncio.run(_measure())
+
+
+async def _measure() -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="b") as scratch:
+        world = partial(fill, environments=ENVIRONMENTS, builds=BUILDS, packages=PACKAGES)
+        async with serving(Path(scratch), world) as service, service.connect() as connection:
+            paths = {EMPTY: EMPTY, **PAGES}
+            taken = await ask_in_turn({name: (connection, path) for name, path in paths.items()})
+    return [_compare(name, taken[name], taken[EMPTY]) for name in PAGES]
+
+
+def _compare(name: str, taken: list[float], empty: list[float]) -> Figure:
+    most = f"90 %: {percentile(taken, 0.9):.1f} ms; the empty request {spread(empty, 'ms')}"
+    return Figure(what=f"{name}, among {ENVIRONMENTS}", value=median(taken), goal=GOAL, unit="ms", reference=most)
