@@ -34,7 +34,20 @@ from conda_store_hub.web.health import HealthHandler
 from conda_store_hub.web.metrics import MetricsHandler, RouteNames
 from conda_store_hub.web.operations import Route
 from conda_store_hub.web.page import PageNotFoundHandler
-from conda_store_hub.web.pages import build, create, environment, guide, home, reference, session, user
+from conda_store_hub.web.pages import (
+    admin,
+    audit,
+    banner,
+    build,
+    create,
+    environment,
+    guide,
+    health,
+    home,
+    reference,
+    session,
+    user,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +162,16 @@ def _page_rules(application: Application, services: Services) -> list[Rule]:
         Rule("create/?", create.CreateHandler),
         Rule(r"environment/([^/]+)/([^/]+)/?", environment.EnvironmentHandler),
         Rule(r"build/([^/]+)/?", build.BuildHandler),
+        Rule("admin/?", admin.OverviewHandler),
+        Rule("admin/janitor/?", admin.JanitorHandler),
+        Rule("admin/namespaces/?", admin.AllNamespacesHandler),
+        Rule("admin/policy/?", admin.ServicePolicyHandler),
+        Rule("admin/audit/?", audit.AuditHandler),
+        Rule("admin/health/?", health.PartsHandler),
+        Rule("admin/banner/?", banner.BannerHandler),
         Rule("docs/api/?", reference.ReferenceHandler),
         Rule(r"docs(?:/([^/]*))?/?", guide.GuideHandler),
+        Rule("static/logo", files.LogoHandler),
         Rule("static/hub/(.*)", files.HubFileHandler, {"path": str(files.HUB_FILES)}),
         Rule("static/(.*)", files.FileHandler, {"path": str(files.FILES)}),
         Rule(".*", PageNotFoundHandler),

@@ -203,9 +203,7 @@ def test_no_more_is_read_than_the_client_takes(data: DataDirectory) -> None:
 def ask_and_read_nothing(service: RunningService, path: str, name: str = "alice") -> socket.socket:
     address = urlsplit(service.url)
     connection = socket.create_connection((address.hostname, address.port), timeout=20)
-    connection.sendall(
-        f"GET {PREFIX}{path} HTTP/1.1\r\nHost: x\r\nAuthorization: token {name}-token\r\n\r\n".encode()
-    )
+    connection.sendall(f"GET {PREFIX}{path} HTTP/1.1\r\nHost: x\r\nAuthorization: token {name}-token\r\n\r\n".encode())
     return connection
 
 

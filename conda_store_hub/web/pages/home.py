@@ -42,6 +42,7 @@ class HomeQuery(PagedQuery):
 class HomeHandler(PageHandler):
     """`/`: the environments, by namespace."""
 
+    help = "pages/#home"
     shareable = True
 
     async def get(self) -> None:

@@ -137,6 +137,7 @@ def _make_request(typed: _Typed, now: datetime) -> schemas.MakeToken:
 class UserHandler(PageHandler):
     """`/user/`."""
 
+    help = "pages/#user"
     asks_anew_for = frozenset({"POST"})
 
     async def get(self) -> None:
