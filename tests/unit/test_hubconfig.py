@@ -373,6 +373,32 @@ def test_scopes_that_the_site_defines_for_it_reach_browsers_and_servers_but_admi
     assert read_spawner(c)["server_token_scopes"] == [*SERVER_SCOPES, ACCESS, write]
 
 
+@pytest.mark.parametrize("as_set", [None, "assigned", "appended"])
+def test_a_tab_is_added_after_templates_and_variables_of_the_sites(as_set: str | None) -> None:
+    c = Config()
+    if as_set == "assigned":
+        c.JupyterHub.template_paths = ["/site"]
+        c.JupyterHub.template_vars = {"colour": "green"}
+    elif as_set == "appended":
+        c.JupyterHub.template_paths.append("/site")
+        c.JupyterHub.template_vars.update({"colour": "green"})
+    for _ in range(2):
+        configure(c, tab="Environments")
+    hub = read_hub(c)
+    *before, ours = [path for path in hub.template_paths if not path.endswith("share/jupyterhub/templates")]
+    assert before == (["/site"] if as_set else [])
+    assert (Path(ours) / "page.html").is_file()
+    tab = {"service": "conda-store-hub", "label": "Environments"}
+    assert hub.template_vars == ({"colour": "green"} if as_set else {}) | {"conda_store_hub_tab": tab}
+
+
+def test_without_a_tab_the_hubs_templates_are_its_own() -> None:
+    c = Config()
+    configure(c)
+    assert "template_paths" not in c.JupyterHub
+    assert "template_vars" not in c.JupyterHub
+
+
 def test_a_service_that_is_started_elsewhere_has_no_command() -> None:
     spec = service_of(configured(command=[], url="http://10.0.0.5:80", api_token="t" * 32))
     assert not {"command", "environment", "user"} & set(spec)
