@@ -102,21 +102,21 @@ def test_what_administrators_say_is_seen_by_another_person_until_it_is_taken_bac
     page.get_by_label("Message").press_sequentially("Closed on Monday: see https://hub.example/news.")
     page.get_by_label("warning").press("Space")
     page.get_by_role("button", name="Show it").press("Enter")
-    expect(page.get_by_role("note")).to_contain_text("Closed on Monday")
+    expect(page.get_by_role("complementary")).to_contain_text("Closed on Monday")
     with chromium.new_context(java_script_enabled=False) as context:
         context.set_default_timeout(SECONDS)
         other = context.new_page()
         # The Hub's own form needs no script to be sent.
         fill_login(other, hub.url, "carol", password_of(hub, "carol"))
         other.goto(hub.service_url)
-        expect(other.get_by_role("note")).to_contain_text("Closed on Monday")
+        expect(other.get_by_role("complementary")).to_contain_text("Closed on Monday")
         expect(other.get_by_role("link", name="https://hub.example/news")).to_be_visible()
         shoot(other, "banner")
     for theme in ("light", "dark"):
         page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", theme)
         check_with_axe(page, "body")
     page.get_by_role("button", name=re.compile("Back to the configuration")).click()
-    expect(page.get_by_role("note")).to_have_count(0)
+    expect(page.get_by_role("complementary")).to_have_count(0)
 
 
 def test_the_pages_do_their_work_without_javascript(hub: DemoHub, chromium: Browser) -> None:

@@ -276,7 +276,7 @@ def test_a_banner_outlives_the_service_and_replaces_the_configurations(data: Dat
         assert "Closed on Monday" in get(second, "").text
         with second.browser("root") as root:
             send(root, "admin/banner/", message=" ", level="info")
-            assert not get(second, "").has("div", role="note")
+            assert not get(second, "").has("aside")
             send(root, "admin/banner/", action="configuration", level="info")
         page = get(second, "")
     assert "From the file" in page.text
