@@ -28,9 +28,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     kept = root / "home" / ".environments"
     shutil.copytree(sample_channel_dir(), kept / "channels" / "sample", copy_function=os.link)
     (kept / "proxy").symlink_to(PROXY_CACHE)
-    jupyter.start()
-    yield jupyter.url
-    jupyter.stop()
+    try:
+        jupyter.start()
+        yield jupyter.url
+    finally:
+        jupyter.close()
 
 
 @pytest.fixture(scope="module")
