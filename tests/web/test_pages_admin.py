@@ -19,11 +19,12 @@ from conda_store_hub.services import audit, notes
 from conda_store_hub.services.changes import CLEANING
 from conda_store_hub.web.appearance import Pages
 from conda_store_hub.web.charts import stack_bars
+from conda_store_hub.web.pages.guide import load_guide
 from conda_store_hub.web.rendering import show_links
 from tests.support.fake_hub import user
 from tests.support.make import ADMIN
 from tests.support.service import PREFIX, RunningService, run_service, service
-from tests.web.test_pages import EVIL, NAVIGATE, Page, get
+from tests.web.test_pages import EVIL, NAVIGATE, Page, everything, get
 
 __all__ = ["service"]
 
@@ -178,6 +179,27 @@ def test_a_round_of_the_janitor_that_failed_is_said(service: RunningService) -> 
     service.db.write_sync(notes.end_run, run, [JobDone(job="caches", said="it failed", failed=True)])
     assert "in its last round failed: caches" in flat(get(service, "admin/health/", "root"))
     assert "caches: it failed" in flat(get(service, "admin/", "root"))
+
+
+def test_nothing_of_what_people_wrote_is_run_here(service: RunningService, root: httpx.Client) -> None:
+    everything(service)
+    send(root, "admin/banner/", message=EVIL, level="info")
+    with service.client("root") as client:
+        client.put("api/v1/setting/", json={"forbidden_packages": ["evil"]})
+        for path in [*PAGES, f"admin/audit/?actor={EVIL}&namespace={EVIL}&environment={EVIL}"]:
+            answer = client.get(path)
+            assert answer.status_code == 200, path
+            assert "<img src=x" not in answer.text, path
+            assert "<script>alert" not in answer.text, path
+            assert EVIL in Page(answer).text, path  # in the banner, as text
+
+
+@pytest.mark.parametrize("path", ["", "create/", "environment/alice/ml/", "build/1/", "user/", *PAGES])
+def test_the_docs_link_of_a_page_leads_to_the_part_about_it(service: RunningService, path: str) -> None:
+    service.completed()
+    (link,) = [each for each in get(service, path, "root").links if re.fullmatch(f"{PREFIX}docs/pages/#.*", each)]
+    part = link.partition("#")[2]
+    assert f'id="{part}"' in load_guide(f"{PREFIX}docs/")["pages"].html
 
 
 # The audit trail
