@@ -23,6 +23,7 @@ PHASES_OF = 200
 _MOST_LIVE = 50
 _MOST_LARGE = 10
 _HOUR = timedelta(hours=1)
+_SILENCE = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +88,14 @@ def list_namespaces(
     """Return a page of all namespaces, those with the most on disk first, and how many there are."""
     rights.require_service(identity, Permission.METRICS_READ)
     return rows.list_namespaces(session, size, (page - 1) * size), rows.count_namespaces(session)
+
+
+def find_silent(session: Session, identity: Identity, now: datetime) -> tuple[int, list[int]]:
+    """Return how many builds run, and the numbers of those of which nothing was heard for long."""
+    rights.require_service(identity, Permission.METRICS_READ)
+    running = [row for row in rows.list_live(session, _MOST_LIVE) if row.status == BuildStatus.BUILDING]
+    silent = [row.id for row in running if row.heartbeat_at is not None and now - row.heartbeat_at > _SILENCE]
+    return totals.count_live(session)[BuildStatus.BUILDING], silent
 
 
 def _count_hours(session: Session, now: datetime) -> tuple[Hour, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ from conda_store_hub.core.errors import SolveError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import Phase, PhaseEvent
 from conda_store_hub.core.schemas.notes import BannerLevel, JobDone
+from conda_store_hub.db import claims
 from conda_store_hub.services import audit, notes
 from conda_store_hub.services.changes import CLEANING
 from conda_store_hub.web.appearance import Pages
@@ -172,6 +174,16 @@ def test_every_part_has_a_version_and_a_state(service: RunningService) -> None:
     text = flat(get(service, "admin/health/", "root"))
     for words in ("conda-store-hub 0.", "SQLite 3.", "JupyterHub 6.1.1, it answers", "are free in", "py-rattler 0."):
         assert words in text
+
+
+def test_a_worker_of_which_nothing_is_heard_is_named(service: RunningService) -> None:
+    assert "0 builds at this moment" in flat(get(service, "admin/health/", "root"))
+    number = service.submit()
+    service.claim(number)
+    assert "1 build at this moment" in flat(get(service, "admin/health/", "root"))
+    long_ago = datetime.now(UTC) - timedelta(minutes=10)
+    service.db.write_sync(claims.beat, number, service.tickets[number].turn, long_ago, None)
+    assert f"nothing was heard for minutes of what builds {number}" in flat(get(service, "admin/health/", "root"))
 
 
 def test_a_round_of_the_janitor_that_failed_is_said(service: RunningService) -> None:

@@ -17,7 +17,7 @@ from conda_store_hub.core.errors import CondaStoreHubError
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.schemas.notes import JanitorRun
 from conda_store_hub.db import session as database
-from conda_store_hub.services import notes, watched
+from conda_store_hub.services import notes, overview, watched
 from conda_store_hub.web.pages.admin import AdminContext, AdminHandler
 from conda_store_hub.web.rendering import show_size
 
@@ -50,14 +50,19 @@ class _Kept:
     database: str
     janitor: JanitorRun | None
     problems: list[str]
+    running: int
+    silent: list[int]
 
 
-def _read(session: Session, identity: Identity) -> _Kept:
+def _read(session: Session, identity: Identity, now: datetime) -> _Kept:
+    running, silent = overview.find_silent(session, identity, now)
     _, _, folders = watched.list_files(session, identity, page=1, size=_MOST_FOLDERS)
     return _Kept(
         database=database.describe(session),
         janitor=notes.find_run(session),
         problems=[f"{folder.path}: {folder.problem}" for folder in folders if folder.problem],
+        running=running,
+        silent=silent,
     )
 
 
@@ -66,15 +71,17 @@ class PartsHandler(AdminHandler):
 
     async def get(self) -> None:
         """Look at every part now."""
-        kept = await self.look_up(_read)
+        now = datetime.now(UTC)
+        kept = await self.look_up(_read, now)
         refusal = self.services.rules.refusal
         parts = (
             Part(name="Service", words=f"conda-store-hub {__version__}, Python {platform.python_version()}"),
             Part(name="Database", words=kept.database),
             await self._ask_hub(),
             Part(name="Builds", words=refusal or f"are made for {self.services.rules.platform}", well=refusal is None),
+            _judge_workers(kept.running, kept.silent),
             await self._look_at_disk(),
-            _judge_janitor(kept.janitor, datetime.now(UTC)),
+            _judge_janitor(kept.janitor, now),
             _judge_folders(kept.problems),
         )
         self.show(
@@ -110,6 +117,13 @@ def _judge_janitor(run: JanitorRun | None, now: datetime) -> Part:
     well = now - run.began_on < _SILENT
     words = "its last round went well" if run.ended_on else "it goes round"
     return Part(name="Janitor", words=words if well else f"{words}, but that was hours ago", well=well)
+
+
+def _judge_workers(running: int, silent: list[int]) -> Part:
+    if not silent:
+        return Part(name="Workers", words=f"{running} build{'' if running == 1 else 's'} at this moment")
+    numbers = ", ".join(str(number) for number in silent)
+    return Part(name="Workers", words=f"nothing was heard for minutes of what builds {numbers}", well=False)
 
 
 def _judge_folders(problems: list[str]) -> Part:
