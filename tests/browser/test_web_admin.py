@@ -156,6 +156,10 @@ def test_logged_out_means_logged_out(page: Page, hub: DemoHub) -> None:
     at_service = [each for each in page.context.cookies() if "/services/" in f"{each.get('path')}"]
     kept = {str(each.get("name")): str(each.get("value")) for each in page.context.cookies()}
     kept |= {str(each.get("name")): str(each.get("value")) for each in at_service}
+    form = {"label": "", "role": "admin", "end": "never", "_xsrf": kept["_xsrf"]}
+    browsers = {"Sec-Fetch-Mode": "navigate"}
+    with httpx.Client(base_url=hub.service_url, cookies=kept, trust_env=False, headers=browsers) as thief:
+        assert thief.post("user/", data=form).status_code == 400  # who they are is known, and the label is missing
     page.get_by_role("link", name="Log out").click()
     expect(page.get_by_label("Username")).to_be_visible()
 
@@ -166,9 +170,8 @@ def test_logged_out_means_logged_out(page: Page, hub: DemoHub) -> None:
     expect(page.get_by_label("Username")).to_be_visible()
 
     # Whoever has kept the cookies changes nothing with them; what they read ends with `cache_max_age`.
-    form = {"label": "stolen", "role": "admin", "end": "never", "_xsrf": kept["_xsrf"]}
-    with httpx.Client(base_url=hub.service_url, cookies=kept, trust_env=False) as thief:
-        answer = thief.post("user/", data=form, headers={"Sec-Fetch-Mode": "navigate"})
+    with httpx.Client(base_url=hub.service_url, cookies=kept, trust_env=False, headers=browsers) as thief:
+        answer = thief.post("user/", data=form | {"label": "stolen"})
     assert answer.status_code == 401
     assert answer.headers["Cache-Control"] == "no-store"
     with as_user(hub, "alice") as alice:
