@@ -77,6 +77,7 @@ class Command(Application):
         self.update_config(_with_environment(file))
         self.update_config(said)
         self.store = CondaStore(parent=self)
+        self.pages = Pages(parent=self)
 
     def start(self) -> None:
         """Run, and say in one line what an administrator has to mend."""
@@ -240,7 +241,7 @@ class Serve(Command):
             searcher=ProcessSearcher(self.store.data),
             auth=HubAuthenticator(parent=self, pepper=ensure_secret(self.store.data, "pepper")),
             readiness=Readiness(),
-            pages=Pages(parent=self),
+            pages=self.pages,
         )
 
     def _listen(self, services: Services) -> HTTPServer:
