@@ -25,7 +25,7 @@ test: .venv/.for-test labextension ## run all tests; as root on Debian it instal
 	@$(BIN)/python -m pytest $(AT_ONCE) $(ARGS)
 
 lint: .venv/.for-lint ## check style, with ruff
-	@$(BIN)/ruff check conda_store_hub tests benchmarks labextension hatch_build.py
+	@$(BIN)/ruff check conda_store_hub tests benchmarks binder labextension hatch_build.py
 
 types: .venv/.for-test .venv/.for-lint ## check types, with pyright
 	@$(BIN)/pyright

@@ -40,6 +40,7 @@ from conda_store_hub.storage import prefixes
 from conda_store_hub.storage.base import ArtifactStore, LocalArtifactStore
 from conda_store_hub.storage.folders import WatchedPath
 from conda_store_hub.storage.secrets import ensure_secret
+from conda_store_hub.web.appearance import Pages
 from conda_store_hub.web.auth import HubAuthenticator
 from conda_store_hub.web.base import Readiness, Services
 from conda_store_hub.web.predefined import AuthenticationBackend
@@ -54,7 +55,7 @@ class Command(Application):
     """A command that reads the service's configuration file."""
 
     version = __version__
-    classes = [CondaStore, HubAuthenticator, AuthenticationBackend, LocalExecutor]  # noqa: RUF012 - traitlets' way
+    classes = [CondaStore, HubAuthenticator, AuthenticationBackend, LocalExecutor, Pages]  # noqa: RUF012 - traitlets' way
     config_file = Unicode(CONFIG_FILE, help="The service's configuration file.").tag(config=True)
     aliases = {"config": "Command.config_file", "log-level": "Application.log_level"}  # noqa: RUF012
 
@@ -76,6 +77,7 @@ class Command(Application):
         self.update_config(_with_environment(file))
         self.update_config(said)
         self.store = CondaStore(parent=self)
+        self.pages = Pages(parent=self)
 
     def start(self) -> None:
         """Run, and say in one line what an administrator has to mend."""
@@ -239,6 +241,7 @@ class Serve(Command):
             searcher=ProcessSearcher(self.store.data),
             auth=HubAuthenticator(parent=self, pepper=ensure_secret(self.store.data, "pepper")),
             readiness=Readiness(),
+            pages=self.pages,
         )
 
     def _listen(self, services: Services) -> HTTPServer:

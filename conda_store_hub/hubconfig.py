@@ -50,6 +50,7 @@ def configure(
     role_scopes: Iterable[str] = ROLE_SCOPES,
     server_scopes: Iterable[str] | None = None,
     service_environment: Mapping[str, str] | None = None,
+    tab: str = "",
     **service: Any,
 ) -> None:
     """Add the service to a Hub's configuration; appends, never replaces, and may be called twice.
@@ -67,6 +68,7 @@ def configure(
     role_scopes: what the service may read from the Hub.
     server_scopes: what users' servers may do; by default use the service as their owner.
     service_environment: more variables for the service; the Hub's database keeps them, so no secrets.
+    tab: what a tab in the Hub's own navigation says that leads to the service; empty for none.
     service: further fields of a JupyterHub service, for example `timeout`, `display`, `cwd`.
 
     Raises `ConfigurationError` with the reason in words.
@@ -107,6 +109,8 @@ def configure(
     if granted := usual if server_scopes is None else list(server_scopes):
         hubsettings.add_server_scopes(c, granted)
     hubsettings.add_spawner_variable(c, "CONDA_STORE_HUB_URL", internal_url or InternalURL(url, name))
+    if tab:
+        hubsettings.add_tab(c, name, tab)
 
 
 @dataclass(frozen=True)

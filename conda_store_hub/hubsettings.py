@@ -8,10 +8,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 #: What a Hub gives a server's token when nothing is asked for. Asking for one scope more drops them.
 SERVER_SCOPES = ("users:activity!user", "access:servers!server")
+
+_TAB = "conda_store_hub_tab"
+_HUB_TEMPLATES = "share/jupyterhub/templates"
+_TEMPLATES = Path(__file__).parent / "hub_templates"
 
 
 @dataclass(frozen=True)
@@ -100,13 +105,19 @@ def add_server_scopes(c: Any, scopes: list[str]) -> None:
 def add_spawner_variable(c: Any, variable: str, value: Any) -> None:
     """Give users' servers a variable, unless the site has set it."""
     for section in _spawner_sections(c, "environment"):
-        held = section.get("environment")
-        if variable in list_keys(held):
-            continue
-        if held is None or _is_record(held):
-            section["environment"].update({variable: value})
-        else:
-            section["environment"] = {**held, variable: value}
+        if variable not in list_keys(section.get("environment")):
+            _put_into(section, "environment", variable, value)
+
+
+def add_tab(c: Any, service: str, label: str) -> None:
+    """Have the Hub's pages show a tab that leads to a service, to those who may use it.
+
+    Templates of the site's own come first: a `page.html` among them includes `conda-store-hub-tab.html` itself.
+    """
+    # A record that was prepended to does not tell what was inserted: whether that was done, the variables tell.
+    if _TAB not in list_keys(c.JupyterHub.get("template_vars")):
+        _add_templates(c.JupyterHub, str(_TEMPLATES))
+    _put_into(c.JupyterHub, "template_vars", _TAB, {"service": service, "label": label})
 
 
 def _add_spawner_scopes(c: Any, key: str, scopes: list[str], defaults: tuple[str, ...]) -> None:
@@ -127,6 +138,26 @@ def _spawner_sections(c: Any, key: str) -> list[Any]:
     parents = {parent.__name__ for parent in chosen.__mro__} if isinstance(chosen, type) else set[str]()
     names = [n for n in list(c) if n != "Spawner" and (n.endswith("Spawner") or n in parents) and key in c[n]]
     return [c.Spawner, *(c[n] for n in names)]
+
+
+def _add_templates(section: Any, folder: str) -> None:
+    """Put a folder of templates behind the site's, and before the Hub's own, which end every list of them."""
+    value = section.get("template_paths")
+    if value is None or _is_record(value):
+        inserts = value.to_dict().get("inserts", ()) if value is not None else ()
+        section["template_paths"].insert(len(inserts), folder)
+        return
+    before = next((at for at, path in enumerate(value) if str(path).endswith(_HUB_TEMPLATES)), len(value))
+    section["template_paths"] = [*value[:before], folder, *value[before:]]
+
+
+def _put_into(section: Any, key: str, name: str, value: Any) -> None:
+    """Set one entry of a setting that is a mapping."""
+    held = section.get(key)
+    if held is None or _is_record(held):
+        section[key].update({name: value})
+    else:
+        section[key] = {**held, name: value}
 
 
 def _is_record(value: Any) -> bool:

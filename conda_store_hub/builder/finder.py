@@ -288,9 +288,7 @@ def _list_forms(package: PinnedPackage) -> tuple[str, str]:
     return package.file, package.file.removesuffix(_OLD) + _NEW
 
 
-def _compare(
-    packages: Iterable[PinnedPackage], there: Mapping[tuple[str, str], RepoDataRecord]
-) -> Iterator[_Look]:
+def _compare(packages: Iterable[PinnedPackage], there: Mapping[tuple[str, str], RepoDataRecord]) -> Iterator[_Look]:
     for package in packages:
         record, newer = (there.get((package.subdir, file)) for file in _list_forms(package))
         if record is not None:

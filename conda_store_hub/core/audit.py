@@ -33,3 +33,5 @@ class AuditAction(StrEnum):
     TOKEN_REVOKE = "token.revoke"  # noqa: S105 - no password
     POLICY_SET = "policy.set"
     POLICY_UNSET = "policy.unset"
+    BANNER_SET = "banner.set"
+    JANITOR_RUN = "janitor.run"

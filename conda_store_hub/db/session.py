@@ -25,7 +25,7 @@ from conda_store_hub.core.errors import (
 P = ParamSpec("P")
 R = TypeVar("R")
 
-HEAD = "0009"  # the newest revision under migrations/versions; a test compares
+HEAD = "0010"  # the newest revision under migrations/versions; a test compares
 
 _READERS = 4
 _BUSY_SECONDS = 10
@@ -36,6 +36,14 @@ _MAPPED = 256 << 20
 def announce(session: Session, topic: str) -> None:
     """Tell whoever waits for `topic`, once the session's transaction is on disk; never if it failed."""
     cast("set[str]", session.info.setdefault("topics", set())).add(topic)
+
+
+def describe(session: Session) -> str:
+    """Return which database that is, and at which revision its schema is."""
+    dialect = session.connection().dialect
+    found = dialect.server_version_info or ()
+    name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(dialect.name, dialect.name)
+    return f"{name} {'.'.join(str(part) for part in found)}, schema {HEAD}"
 
 
 class Database:

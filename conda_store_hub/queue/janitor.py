@@ -6,15 +6,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from conda_store_hub.core.errors import StorageError, UnavailableError
 from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.schemas.notes import JanitorRun, JobDone
 from conda_store_hub.db.session import Database
-from conda_store_hub.queue.cleaner import Cleaner
+from conda_store_hub.queue.cleaner import Cleaner, Freed
 from conda_store_hub.queue.links import Links
-from conda_store_hub.services import recovery
-from conda_store_hub.services.changes import ALL_KERNELS, Changes, wait
+from conda_store_hub.services import notes, recovery
+from conda_store_hub.services.changes import ALL_KERNELS, CLEANING, Changes, wait
 from conda_store_hub.storage import prefixes
+
+T = TypeVar("T")
 
 EVERY_SECONDS = 60.0
 HOUR_SECONDS = 3_600.0
@@ -78,27 +82,51 @@ class Janitor:
 
     async def _clean(self) -> None:
         await self._attempt(self._remove_scratch)
-        clean, each_hour, each_day = self._cleaner, Regularly(HOUR_SECONDS), Regularly(DAY_SECONDS)
-        while True:
-            hourly, daily = each_hour.is_due(), each_day.is_due()
-            jobs = [
-                *([clean.remove_orphans] if daily else []),
-                clean.keep_newest_where_completed,
-                *([clean.keep_newest, clean.give_up_deleted] if hourly else []),
-                clean.free,
-                *([clean.trim_caches] if hourly else []),
-            ]
-            for job in jobs:
-                await self._attempt(job)
-            await asyncio.sleep(EVERY_SECONDS)
+        each_hour, each_day = Regularly(HOUR_SECONDS), Regularly(DAY_SECONDS)
+        with self._changes.watch(CLEANING) as asked:
+            while True:
+                wanted = asked.is_set()
+                asked.clear()
+                hourly, daily = each_hour.is_due() or wanted, each_day.is_due() or wanted
+                await self._go_round(hourly=hourly, daily=daily)
+                await wait(asked, EVERY_SECONDS)
 
-    async def _attempt(self, job: Callable[[], Awaitable[object]]) -> None:
+    async def _go_round(self, *, hourly: bool, daily: bool) -> None:
+        """Do what is due, and write down how it went if that is more than what is done each minute."""
+        run = await self._attempt(self._begin_run) if hourly else None
+        clean = self._cleaner
+        jobs: list[tuple[str, Callable[[], Awaitable[Freed]]]] = [
+            *([("prefixes and files without a build", clean.remove_orphans)] if daily else []),
+            ("builds that newer ones replace", clean.keep_newest_where_completed),
+            *([("builds that are kept no longer", clean.keep_newest)] if hourly else []),
+            *([("environments that cannot be brought back", clean.give_up_deleted)] if hourly else []),
+            ("files of what was deleted", clean.free),
+            *([("caches", clean.trim_caches)] if hourly else []),
+        ]
+        done = [await self._do(words, job) for words, job in jobs]
+        if run is not None:
+            await self._attempt(lambda: self._db.write(notes.end_run, run, done))
+
+    async def _begin_run(self) -> JanitorRun:
+        return await self._db.write(notes.begin_run)
+
+    async def _do(self, words: str, job: Callable[[], Awaitable[Freed]]) -> JobDone:
+        freed = await self._attempt(job)
+        failed = freed is None
+        return JobDone(
+            job=words, said="it failed; the log of the service says why" if failed else str(freed), failed=failed
+        )
+
+    async def _attempt(self, job: Callable[[], Awaitable[T]]) -> T | None:
+        """Return what a job gives, None when it fails: the rounds go on."""
+        name = job.__name__
         try:
-            await job()
+            return await job()
         except (StorageError, UnavailableError, OSError) as exc:
-            self._log.warning("janitor: %s failed: %s", job.__name__, exc)
+            self._log.warning("janitor: %s failed: %s", name, exc)
         except Exception:  # noqa: BLE001 - a process edge: it logs, and the service goes on
-            self._log.exception("janitor: %s failed", job.__name__)
+            self._log.exception("janitor: %s failed", name)
+        return None
 
     async def requeue(self) -> None:
         """Put builds back of whose worker nothing was heard since the last round."""

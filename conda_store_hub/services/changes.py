@@ -16,6 +16,7 @@ from conda_store_hub.db.session import announce
 
 QUEUE = "queue"
 ALL_KERNELS = "kernels"
+CLEANING = "cleaning"
 _ENDED = "ended"
 
 

@@ -226,12 +226,24 @@ def _find_user(session: Session, identity: Identity, name: str) -> int:
     return row.id
 
 
-def revoke(session: Session, identity: Identity, token_id: int) -> None:
-    """End a token, at once: one's own, or anybody's for who administers all."""
+def describe(session: Session, identity: Identity, token_id: int) -> schemas.TokenView:
+    """Return a token that one may revoke."""
+    owner = _require(session, identity, token_id).user_id
+    rows, _ = lists.list_of_rows(people.select_tokens(owner, token_id)).page(session, page=1, size=1)
+    return views.token(rows[0], _seen(session, identity, rows))
+
+
+def _require(session: Session, identity: Identity, token_id: int) -> Token:
     row = people.get_token(session, token_id)
     mine = row is not None and row.user_id == identity.user_id and identity.token_id in (None, row.id)
     if row is None or row.revoked_at is not None or not (mine or identity.administers_all):
         raise rights.hidden(identity, f"You have no token {token_id}.")
+    return row
+
+
+def revoke(session: Session, identity: Identity, token_id: int) -> None:
+    """End a token, at once: one's own, or anybody's for who administers all."""
+    row = _require(session, identity, token_id)
     row.revoked_at = datetime.now(UTC)
     _record(session, identity, AuditAction.TOKEN_REVOKE, row, row.user.name)
     announce(session, rights_topic(token_topic(row.id)))

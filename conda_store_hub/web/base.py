@@ -32,6 +32,7 @@ from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.search import Searcher
 from conda_store_hub.services.solves import Solver
 from conda_store_hub.storage.base import ArtifactStore
+from conda_store_hub.web.appearance import Pages
 from conda_store_hub.web.failures import as_error, say_what_is_wrong
 from conda_store_hub.web.operations import JSON, Operation, Route, find_operation, list_methods
 from conda_store_hub.web.query import Query, read_query
@@ -74,6 +75,7 @@ class Services:
     searcher: Searcher
     auth: HubAuthenticator
     readiness: Readiness
+    pages: Pages = field(default_factory=Pages)
     metrics: Metrics = field(default_factory=Metrics)
     downloading: Counter[str] = field(default_factory=Counter[str])
     """How many files are being sent to each person, or address of the anonymous."""

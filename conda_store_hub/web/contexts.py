@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from conda_store_hub.core.schemas.notes import Banner
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """What stands around every page. `user` and `xsrf` are empty for the anonymous."""
+    """What stands around every page. `user` and `xsrf` are empty for the anonymous.
+
+    `help`: the part of the guide about this page, as `pages/#home`. `admin`: who looks administers the Hub.
+    """
 
     title: str
     here: str
@@ -18,6 +23,9 @@ class Layout:
     logo: str
     user: str
     xsrf: str
+    help: str = ""
+    admin: bool = False
+    banner: Banner | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -133,9 +133,7 @@ class LiveLog:
         self._news.clear()
         try:
             await self._handler.stay()
-            return await self._handler.services.db.read(
-                logs.follow, self._handler.identity, self._build_id, offset
-            )
+            return await self._handler.services.db.read(logs.follow, self._handler.identity, self._build_id, offset)
         except CondaStoreHubError as exc:
             self._handler.log.warning("a live log broke off: %s", exc.detail or exc.message)
             return None

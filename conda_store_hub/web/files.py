@@ -75,3 +75,21 @@ class HubFileHandler(FileHandler):
         if url_path not in _OF_THE_HUB:
             raise as_error(NotFoundError.status, None)
         return super().parse_url_path(url_path)
+
+
+class LogoHandler(BaseHandler):
+    """The logo of the site, for everybody."""
+
+    def get(self) -> None:
+        """Send it; its address carries its digest."""
+        logo = self.services.pages.logo
+        if logo is None:
+            raise NotFoundError("This site has no logo of its own.")
+        self.set_header("Content-Type", logo.kind)
+        self.set_header("Cache-Control", "public, max-age=31536000, immutable")
+        self.finish(logo.data)
+
+    def describe_error(self, error: CondaStoreHubError) -> str:
+        """Say it in one line."""
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        return f"{error.public_message}\n"

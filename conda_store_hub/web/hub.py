@@ -129,6 +129,14 @@ class HubGroup(BaseModel):
     name: str
 
 
+class HubVersion(BaseModel):
+    """What `GET /hub/api/` answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+
+
 _M = TypeVar("_M", HubPerson, HubGroup)
 
 
@@ -208,6 +216,19 @@ class Hub:
         """Tell whether the Hub has a group of that name, to the letter."""
         found = await self._get(HubGroup, "groups", name)
         return found is not None and found.name == name
+
+    async def find_version(self) -> str:
+        """Return the version of the Hub."""
+        oauth = await self.get_oauth()
+        from conda_store_hub.web.oauth import FAILURES, fetch_json
+
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                _, body = await fetch_json(oauth, f"{self.environment.api_url}/")
+            return HubVersion.model_validate(body).version
+        except (*FAILURES, ValidationError) as exc:
+            self._log.warning("the Hub could not be asked for its version: %s", exc)
+            raise HubUnavailableError from exc
 
     async def _get(self, model: type[_M], kind: str, name: str) -> _M | None:
         """Ask about something by its name; one that would change the address is nobody's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
@@ -30,10 +31,12 @@ class PageHandler(BaseHandler):
 
     `shareable`: where `allow_anonymous` is set, it is shown to others too, with what was shared with everybody.
     `asks_anew_for`: the methods for which the Hub's word of a moment ago is not enough.
+    `help`: the part of the guide about it, which its link to the docs leads to.
     """
 
     shareable: ClassVar[bool] = False
     asks_anew_for: ClassVar[frozenset[str]] = frozenset()
+    help: ClassVar[str] = ""
 
     def set_default_headers(self) -> None:
         """Let a page load what is ours, and nothing else."""
@@ -42,12 +45,19 @@ class PageHandler(BaseHandler):
 
     async def prepare(self) -> None:
         """Send who is not logged in to the Hub, even while we start: the Hub waits for an answer below 500."""
+        await self.read_banner()
         identity = await self.identify(fresh=self.request.method in self.asks_anew_for)
         if not identity.authenticated and not self._is_for_everybody():
             await self.ask_to_log_in()
             return
         self.require_ready()
         await self.welcome()
+
+    async def read_banner(self) -> None:
+        """Find out what all pages say on top, as soon as the database can be asked; no page fails for it."""
+        if self.services.readiness.ready:
+            with contextlib.suppress(CondaStoreHubError):
+                await self.services.pages.read_banner(self.services.db)
 
     def _is_for_everybody(self) -> bool:
         """Tell whether the anonymous are shown this; who came with something that is worth nothing is to log in."""
@@ -86,11 +96,20 @@ class PageHandler(BaseHandler):
             prefix=self.prefix,
             hub_home=hub.hub_page("home"),
             hub_logout=hub.hub_page("logout"),
-            # The Hub's own logo, where our pages may load it.
-            logo=files.url(self.prefix, "hub/images/jupyterhub-80.png") if hub.host else hub.hub_page("logo"),
+            logo=self._find_logo(),
             user=known,
             xsrf=self.xsrf_token.decode() if self.identity.via == SESSION else "",
+            help=self.help,
+            admin=self.identity.administers_all,
+            banner=self.services.pages.shown_banner,
         )
+
+    def _find_logo(self) -> str:
+        """Return the address of the site's logo, or of the Hub's own, where our pages may load it."""
+        hub, logo = self.services.auth.environment, self.services.pages.logo
+        if logo is not None:
+            return f"{self.prefix}static/logo?v={logo.digest}"
+        return files.url(self.prefix, "hub/images/jupyterhub-80.png") if hub.host else hub.hub_page("logo")
 
     def show(self, context: Context) -> None:
         """Answer with a page."""

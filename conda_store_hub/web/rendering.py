@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ _PHASES = {
     Phase.PIXI_LOCK: "Write pixi.lock",
     Phase.ARCHIVE: "Pack the archive",
 }
+#: An address in a text: what ends a sentence, or stands around it, is not of it.
+_ADDRESS = re.compile(r"""(https?://[^\s<>"'()]*[^\s<>"'().,:;!?])""")
 _UNIT = 1000
 _MINUTE = 60
 
@@ -71,6 +74,7 @@ def _environment() -> Environment:
         "span": show_seconds,
         "prose": show_prose,
         "count": show_count,
+        "linked": show_links,
     }
     names: dict[str, Any] = {
         "static": files.url,
@@ -89,6 +93,15 @@ def show_prose(text: str) -> Markup:
 
     pieces = enumerate(text.split("`"))
     return Markup().join(Markup("<code>{}</code>").format(piece) if at % 2 else escape(piece) for at, piece in pieces)
+
+
+def show_links(text: str) -> Markup:
+    """Return a text as HTML, with the web addresses in it as links; everything else is as it was typed."""
+    from markupsafe import Markup, escape  # jinja2's
+
+    link = Markup('<a class="alert-link" href="{0}">{0}</a>')
+    pieces = enumerate(_ADDRESS.split(text))
+    return Markup().join(link.format(piece) if at % 2 else escape(piece) for at, piece in pieces)
 
 
 def show_size(size: int) -> str:

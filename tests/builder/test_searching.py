@@ -136,9 +136,7 @@ def test_what_is_kept_of_all_channels_has_an_end_and_is_given_back(
 
 
 @pytest.mark.parametrize("form", ["repodata.json.zst", "repodata_shards.msgpack.zst"])
-def test_a_newer_form_of_an_index_that_is_broken_does_not_hide_the_oldest(
-    main: str, tmp_path: Path, form: str
-) -> None:
+def test_a_newer_form_of_an_index_that_is_broken_does_not_hide_the_oldest(main: str, tmp_path: Path, form: str) -> None:
     finder = Finder(SearcherSetup(repodata=str(tmp_path / "cache"), fresh=0, sulk=0))
     for newer in (tmp_path / "main").glob("*/repodata*.zst"):
         newer.unlink()

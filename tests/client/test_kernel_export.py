@@ -243,8 +243,9 @@ def test_nbconvert_executes_a_notebook_in_an_environment_that_is_made_and_held_f
     assert first == [str(next(root.glob("envs/*/1-*/bin")).parent), "42", first[0]]
 
     held = twin.asked("build/1/lease/")
-    assert [request.method for request in held] == ["PUT", "DELETE"]
-    assert json.loads(held[0].body)["holder"] == json.loads(held[1].body)["holder"]
+    methods = [request.method for request in held]  # it is renewed, if the notebook takes long
+    assert (set(methods[:-1]), methods[-1]) == ({"PUT"}, "DELETE")
+    assert json.loads(held[0].body)["holder"] == json.loads(held[-1].body)["holder"]
 
     # Another build is active now; what was exported need not be exported again for that.
     twin.state.builds[2] = {**twin.state.builds[1], "id": 2, "prefix": f"{PLACE}2"}

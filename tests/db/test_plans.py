@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.protocol import BuildStatus
-from conda_store_hub.db import claims, retention, totals
+from conda_store_hub.db import claims, overview, people, retention, totals
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import (
     builds,
@@ -30,7 +32,13 @@ from tests.support.postgres import Postgres, postgres
 
 __all__ = ["postgres"]
 
-LARGE = ("build", "artifact", "environment", "log_chunk", "package", "build_package", "audit_entry", "lease")
+LARGE = ("build", "artifact", "environment", "log_chunk", "package", "build_package", "audit", "lease", "build_phase")
+
+
+NOW = datetime.now(UTC)
+LONG_AGO = NOW - timedelta(days=7)
+FILTERS = ("namespace_id", "namespace", "environment", "actor", "action", "before")
+EVERYTHING: dict[str, Any] = {**dict.fromkeys(FILTERS), "size": 9}
 
 
 def claim(session: Session) -> object:
@@ -57,6 +65,15 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
     ),
     "builds that contain": lambda session: builds.list_builds(session, ALICE, page=1, size=9, packages=["ipykernel"]),
     "packages of a build": lambda session: builds.list_packages(session, ALICE, 1, page=1, size=9, why=True),
+    "what runs": lambda session: overview.list_live(session, 9),
+    "how builds ended": lambda session: overview.count_ended(session, [LONG_AGO, NOW]),
+    "why builds failed": lambda session: overview.count_failures(session, LONG_AGO),
+    "how long phases took": lambda session: overview.list_phase_seconds(session, 9),
+    "largest environments": lambda session: overview.list_largest(session, 9),
+    "disk by namespace": lambda session: overview.list_namespaces(session, 9, 0),
+    "deeds in environments of a name": lambda session: people.audit_entries(
+        session, **EVERYTHING | {"environment": "ml"}
+    ),
     "log": lambda session: logs.read(session, ALICE, 1, 0),
     "deleted environments": lambda session: removals.list_deleted_environments(session, ALICE, "alice"),
     "deleted namespaces": lambda session: namespaces.list_deleted(session, ALICE),
@@ -89,6 +106,16 @@ def test_what_is_stored_is_added_up_from_an_index_alone(db: Database) -> None:
     steps = explain(db, totals.add_up)[-1].splitlines()
     assert "SCAN artifact USING COVERING INDEX ix_artifact_key" in steps
     assert not [step for step in steps if "TEMP B-TREE" in step]
+
+
+def test_disk_is_added_up_from_an_index_alone(db: Database) -> None:
+    for plan in explain(db, lambda session: overview.list_largest(session, 9)):
+        assert "SCAN build USING COVERING INDEX ix_build_prefix" in plan
+
+
+def test_how_builds_end_is_counted_from_an_index_alone(db: Database) -> None:
+    for ask in ("how builds ended", "why builds failed"):
+        assert "SEARCH build USING COVERING INDEX ix_build_ended_on" in explain(db, ALWAYS[ask])[-1]
 
 
 def test_so_it_is_in_postgresql(postgres: Postgres) -> None:

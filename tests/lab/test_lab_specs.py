@@ -155,9 +155,7 @@ def test_names_follow_a_pattern_and_differ_all_the_same() -> None:
     assert len({spec.display_name for spec in constant}) == 4
 
 
-@pytest.mark.parametrize(
-    "pattern", ["{x}", "{}", "{0}", "{namespace.__class__}", "{kernel!r}", "{kernel:>9}", "{"]
-)
+@pytest.mark.parametrize("pattern", ["{x}", "{}", "{0}", "{namespace.__class__}", "{kernel!r}", "{kernel:>9}", "{"])
 def test_what_is_no_pattern_is_refused_in_words(pattern: str) -> None:
     with pytest.raises(InvalidRequestError, match="is no pattern for names"):
         check_pattern(pattern)

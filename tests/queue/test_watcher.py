@@ -44,9 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def watching(
-    db: Database, *paths: Path, rules: BuildRules | None = None, pace: Pace = QUICK
-) -> Generator[None]:
+def watching(db: Database, *paths: Path, rules: BuildRules | None = None, pace: Pace = QUICK) -> Generator[None]:
     """Run a watcher on a loop and thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -318,9 +316,7 @@ def test_without_notices_the_directory_is_looked_at_regularly(
     assert caplog.text.count("file watch limit") == 1
 
 
-def test_a_name_that_is_not_utf8_ends_no_notices(
-    db: Database, folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_name_that_is_not_utf8_ends_no_notices(db: Database, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     (folder / "a.yaml").write_text(make.text("a"))
     with watching(db, folder):
         until(lambda: names(db) == ["a"])

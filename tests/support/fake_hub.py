@@ -50,6 +50,7 @@ class FakeHub:
     def start(self) -> None:
         """Listen; on the running loop."""
         rules = [
+            (r"/hub/api/", _VersionHandler, {"hub": self}),
             (r"/hub/api/user", _UserHandler, {"hub": self}),
             (r"/hub/api/users/([^/]+)", _PersonHandler, {"hub": self}),
             (r"/hub/api/groups/([^/]+)", _GroupHandler, {"hub": self}),
@@ -86,6 +87,11 @@ class _Handler(web.RequestHandler):
         if self.hub.status != 200:
             self.set_status(self.hub.status)
             self.finish("{}")
+
+
+class _VersionHandler(_Handler):
+    def get(self) -> None:
+        self.finish(json.dumps({"version": "6.1.1"}))
 
 
 class _UserHandler(_Handler):

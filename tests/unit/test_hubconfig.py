@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyterhub._data import DATA_FILES_PATH
 from jupyterhub.app import JupyterHub
 from jupyterhub.roles import get_default_roles
 from jupyterhub.services.service import Service
@@ -371,6 +372,39 @@ def test_scopes_that_the_site_defines_for_it_reach_browsers_and_servers_but_admi
     write, admin = "custom:conda-store-hub:environments:write", "custom:conda-store-hub:environments:admin"
     assert service_of(c)["oauth_client_allowed_scopes"] == [admin, write]
     assert read_spawner(c)["server_token_scopes"] == [*SERVER_SCOPES, ACCESS, write]
+
+
+HUB_TEMPLATES = str(Path(DATA_FILES_PATH) / "templates")
+
+
+@pytest.mark.parametrize("as_set", [None, "assigned", "assigned whole", "inserted", "prepended"])
+def test_a_tab_is_added_after_templates_and_variables_of_the_sites(as_set: str | None) -> None:
+    c = Config()
+    if as_set in ("assigned", "assigned whole"):
+        c.JupyterHub.template_paths = ["/site", *([HUB_TEMPLATES] if as_set == "assigned whole" else [])]
+        c.JupyterHub.template_vars = {"colour": "green"}
+    elif as_set is not None:
+        if as_set == "inserted":
+            c.JupyterHub.template_paths.insert(0, "/site")
+        else:
+            c.JupyterHub.template_paths.prepend(["/site"])
+        c.JupyterHub.template_vars.update({"colour": "green"})
+    for _ in range(2):
+        configure(c, tab="Environments")
+    hub = read_hub(c)
+    *before, ours = hub.template_paths[: 2 if as_set else 1]
+    assert before == (["/site"] if as_set else [])
+    assert hub.template_paths[len(before) + 1 :] == ([] if as_set == "assigned" else [HUB_TEMPLATES])
+    assert (Path(ours) / "page.html").is_file()
+    tab = {"service": "conda-store-hub", "label": "Environments"}
+    assert hub.template_vars == ({"colour": "green"} if as_set else {}) | {"conda_store_hub_tab": tab}
+
+
+def test_without_a_tab_the_hubs_templates_are_its_own() -> None:
+    c = Config()
+    configure(c)
+    assert "template_paths" not in c.JupyterHub
+    assert "template_vars" not in c.JupyterHub
 
 
 def test_a_service_that_is_started_elsewhere_has_no_command() -> None:

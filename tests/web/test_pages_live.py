@@ -204,9 +204,14 @@ def test_a_token_is_made_copied_and_revoked_with_the_keyboard(service: RunningSe
     page.get_by_role("button", name="Copy the token").click()
     expect(page.get_by_role("status")).to_have_text("Copied.")
     assert page.evaluate("navigator.clipboard.readText()") == token
+    page.get_by_role("button", name="Copy these lines").click()
+    expect(page.get_by_role("status")).to_have_text("Copied.")
+    page.wait_for_function("document.getSelection().toString().includes('export')")
     page.goto(f"{service.url}user/")
     assert token not in page.content()
-    page.get_by_role("button", name=f"Revoke backup, …{token[-4:]}").click()
+    page.get_by_role("link", name=f"Revoke backup, …{token[-4:]}").click()
+    expect(page.locator("main")).to_contain_text("It was never used.")
+    page.get_by_role("button", name="Revoke it").click()
     expect(page.locator("main")).to_contain_text("You have none.")
     assert page.url == f"{service.url}user/#tokens"
 
@@ -269,4 +274,5 @@ def test_without_javascript_all_can_be_read_and_done(service: RunningService, ch
         assert window.inner_text("#token").startswith("csh_")
         expect(window.locator("#copy")).to_be_hidden()
         window.click("text=Revoke")
+        window.click("text=Revoke it")
         expect(window.locator("main")).to_contain_text("You have none.")

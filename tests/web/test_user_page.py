@@ -132,8 +132,13 @@ def test_a_revoked_token_is_worth_nothing_at_once(service: RunningService) -> No
         token = text_of(make(alice))
         assert asks(service, token).status_code == 200
         page = Page(alice.get("user/", headers=NAVIGATE))
-        action = page.find("form", action=f"{PREFIX}user/token/1/")["action"] or ""
+        assert f"{PREFIX}user/token/1/" in page.links
         assert "Revoke backup, …" in page.text
+        asked = Page(alice.get("user/token/1/", headers=NAVIGATE))
+        action = asked.find("form", method="post")["action"] or ""
+        for words in ("backup", f"…{token[-4:]}", "viewer on everything you have", "It was used last on"):
+            assert words in asked.text
+        assert asks(service, token).status_code == 200
         answer = alice.post(
             httpx.URL(service.url).join(action), data={"_xsrf": alice.cookies["_xsrf"]}, headers=NAVIGATE
         )
@@ -196,6 +201,7 @@ def test_without_the_pages_token_nothing_is_made_or_revoked(service: RunningServ
 def test_another_users_token_is_not_found(service: RunningService, number: str) -> None:
     with service.browser("alice") as alice, service.browser("bob") as bob:
         token = text_of(make(alice))
+        assert bob.get(f"user/token/{number}/", headers=NAVIGATE).status_code == 404
         answer = bob.post(f"user/token/{number}/", data={"_xsrf": bob.cookies["_xsrf"]}, headers=NAVIGATE)
         assert "backup" not in bob.get("user/", headers=NAVIGATE).text
     assert answer.status_code == 404
@@ -206,6 +212,7 @@ def test_another_users_token_is_not_found(service: RunningService, number: str) 
 def test_markup_in_a_label_is_text(service: RunningService) -> None:
     with service.browser("alice") as alice:
         pages = [make(alice, label=EVIL), alice.get("user/", headers=NAVIGATE), make(alice, label=EVIL, role="")]
+        pages.append(alice.get("user/token/1/", headers=NAVIGATE))
     for answer in pages:
         assert "<img src=x" not in answer.text
         assert "<script>alert" not in answer.text
@@ -261,7 +268,7 @@ def test_what_one_may_do_is_said_with_where_it_comes_from(service: RunningServic
     assert "course viewer shared with everybody logged in" in flat[0]
     assert "group.physics developer of your group physics" in flat[0]
     assert "group.physics developer shared with you" in flat[1]
-    assert "alice/shown developer shared with you" in flat[1]
+    assert "alice/shown developer shared with you that, and change and build it" in flat[1]
     assert "secret" not in flat[1]
 
 

@@ -25,6 +25,7 @@ from conda_store_hub.db.tables.builds import (
 )
 from conda_store_hub.db.tables.columns import Base, UtcDateTime
 from conda_store_hub.db.tables.settings import (
+    Note,
     Policy,
     WatchedFile,
     WatchedFolder,
@@ -45,6 +46,7 @@ __all__ = [
     "Lease",
     "LogChunk",
     "Namespace",
+    "Note",
     "Package",
     "Policy",
     "Specification",

@@ -154,6 +154,7 @@ class AuditEntry(Base):
     __table_args__ = (
         Index("ix_audit_namespace", "namespace_id", "id"),
         Index("ix_audit_namespace_name", "namespace", "id"),
+        Index("ix_audit_environment", "environment", "id"),
         Index("ix_audit_actor", "actor", "id"),
         Index("ix_audit_action", "action", "id"),
         KEEP_IDS,

@@ -226,9 +226,12 @@ class Build(Base):
         Index(
             "ix_build_prefix",
             "environment_id",
+            "size",
+            "prefix_name",  # that is all it takes to add up what environments have on disk
             sqlite_where=text("prefix_name IS NOT NULL"),
             postgresql_where=text("prefix_name IS NOT NULL"),
         ),
+        Index("ix_build_ended_on", "ended_on", "status", "error_code"),
         Index("ix_build_lock_key", "lock_key", "id"),
         Index("ix_build_lock_build_id", "lock_build_id"),
         KEEP_IDS,

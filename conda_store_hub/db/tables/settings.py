@@ -1,4 +1,4 @@
-"""What is set for namespaces and environments: policies, and the files that environments follow."""
+"""What is set and kept beside environments: policies, the files that they follow, and what the service notes."""
 
 from __future__ import annotations
 
@@ -58,6 +58,17 @@ class Policy(Base):
         ),
         KEEP_IDS,
     )
+
+
+class Note(Base):
+    """What the service keeps of itself, one value a key: `services.notes` knows the keys."""
+
+    __tablename__ = "note"
+
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON, nullable=False)
+    set_by: Mapped[str | None] = mapped_column(Text)
+    set_at: Mapped[datetime]
 
 
 class WatchedFolder(Base):

@@ -169,6 +169,7 @@ def _read_kind(text: str) -> ArtifactType:
 class BuildHandler(PageHandler):
     """`/build/ID/`."""
 
+    help = "pages/#build"
     shareable = True
 
     async def get(self, build_id: str) -> None:

@@ -20,6 +20,8 @@ _ENVIRONMENT = "environment"
 class BuildRemovalHandler(PageHandler):
     """`/build/ID/delete/`."""
 
+    help = "pages/#build"
+
     async def get(self, build_id: str) -> None:
         """Say what would go."""
         await self._ask(arguments.read_id(build_id), "", self.get_query_argument("from", ""))

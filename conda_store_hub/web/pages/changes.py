@@ -112,6 +112,8 @@ def _require_completed(
 class ChangesHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/changes/`."""
 
+    help = "pages/#environment"
+
     shareable = True
 
     async def get(self, namespace: str, name: str) -> None:

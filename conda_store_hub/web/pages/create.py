@@ -55,6 +55,8 @@ class CreateQuery(Query):
 class CreateHandler(PageHandler):
     """`/create/`."""
 
+    help = "pages/#create"
+
     max_body = MAX_LOCK_BODY
 
     async def ask_to_log_in(self) -> None:

@@ -135,6 +135,7 @@ class HistoryQuery(PagedQuery):
 class EnvironmentHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/`."""
 
+    help = "pages/#environment"
     shareable = True
 
     async def get(self, namespace: str, name: str) -> None:

@@ -64,6 +64,8 @@ def _read_form(
 class FormHandler(PageHandler):
     """A form about an environment: each kind says what it asks for, and what is done with that."""
 
+    help = "pages/#environment"
+
     needs: ClassVar[Permission]
     title: ClassVar[str]
     action: ClassVar[str]

@@ -116,6 +116,7 @@ class DocumentationHandler(PageHandler):
 
     async def prepare(self) -> None:
         """Show who is logged in if that can be known; the documentation is no secret."""
+        await self.read_banner()
         with contextlib.suppress(CondaStoreHubError):
             await self.identify()
 

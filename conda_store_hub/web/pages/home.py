@@ -107,6 +107,7 @@ def _split_search(text: str) -> tuple[str, tuple[str, ...]]:
 class HomeHandler(PageHandler):
     """`/`: the environments, by namespace and name."""
 
+    help = "pages/#home"
     shareable = True
 
     async def get(self) -> None:

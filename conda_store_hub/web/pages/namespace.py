@@ -141,6 +141,8 @@ def _draw_bars(room: Room) -> tuple[Bar, ...]:
 class NamespaceHandler(PageHandler):
     """`/namespace/NAME/`."""
 
+    help = "pages/#a-namespace"
+
     shareable = True
 
     async def get(self, namespace: str) -> None:
@@ -150,6 +152,8 @@ class NamespaceHandler(PageHandler):
 
 class DeletedHandler(PageHandler):
     """`/namespace/NAME/deleted/`: its environments that can be brought back."""
+
+    help = "pages/#a-namespace"
 
     async def post(self, namespace: str) -> None:
         """Bring one back, under another name if one was typed; or show again what was typed, with what is wrong."""

@@ -89,6 +89,8 @@ async def _show_list(
 class NamespacesHandler(PageHandler):
     """`/namespace/`."""
 
+    help = "pages/#namespaces"
+
     shareable = True
 
     async def get(self) -> None:
@@ -111,6 +113,8 @@ class NamespacesHandler(PageHandler):
 
 class DeleteHandler(PageHandler):
     """`/namespace/NAME/delete/`."""
+
+    help = "pages/#namespaces"
 
     asks_anew_for = frozenset({"POST"})
 
@@ -162,6 +166,8 @@ def _list_consequences(doomed: Doomed) -> tuple[str, ...]:
 
 class RestoreHandler(PageHandler):
     """`/namespace/NAME/restore/`."""
+
+    help = "pages/#namespaces"
 
     asks_anew_for = frozenset({"POST"})
 

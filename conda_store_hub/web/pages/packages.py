@@ -66,6 +66,8 @@ def _read(session: Session, identity: Identity, build_id: int, query: PackageQue
 class PackagesHandler(PageHandler):
     """`/build/ID/packages/`."""
 
+    help = "pages/#build"
+
     shareable = True
 
     async def get(self, build_id: str) -> None:

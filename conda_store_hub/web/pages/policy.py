@@ -65,6 +65,8 @@ def _read(session: Session, identity: Identity, place: Place, rules: BuildRules)
 class _PolicyHandler(PageHandler):
     """What both kinds of places have in common."""
 
+    help = "pages/#a-namespace"
+
     async def show_policy(self, place: Place) -> None:
         await self._show(place, await self._look(place), {}, {}, "")
 

@@ -17,6 +17,8 @@ from conda_store_hub.web.rendering import show_count, show_size, show_time
 class DeleteHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/delete/`."""
 
+    help = "pages/#environment"
+
     async def get(self, namespace: str, name: str) -> None:
         """Say what would go."""
         await self._ask(arguments.read_names(namespace, name))
@@ -64,6 +66,8 @@ def _list_consequences(doomed: Doomed) -> tuple[str, ...]:
 
 class RestoreHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/restore/`."""
+
+    help = "pages/#environment"
 
     async def get(self, namespace: str, name: str) -> None:
         """Offer it, also where there is another of its name by now."""

@@ -53,6 +53,8 @@ def _read(session: Session, identity: Identity, place: Place, query: PagedQuery,
 class ShareHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/share/`."""
 
+    help = "pages/#sharing-one-environment"
+
     asks_anew_for = frozenset({"POST"})
 
     async def get(self, namespace: str, name: str) -> None:
@@ -86,6 +88,8 @@ class ShareHandler(PageHandler):
 class ShareRemovalHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/share/ID/`."""
 
+    help = "pages/#sharing-one-environment"
+
     asks_anew_for = frozenset({"POST"})
 
     async def post(self, namespace: str, name: str, member_id: str) -> None:
@@ -97,6 +101,8 @@ class ShareRemovalHandler(PageHandler):
 
 class MembersHandler(PageHandler):
     """`/namespace/NAME/member/`."""
+
+    help = "pages/#a-namespace"
 
     asks_anew_for = frozenset({"POST"})
 
@@ -112,6 +118,8 @@ class MembersHandler(PageHandler):
 
 class MemberRemovalHandler(PageHandler):
     """`/namespace/NAME/member/ID/`."""
+
+    help = "pages/#a-namespace"
 
     asks_anew_for = frozenset({"POST"})
 

@@ -16,9 +16,10 @@ from conda_store_hub.services import tokens, users
 from conda_store_hub.web import arguments
 from conda_store_hub.web.auth import SESSION
 from conda_store_hub.web.base import SERVER_FAULT
-from conda_store_hub.web.contexts import Context, Pager
+from conda_store_hub.web.contexts import ConfirmContext, Context, Pager
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.query import PagedQuery, Size
+from conda_store_hub.web.rendering import show_time
 
 _TOKENS = 50
 _ENDS = {"7": "after 7 days", "30": "after 30 days", "90": "after 90 days", "365": "after a year", "never": "never"}
@@ -26,6 +27,16 @@ _ROLES = {
     Role.VIEWER: "see, compute, download",
     Role.DEVELOPER: "and make, change and build",
     Role.ADMIN: "and delete and share",
+}
+_MAY = {
+    Role.VIEWER: "see its environments, compute in them, download them",
+    Role.DEVELOPER: "that, and make, change and build environments",
+    Role.ADMIN: "all that, and delete and share",
+}
+_MAY_WITH_ONE = {
+    Role.VIEWER: "see it, compute in it, download it",
+    Role.DEVELOPER: "that, and change and build it",
+    Role.ADMIN: "all that, and delete and share it",
 }
 
 
@@ -48,6 +59,14 @@ class TokenForm:
     roles: tuple[Choice, ...]
     ends: tuple[Choice, ...]
     error: CondaStoreHubError | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaceEntry:
+    """A place as people read it; `may` says what they may do there."""
+
+    place: users.Place
+    may: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +94,7 @@ class UserContext(Context):
     template: ClassVar[str] = "user.html"
     groups: tuple[str, ...]
     everything: bool
-    places: tuple[users.Place, ...]
+    places: tuple[PlaceEntry, ...]
     form: TokenForm | None
     tokens: tuple[TokenEntry, ...]
     pager: Pager
@@ -137,6 +156,7 @@ def _make_request(typed: _Typed, now: datetime) -> schemas.MakeToken:
 class UserHandler(PageHandler):
     """`/user/`."""
 
+    help = "pages/#user"
     asks_anew_for = frozenset({"POST"})
 
     async def get(self) -> None:
@@ -176,7 +196,7 @@ class UserHandler(PageHandler):
                 layout=self.lay_out("You", "user"),
                 groups=tuple(sorted(self.identity.groups)),
                 everything=self.identity.administers_all,
-                places=tuple(view.places),
+                places=tuple(_say_place_of(place) for place in view.places),
                 form=_lay_out_form(typed, view.places, error) if self.identity.via == SESSION else None,
                 tokens=tuple(TokenEntry(token=row, reach=say_reach(row.scopes)) for row in view.tokens),
                 pager=Pager(page=query.page, size=query.size, count=view.count),
@@ -189,12 +209,31 @@ class UserHandler(PageHandler):
 class TokenHandler(PageHandler):
     """`/user/token/ID/`."""
 
+    help = "sharing/#tokens"
     asks_anew_for = frozenset({"POST"})
+
+    async def get(self, token_id: str) -> None:
+        """Say what a token is for, and ask whether it is to go."""
+        token = await self.look_up(tokens.describe, arguments.read_token(token_id))
+        self.show(
+            ConfirmContext(
+                layout=self.lay_out(f"Revoke the token “{token.label}”?", "user"),
+                text="Whatever uses it is let in no more, from this moment on. It cannot be brought back.",
+                consequences=(f"It ends in …{token.hint} and is {say_reach(token.scopes)}.", _say_use(token)),
+                action=f"{self.prefix}user/token/{token.id}/",
+                button="Revoke it",
+                back=f"{self.prefix}user/#tokens",
+            )
+        )
 
     async def post(self, token_id: str) -> None:
         """Revoke the token: it is worth nothing from now on."""
         await self.services.db.write(tokens.revoke, self.identity, arguments.read_token(token_id))
         self.redirect(f"{self.prefix}user/#tokens", status=303)
+
+
+def _say_place_of(place: users.Place) -> PlaceEntry:
+    return PlaceEntry(place=place, may=(_MAY if place.environment is None else _MAY_WITH_ONE)[place.role])
 
 
 def _lay_out_form(typed: _Typed, places: list[users.Place], error: CondaStoreHubError | None) -> TokenForm:
@@ -231,6 +270,14 @@ def say_reach(scopes: list[schemas.TokenScope]) -> str:
     ordered = sorted(scopes, key=lambda scope: (scope.role.rank, scope.on))
     parts = groupby(ordered, key=lambda scope: scope.role)
     return "; ".join(f"{role} on {', '.join(_say_place(scope.on) for scope in same)}" for role, same in parts)
+
+
+def _say_use(token: schemas.TokenView) -> str:
+    """Say whether anybody would notice."""
+    if token.last_used_on is None:
+        return "It was never used."
+    place = f" from {token.last_used_from}" if token.last_used_from else ""
+    return f"It was used last on {show_time(token.last_used_on)}{place}."
 
 
 def _say_place(key: str) -> str:

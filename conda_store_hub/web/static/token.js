@@ -1,27 +1,25 @@
-// Copies the new token. Where the page is not https, a browser has no clipboard: then what is selected is copied.
-const token = document.getElementById("token");
-const button = document.getElementById("copy");
+// Copies the new token, or the lines with it. Where the page is not https, a browser has no clipboard: then what is
+// selected is copied.
 const note = document.getElementById("copied");
 
-function select() {
-  getSelection().selectAllChildren(token);
-}
-
-async function copy() {
+async function copy(source) {
   try {
-    await navigator.clipboard.writeText(token.textContent);
+    await navigator.clipboard.writeText(source.textContent);
     return true;
   } catch {
-    select();
+    getSelection().selectAllChildren(source);
     return document.execCommand("copy");
   }
 }
 
-button.addEventListener("click", async () => {
-  const done = await copy();
-  select();
-  note.textContent = done ? "Copied." : "It is selected: copy it with the keyboard.";
-});
+for (const button of document.querySelectorAll("[data-copies]")) {
+  const source = document.getElementById(button.dataset.copies);
+  button.addEventListener("click", async () => {
+    const done = await copy(source);
+    getSelection().selectAllChildren(source);
+    note.textContent = done ? "Copied." : "It is selected: copy it with the keyboard.";
+  });
+  button.hidden = false;
+}
 
-button.hidden = false;
-button.focus();
+document.getElementById("copy").focus();
