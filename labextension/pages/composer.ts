@@ -76,6 +76,11 @@ export class Composer {
     }
   }
 
+  /** Take over what was typed and not added yet: who builds means it. */
+  takePending(): void {
+    this._adders.forEach(field => field.take());
+  }
+
   private _makeSection(section: ISection): HTMLElement {
     const { list, noun, title, hint } = section;
     const id = makeId();

@@ -67,6 +67,9 @@ name?.addEventListener('input', () => {
   }
 });
 
+// Before it is sent.
+text.form?.addEventListener('submit', () => composer.takePending(), { capture: true });
+
 composer.refresh();
 if (document.querySelector('#error[data-line]') === null) {
   look();

@@ -42,7 +42,7 @@ export class Field {
       const values = { role: 'combobox', 'aria-autocomplete': 'list', 'aria-expanded': 'false', 'aria-controls': this._list.id };
       Object.entries(values).forEach(([name, value]) => this.input.setAttribute(name, value));
     }
-    this.node = make('div', { class: 'composer-field' }, this.input, this._list);
+    this.node = make('div', { class: 'composer-field' }, this.input, ...(_options.packages ? [this._list] : []));
     this.name(_options.label);
   }
 
@@ -61,6 +61,11 @@ export class Field {
       this._saved = this.input.value = text;
     }
     this._judge();
+  }
+
+  /** What stands in it is whole. */
+  take(): void {
+    this._done();
   }
 
   private _typed(): void {
