@@ -8,6 +8,8 @@ const text = document.getElementById("specification");
 const working = document.getElementById("working");
 const note = document.getElementById("draft");
 const PARTS = ["problem", "preview"];
+// Not `form.action`: that is the buttons of this name.
+const ADDRESS = new URL(form.getAttribute("action"), location.href);
 const FIELDS = ["namespace", "name", "latest_build_id"];
 
 const lines = new Lines(text, document.getElementById("numbers"), document.getElementById("fault"));
@@ -78,7 +80,7 @@ function setWorking(said) {
 async function post(submitter, signal) {
   const body = new FormData(form, submitter);
   body.set("_xsrf", token());
-  return fetch(form.action, { method: "POST", body, signal, headers: { "X-XSRFToken": token() } });
+  return fetch(ADDRESS, { method: "POST", body, signal, headers: { "X-XSRFToken": token() } });
 }
 
 async function send(submitter) {
@@ -102,7 +104,7 @@ async function send(submitter) {
 }
 
 async function take(answer, isPreview) {
-  if (answer.redirected && answer.url.startsWith(new URL("../build/", form.action).href)) {
+  if (answer.redirected && answer.url.startsWith(new URL("../build/", ADDRESS).href)) {
     drafts.remove();
     location.assign(answer.url);
     return;
