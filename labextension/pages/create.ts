@@ -67,8 +67,17 @@ name?.addEventListener('input', () => {
   }
 });
 
-// Before it is sent.
-text.form?.addEventListener('submit', () => composer.takePending(), { capture: true });
+// Before it is sent: what was typed a moment ago counts.
+text.form?.addEventListener(
+  'submit',
+  () => {
+    clearTimeout(timer);
+    composer.refresh();
+    composer.takePending();
+    look();
+  },
+  { capture: true }
+);
 
 composer.refresh();
 if (document.querySelector('#error[data-line]') === null) {

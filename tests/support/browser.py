@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.hub import password_of
 
+AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 SHOTS = Path(__file__).parents[1] / "browser" / "shots"
 SECONDS = 60_000
 _QUIET = (
@@ -62,6 +64,15 @@ def fill_login(page: Page, url: str, user: str, password: str) -> None:
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "login" not in url)
+
+
+def check_with_axe(page: Page, selector: str) -> None:
+    """Fail on whatever axe-core finds in a part of the page."""
+    page.evaluate(AXE.read_text())  # no script tag: our pages let none in
+    found: dict[str, Any] = page.evaluate("selector => axe.run(selector)", selector)
+    said = [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
+    assert said == []
+    assert found["passes"]
 
 
 def shoot(page: Page, name: str) -> None:
