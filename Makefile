@@ -37,7 +37,7 @@ clean: ## remove the virtual environment, the demo's state and the caches
 	@chmod -R u+w .demo/data/ 2> /dev/null || true # environments are read-only
 	@[ ! -L .demo/data ] || rm -rf "$$(readlink .demo/data)"
 	rm -rf .venv .demo .cache .pytest_cache .ruff_cache .hypothesis build dist
-	rm -rf conda_store_hub/labextension labextension/lib labextension/node_modules labextension/tsconfig.tsbuildinfo
+	rm -rf conda_store_hub/labextension conda_store_hub/web/static/built labextension/lib labextension/node_modules labextension/tsconfig.tsbuildinfo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.uv:

@@ -61,6 +61,17 @@ class ErrorContext(Context):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AgainContext(Context):
+    """What was sent with a form when nobody was logged in: it can be sent once more, to where it went."""
+
+    template: ClassVar[str] = "again.html"
+    message: str
+    action: str
+    fields: tuple[tuple[str, str], ...]
+    login: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ConfirmContext(Context):
     """What is asked before something goes: what that is in words, and where each answer leads.
 

@@ -37,6 +37,11 @@ def url(prefix: str, path: str) -> str:
     return f"{prefix}static/{path}?v={_digest(path)}"
 
 
+def is_there(path: str) -> bool:
+    """Tell whether there is a file of ours that may not have been built."""
+    return (FILES / path).is_file()
+
+
 @functools.cache
 def _digest(path: str) -> str:
     file = HUB_FILES / path.removeprefix("hub/") if path.startswith("hub/") else FILES / path

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 
 from tornado.web import Finish
 
-from conda_store_hub.web.base import ApiHandler
+from conda_store_hub.web.base import ApiHandler, BaseHandler
 
 T = TypeVar("T")
 
 _NOBODY_THERE = 499  # for the log; nobody gets it
 
 
-class FollowingHandler(ApiHandler):
+class Following(BaseHandler):
     """Answers after some work, which ends with the connection of who asked for it."""
 
     _work: asyncio.Task[Any] | None = None
@@ -37,3 +37,7 @@ class FollowingHandler(ApiHandler):
         self._left = True
         if self._work is not None:
             self._work.cancel()
+
+
+class FollowingHandler(Following, ApiHandler):
+    """An answer of the API that takes long."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 from tornado.web import Finish
@@ -14,7 +15,7 @@ from conda_store_hub.core.permissions import Identity
 from conda_store_hub.web import files, rendering
 from conda_store_hub.web.auth import SESSION
 from conda_store_hub.web.base import BaseHandler
-from conda_store_hub.web.contexts import Context, ErrorContext, Layout
+from conda_store_hub.web.contexts import AgainContext, Context, ErrorContext, Layout
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,6 +25,10 @@ _POLICY = (
     " frame-ancestors 'none'"
 )
 _AGAIN_SECONDS = 5
+_GIVEN_BACK = (
+    "You were logged out, or this page was too old. Nothing is lost: log in in another tab if you have to, look at what"
+    " stands below, and submit it again."
+)
 
 
 class PageHandler(BaseHandler):
@@ -37,6 +42,7 @@ class PageHandler(BaseHandler):
     shareable: ClassVar[bool] = False
     asks_anew_for: ClassVar[frozenset[str]] = frozenset()
     help: ClassVar[str] = ""
+    _gives_back = False
 
     def set_default_headers(self) -> None:
         """Let a page load what is ours, and nothing else."""
@@ -80,11 +86,41 @@ class PageHandler(BaseHandler):
             raise Finish from None
 
     async def ask_to_log_in(self) -> None:
-        """Send a browser that goes somewhere to the Hub; refuse a script, and a form that has waited too long."""
+        """Send a browser that goes somewhere to the Hub, and give a form back; refuse a script, and other sites' forms.
+
+        A form that waited until its session had ended, or the service had other keys, is not lost by it.
+        """
         going = self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
-        if self.request.method not in ("GET", "HEAD") or not going:
+        if self.request.method == "POST" and self._is_from_here():
+            self._gives_back = True
+            self.set_status(NotAuthenticatedError.status)
+            await self.give_back(NotAuthenticatedError(_GIVEN_BACK))
+        elif self.request.method in ("GET", "HEAD") and going:
+            self.redirect(await self.services.auth.hub.make_login_url(self))
+        else:
             raise NotAuthenticatedError("You are no longer logged in, or this page was too old: load it again.")
-        self.redirect(await self.services.auth.hub.make_login_url(self))
+
+    async def give_back(self, error: NotAuthenticatedError) -> None:
+        """Show what was sent, so that it can be sent again; a page with a form that one types much into shows that."""
+        self.show(
+            AgainContext(
+                layout=self.lay_out("Not sent"),
+                message=error.public_message,
+                action=self.request.uri or "",
+                fields=self._list_typed(),
+                login=f"{self.prefix}login/",
+            )
+        )
+
+    def _list_typed(self) -> tuple[tuple[str, str], ...]:
+        names = (name for name in self.request.body_arguments if name != "_xsrf")
+        return tuple((name, text) for name in names for text in self.get_body_arguments(name, strip=False))
+
+    def _is_from_here(self) -> bool:
+        """Tell whether one of our own pages sent this: what another site has filled in is never shown to be sent."""
+        site = self.request.headers.get("Sec-Fetch-Site")
+        origin = self.request.headers.get("Origin")
+        return site == "same-origin" if site else origin is None or urlsplit(origin).netloc == self.request.host
 
     def lay_out(self, title: str, here: str = "") -> Layout:
         """Return what stands around a page; `here` names its entry in the navigation."""
@@ -98,7 +134,7 @@ class PageHandler(BaseHandler):
             hub_logout=hub.hub_page("logout"),
             logo=self._find_logo(),
             user=known,
-            xsrf=self.xsrf_token.decode() if self.identity.via == SESSION else "",
+            xsrf=self.xsrf_token.decode() if self.identity.via == SESSION or self._gives_back else "",
             help=self.help,
             admin=self.identity.administers_all,
             banner=self.services.pages.shown_banner,

@@ -68,6 +68,15 @@ async def solve_source(services: Services, identity: Identity, source: Source) -
     return await services.db.read(solves.describe, identity, None, plan.wanted, solved)
 
 
+async def find_place(
+    services: Services, identity: Identity, request: schemas.ReadSpecification
+) -> tuple[str, str]:
+    """Return the namespace and the name of the environment that a text is for."""
+    submission = await read_submission(request, services.rules.platform, services.reading)
+    target = await services.db.read(builds.find_target, identity, request.namespace, submission.name, services.rules)
+    return target.namespace, submission.name
+
+
 async def read_submission(request: schemas.ReadSpecification, platform: str, reading: asyncio.Lock) -> Submission:
     """Read what was sent; of large texts, one at a time."""
     async with reading if len(request.specification) > _LARGE else nullcontext():

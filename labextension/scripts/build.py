@@ -1,4 +1,4 @@
-"""Build the lab extension for the environment that runs this, unless it is built from these very files.
+"""Build the lab extension, and scripts of pages, for the environment that runs this, unless they are built.
 
 `node_modules` is kept in `.cache` by the digest of the lock file: it is 430 MB, and takes a minute or two to fetch.
 """
@@ -33,6 +33,7 @@ def ensure_built() -> None:
         (SOURCE / "tsconfig.tsbuildinfo").unlink(missing_ok=True)
         _run([node.node, "node_modules/typescript/bin/tsc"], node)
         _run([Path(sys.prefix) / "bin" / "jupyter-builder", "build", "."], node)
+        _run([node.node, "scripts/pages.mjs"], node)
         sources.note_built()
     _link(Path(sys.prefix) / "share" / "jupyter" / "labextensions" / "conda-store-hub")
 

@@ -1,4 +1,4 @@
-"""What the lab extension is built of, and whether what is there was built of these very files.
+"""What the lab extension and scripts of pages are built of, and whether what is there was built of these very files.
 
 Of the standard library alone: building a wheel asks it too, where nothing of the project is installed.
 """
@@ -12,13 +12,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LOCK = ("package.json", "yarn.lock", ".yarnrc.yml")
-MAKES = ("tsconfig.json", "schema", "src", "style")
+MAKES = ("tsconfig.json", "schema", "src", "style", "pages", "scripts/pages.mjs")
+
+EXTENSION = Path("conda_store_hub", "labextension")
+PAGES = Path("conda_store_hub", "web", "static", "built")
+"""What pages of the service load of the same sources."""
 
 
 def is_current(root: Path = ROOT) -> bool:
     """Tell whether what is built is there, and built of what is there."""
     stamp = _find_stamp(root)
-    is_built = (root / "conda_store_hub" / "labextension" / "package.json").is_file()
+    is_built = (root / EXTENSION / "package.json").is_file() and (root / PAGES / "create.js").is_file()
     return is_built and stamp.is_file() and stamp.read_text() == digest_sources((*LOCK, *MAKES), root)
 
 
@@ -34,7 +38,8 @@ def note_built(root: Path = ROOT) -> None:
 def remove_stale(root: Path = ROOT) -> None:
     """Remove what was built of other files."""
     if not _is_sdist(root) and not is_current(root):
-        shutil.rmtree(root / "conda_store_hub" / "labextension", ignore_errors=True)
+        for built in (EXTENSION, PAGES):
+            shutil.rmtree(root / built, ignore_errors=True)
 
 
 def digest_sources(names: Iterable[str], root: Path = ROOT) -> str:

@@ -1,6 +1,9 @@
 /** What fits to what somebody types of a package: names of the channels, and versions of a name. */
 import type { IApi } from './tokens';
 
+/** Who is asked. */
+export type IPackages = Pick<IApi, 'searchPackages' | 'packageVersions'>;
+
 /** How many are offered: more is looked for with more letters. */
 const MOST = 20;
 /** Of one package; the newest first. */
@@ -30,7 +33,7 @@ export interface IWhere {
 const TYPED = /^\s*([A-Za-z0-9_][A-Za-z0-9._-]*?)\s*(==|>=|<=|~=|!=|=|>|<)\s*([A-Za-z0-9.*_+!-]*)$/;
 
 /** Names that fit, or versions once something like “=” stands behind the name. */
-export async function suggest(api: IApi, text: string, where: IWhere, signal: AbortSignal): Promise<ISuggestions> {
+export async function suggest(api: IPackages, text: string, where: IWhere, signal: AbortSignal): Promise<ISuggestions> {
   const typed = TYPED.exec(text);
   if (typed) {
     const [, name, operator, version] = typed;
@@ -41,7 +44,7 @@ export async function suggest(api: IApi, text: string, where: IWhere, signal: Ab
     : { items: [], problems: [] };
 }
 
-async function suggestNames(api: IApi, search: string, where: IWhere, signal: AbortSignal): Promise<ISuggestions> {
+async function suggestNames(api: IPackages, search: string, where: IWhere, signal: AbortSignal): Promise<ISuggestions> {
   const { items, problems } = await api.searchPackages({ ...places(where), search, size: MOST }, signal);
   return {
     items: items.map(one => ({
@@ -55,7 +58,7 @@ async function suggestNames(api: IApi, search: string, where: IWhere, signal: Ab
 }
 
 async function suggestVersions(
-  api: IApi,
+  api: IPackages,
   name: string,
   operator: string,
   version: string,

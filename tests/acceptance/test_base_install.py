@@ -97,3 +97,4 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
     assert {"package.json", "install.json", "schemas/conda-store-hub/plugin.json", "static/style.js"} <= extension
     assert any(name.startswith("static/remoteEntry.") for name in extension)
     assert not any(name.startswith("conda_store_hub/labextension/") for name in packed)
+    assert "conda_store_hub/web/static/built/create.js" in packed

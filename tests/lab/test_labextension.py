@@ -39,14 +39,17 @@ def load(name: str) -> ModuleType:
 
 def test_what_was_built_of_other_files_is_not_packaged(tmp_path: Path) -> None:
     sources = load("sources")
-    for name in (*sources.LOCK, "tsconfig.json", "schema/plugin.json", "src/index.ts", "style/index.css"):
+    made_of = ("tsconfig.json", "schema/plugin.json", "src/index.ts", "style/index.css", "pages/create.ts")
+    for name in (*sources.LOCK, *made_of, "scripts/pages.mjs"):
         (tmp_path / "labextension" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "labextension" / name).write_text("1")
     built = tmp_path / "conda_store_hub" / "labextension" / "package.json"
+    script = tmp_path / "conda_store_hub" / "web" / "static" / "built" / "create.js"
 
     def build() -> None:
-        built.parent.mkdir(parents=True)
-        built.write_text("{}")
+        for file in (built, script):
+            file.parent.mkdir(parents=True)
+            file.write_text("{}")
 
     build()
     sources.remove_stale(tmp_path)
@@ -62,6 +65,7 @@ def test_what_was_built_of_other_files_is_not_packaged(tmp_path: Path) -> None:
     (tmp_path / "PKG-INFO").unlink()
     sources.remove_stale(tmp_path)
     assert not built.exists()
+    assert not script.exists()
 
 
 def test_what_was_built_is_looked_at_before_it_is_taken_for_there() -> None:

@@ -30,16 +30,9 @@ class BannerContext(AdminContext):
 class BannerHandler(AdminHandler):
     """`/admin/banner/`."""
 
-    async def ask_to_log_in(self) -> None:
-        """Give back what was typed when the session ended meanwhile, or the page was too old."""
-        if self.request.method != "POST":
-            await super().ask_to_log_in()
-            return
-        self.set_status(NotAuthenticatedError.status)
-        words = (
-            "You were logged out, or this page was too old. Log in in another tab if you have to, and send it again."
-        )
-        self._show_form(*self._read_form(), changed=False, error=NotAuthenticatedError(words))
+    async def give_back(self, error: NotAuthenticatedError) -> None:
+        """Show what was typed when the session ended meanwhile, or the page was too old."""
+        self._show_form(*self._read_form(), changed=False, error=error)
 
     async def get(self) -> None:
         """Show what pages say now."""

@@ -72,18 +72,6 @@ class FormHandler(PageHandler):
     text: ClassVar[str]
     button: ClassVar[str]
 
-    async def ask_to_log_in(self) -> None:
-        """Give back what was typed when the session ended meanwhile, or the page was too old."""
-        if self.request.method != "POST":
-            await super().ask_to_log_in()
-            return
-        self.set_status(NotAuthenticatedError.status)
-        error = NotAuthenticatedError(
-            "You were logged out, or this page was too old. Nothing is lost: log in in another tab if you have to,"
-            " look at what stands below, and submit it again."
-        )
-        await self.give_back(error)
-
     async def give_back(self, error: NotAuthenticatedError) -> None:
         """Show the form with what was typed."""
         self._show_form(arguments.read_names(*self.path_args), self.list_fields(None), error)
