@@ -7,7 +7,6 @@ import os
 import re
 import signal
 
-import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -18,6 +17,7 @@ from tests.support.lab import (
     card_of,
     compute,
     confirm,
+    find_service,
     open_page,
     open_panel,
     row_of,
@@ -252,11 +252,3 @@ def test_notebook_7_has_the_panel_too(page: Page, hub: DemoHub, lecture: tuple[i
     shown = open_page(page, panel, "lecture", "group.team", "team")
     expect(shown.get_by_role("row", name=re.compile(f"^Build {lecture[1]}"))).to_be_visible()
     shoot(page, "lab-notebook-7")
-
-
-def find_service(hub: DemoHub) -> psutil.Process:
-    """Return the service that this Hub runs."""
-    config = str(hub.state / "conda_store_hub_config.py")
-    found = [one for one in psutil.process_iter(["cmdline"]) if config in (one.info["cmdline"] or [])]
-    (service,) = [one for one in found if "serve" in one.info["cmdline"]]
-    return service

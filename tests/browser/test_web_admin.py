@@ -9,10 +9,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import SECONDS, check_with_axe, fill_login, log_in_page, shoot
-from tests.support.channel import sample_channel_dir
 from tests.support.hub import ADMIN, allow_root, as_user, make_settings, password_of
 from tests.support.process import until
 
@@ -28,12 +26,6 @@ PAGES = {
     "user": "user/",
     "docs": "docs/",
 }
-
-
-@pytest.fixture(scope="module")
-def channel() -> Generator[str]:
-    with serve_channel(sample_channel_dir()) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -9,31 +9,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
-from tests.browser.test_lab import find_service, submit, text, wait_for_build
 from tests.support.browser import SECONDS, check_with_axe, log_in_page, shoot
-from tests.support.channel import sample_channel_dir
-from tests.support.hub import ADMIN, allow_root, as_user, make_settings
+from tests.support.hub import ADMIN, as_user
 from tests.support.jupyter import wait_until
+from tests.support.lab import find_service, submit, text, wait_for_build
 
 pytestmark = pytest.mark.browser
 
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-@pytest.fixture(scope="module")
-def channel() -> Generator[str]:
-    with serve_channel(sample_channel_dir()) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def hub(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[DemoHub]:
-    alias, _, _ = channel.rstrip("/").rpartition("/")
-    config = f"{allow_root()}c.CondaStore.conda_channel_alias = {alias!r}\n"
-    with DemoHub(tmp_path_factory.mktemp("h"), make_settings(service_config=config)) as running:
-        yield running
 
 
 @contextmanager
@@ -58,9 +42,9 @@ def end_of(page: Page) -> None:
     expect(page.locator("#steps .step-running")).to_have_count(0)
 
 
-def test_a_build_is_followed_and_then_done_with_what_one_likes(page: Page, hub: DemoHub, channel: str) -> None:
+def test_a_build_is_followed_and_then_done_with_what_one_likes(page: Page, hub: DemoHub) -> None:
     log_in_page(page, hub, "alice")
-    first = submit(hub, "alice", text("stats", channel, "  - flask\n  - numpy\n"))
+    first = submit(hub, "alice", text("stats", "flask", "numpy"))
     page.goto(address(hub, f"build/{first}/"))
     shoot(page, "web-build-begun")
     expect(page.locator("#state")).to_contain_text("completed")
@@ -101,13 +85,13 @@ def test_a_build_is_followed_and_then_done_with_what_one_likes(page: Page, hub: 
     shoot(page, "web-build-deleted")
 
 
-def test_a_failure_is_told_in_words_and_in_those_of_the_solver(page: Page, hub: DemoHub, channel: str) -> None:
+def test_a_failure_is_told_in_words_and_in_those_of_the_solver(page: Page, hub: DemoHub) -> None:
     log_in_page(page, hub, "alice")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    build = submit(hub, "alice", text("broken", channel, "  - numpy 99.*\n  - flask\n"))
+    build = submit(hub, "alice", text("broken", "numpy 99.*", "flask"))
     page.goto(address(hub, f"build/{build}/"))
     expect(page.get_by_role("heading", name="The build failed")).to_be_visible()
-    expect(page.locator("#reason")).to_contain_text("(line 6, column 5)")
+    expect(page.locator("#reason")).to_contain_text("(line 4, column 5)")
     end_of(page)
     page.get_by_role("button", name="Copy the explanation").click()
     expect(page.locator("#explanation-copied")).to_have_text("Copied.")
@@ -118,9 +102,9 @@ def test_a_failure_is_told_in_words_and_in_those_of_the_solver(page: Page, hub: 
     shoot(page, "web-build-failed")
 
 
-def test_a_page_left_open_goes_on_after_the_service_was_killed(page: Page, hub: DemoHub, channel: str) -> None:
+def test_a_page_left_open_goes_on_after_the_service_was_killed(page: Page, hub: DemoHub) -> None:
     log_in_page(page, hub, "alice")
-    build = submit(hub, "alice", text("lasting", channel, "  - pandas\n  - flask\n"))
+    build = submit(hub, "alice", text("lasting", "pandas", "flask"))
     page.goto(address(hub, f"build/{build}/"))
     expect(page.locator("#log-note")).to_have_text("live")
     killed = find_service(hub)
@@ -133,9 +117,9 @@ def test_a_page_left_open_goes_on_after_the_service_was_killed(page: Page, hub: 
     assert find_service(hub).pid != killed.pid
 
 
-def test_a_page_left_open_goes_on_after_one_was_logged_out(page: Page, hub: DemoHub, channel: str) -> None:
+def test_a_page_left_open_goes_on_after_one_was_logged_out(page: Page, hub: DemoHub) -> None:
     log_in_page(page, hub, "alice")
-    build = submit(hub, "alice", text("patient", channel, "  - flask\n"))
+    build = submit(hub, "alice", text("patient", "flask"))
     page.route("**/logs/**", lambda route: route.fulfill(status=401))
     page.route(f"**/build/{build}/", lambda route: _refuse_head(route))
     page.goto(address(hub, f"build/{build}/"))
@@ -153,8 +137,8 @@ def _refuse_head(route: Any) -> None:
         route.continue_()
 
 
-def test_two_people_in_two_browsers_share_an_environment(chromium: Browser, hub: DemoHub, channel: str) -> None:
-    wait_for_build(hub, submit(hub, "alice", text("shared", channel)))
+def test_two_people_in_two_browsers_share_an_environment(chromium: Browser, hub: DemoHub) -> None:
+    wait_for_build(hub, submit(hub, "alice", text("shared")))
     with window(chromium, hub, "alice") as alice, window(chromium, hub, "carol") as carol:
         answer = carol.goto(address(hub, "environment/alice/shared/"))
         assert answer is not None
@@ -215,7 +199,7 @@ def test_a_namespace_is_made_given_a_policy_deleted_and_brought_back(
         page.get_by_label("quota_bytes, set").fill("20 GB")
         page.get_by_label("quota_builds, set").fill("10")
         page.get_by_role("button", name="Save").click()
-        wait_for_admin(hub, submit(hub, ADMIN, text("lecture", channel), "course"))
+        wait_for_admin(hub, submit(hub, ADMIN, text("lecture"), "course"))
         page.goto(address(hub, "namespace/course/"))
         expect(page.locator("main")).to_contain_text("Builds: 1 of 10")
         expect(page.locator("main")).to_contain_text("of 20.0 GB")
@@ -237,8 +221,8 @@ def wait_for_admin(hub: DemoHub, build_id: int) -> None:
         wait_until(lambda: client.get(f"api/v1/build/{build_id}/").json()["data"]["status"] == "COMPLETED", "it", 120)
 
 
-def test_without_javascript_all_can_be_read_and_done(chromium: Browser, hub: DemoHub, channel: str) -> None:
-    build = submit(hub, "bob", text("plain", channel, "  - flask\n"))
+def test_without_javascript_all_can_be_read_and_done(chromium: Browser, hub: DemoHub) -> None:
+    build = submit(hub, "bob", text("plain", "flask"))
     with as_user(hub, "bob") as client:
         wait_until(lambda: client.get(f"api/v1/build/{build}/").json()["data"]["status"] == "COMPLETED", "it", 120)
     with window(chromium, hub, "bob", java_script_enabled=False) as page:
@@ -265,12 +249,12 @@ def test_without_javascript_all_can_be_read_and_done(chromium: Browser, hub: Dem
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_these_pages_fit_the_window_and_have_no_fault_for_axe(
-    chromium: Browser, hub: DemoHub, channel: str, scheme: str, width: int
+    chromium: Browser, hub: DemoHub, scheme: str, width: int
 ) -> None:
     name = f"fits-{scheme}-{width}"
-    build = submit(hub, "alice", text(name, channel, "  - flask\n"))
+    build = submit(hub, "alice", text(name, "flask"))
     wait_for_build(hub, build)
-    failed = submit(hub, "alice", text(f"broken-{scheme}-{width}", channel, "  - numpy 99.*\n"))
+    failed = submit(hub, "alice", text(f"broken-{scheme}-{width}", "numpy 99.*"))
     with as_user(hub, "alice") as client:
         wait_until(lambda: client.get(f"api/v1/build/{failed}/").json()["data"]["status"] == "FAILED", "it", 120)
         role = {"subject": "user", "name": "bob", "role": "viewer"}

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import SECONDS, check_with_axe, log_in_page, shoot
-from tests.support.channel import sample_channel_dir
 from tests.support.hub import allow_root, as_user, make_settings
 
 pytestmark = pytest.mark.browser
@@ -26,12 +24,6 @@ dependencies:
   - python
   - numpy  # arrays
 """
-
-
-@pytest.fixture(scope="module")
-def channel() -> Generator[str]:
-    with serve_channel(sample_channel_dir()) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +128,7 @@ def test_a_preview_tells_what_would_be_built_and_is_not_waited_for(
     page: Page, hub: DemoHub, specification: str
 ) -> None:
     open_form(page, hub)
-    text_of(page).fill(specification)
+    text_of(page).fill(f"{specification}  - pandas\n")
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("heading", name="What would be installed")).to_be_focused()
     table = page.get_by_role("region", name="Packages that would be installed")

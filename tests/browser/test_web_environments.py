@@ -9,10 +9,8 @@ from collections.abc import Generator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import check_with_axe, log_in_page, shoot
-from tests.support.channel import sample_channel_dir
 from tests.support.hub import allow_root, as_user, make_settings
 from tests.support.jupyter import wait_until
 
@@ -27,12 +25,6 @@ dependencies:
   - python
 {more}"""
 KERNEL = "  - ipykernel\n"
-
-
-@pytest.fixture(scope="module")
-def channel() -> Generator[str]:
-    with serve_channel(sample_channel_dir()) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

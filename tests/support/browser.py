@@ -79,7 +79,7 @@ def check_with_axe(page: Page, selector: str) -> None:
     page.evaluate(AXE.read_text())  # no script tag: our pages let none in
     found: dict[str, Any] = page.evaluate("selector => axe.run(selector)", selector)
     said = [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
-    assert said == []
+    assert not said, "\n".join(said)
     assert found["passes"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import psutil
 from playwright.sync_api import Locator, Page, expect
 
 from conda_store_hub.demo.hub import DemoHub
@@ -129,3 +130,11 @@ def compute(page: Page, notebook: Locator, index: int, code: str) -> Locator:
     expect(cell).to_contain_text(code[-10:])
     page.keyboard.press("Shift+Enter")
     return notebook.locator(".jp-OutputArea-output").nth(index)
+
+
+def find_service(hub: DemoHub) -> psutil.Process:
+    """Return the service that this Hub runs."""
+    config = str(hub.state / "conda_store_hub_config.py")
+    found = [one for one in psutil.process_iter(["cmdline"]) if config in (one.info["cmdline"] or [])]
+    (service,) = [one for one in found if "serve" in one.info["cmdline"]]
+    return service
