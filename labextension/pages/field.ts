@@ -121,7 +121,9 @@ export class Field {
       )
     );
     this._list.hidden = items.length === 0;
-    this.input.setAttribute('aria-expanded', String(items.length > 0));
+    if (this._options.packages) {
+      this.input.setAttribute('aria-expanded', String(items.length > 0));
+    }
     this.input.removeAttribute('aria-activedescendant');
   }
 
