@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import SECONDS, check_with_axe, log_in_page, shoot
-from tests.support.lab import compute, open_lab, run_command, submit
+from tests.support.lab import compute, open_lab, run_command, submit, wait_for_layout
 
 pytestmark = pytest.mark.browser
 
@@ -160,6 +160,7 @@ def test_what_is_wrong_is_said_at_its_line_and_what_was_typed_is_kept(page: Page
     page.keyboard.type("x: [")
     expect(editor.get_by_role("button", name="Build")).to_be_disabled()
     expect(editor.get_by_role("alert")).to_be_visible()
+    wait_for_layout(hub, "bob", "csh-editor")
     page.reload()  # nothing asks whether one is sure, and nothing is lost
     expect(page.locator(".csh-Editor .cm-content")).to_contain_text("x: [")
     expect(page.locator(".csh-Editor")).to_contain_text("is not built yet")
