@@ -187,6 +187,7 @@ test('what is no draft is none, and the newest of two counts', async () => {
   assert.equal((await world.drafts.find('new-1'))?.text, 'young');
   world.database.kept.set('conda-store-hub-drafts:new-2', { text: 3 });
   assert.equal(await world.drafts.find('new-2'), null);
+  await world.drafts.save(draftKey({ namespace: 'new-people', name: 'ml' }), older); // is there already
   assert.deepEqual(await world.drafts.listNew(), ['new-1']);
   assert.equal(await world.drafts.save('new-3', { ...older, text: 'x'.repeat(1_000_001) }), false);
   assert.notEqual(newDraftKey(), newDraftKey());
