@@ -145,6 +145,27 @@ test('a line that is cut off is picked up where it was', async () => {
   );
 });
 
+test('what was read before a stream broke is not read again', async () => {
+  const first = new TextEncoder().encode('event: log\ndata: one\nid: 4\n\n');
+  let pulled = 0;
+  const server = new FakeServer(request => {
+    if (request.headers.get('Accept') === 'text/event-stream') {
+      const pull = (controller: ReadableStreamDefaultController<Uint8Array>) =>
+        (pulled += 1) === 1 ? controller.enqueue(first) : controller.error(new TypeError('broken'));
+      return new Response(new ReadableStream({ pull }));
+    }
+    return request.url.includes('/logs/')
+      ? new Response('two\n', { headers: { 'X-Log-Offset': '8', 'X-Log-Complete': 'true' } })
+      : ok({ status: 'COMPLETED' });
+  });
+  const events = await collect(new Api(server.settings));
+  assert.deepEqual(
+    events.flatMap(one => (one.kind === 'log' ? [one.text] : [])),
+    ['one', 'two\n']
+  );
+  assert.equal(server.requests[1]!.query.get('offset'), '4');
+});
+
 test('a log that may not be read is refused at once', async () => {
   const missing = answer(404, { status: 'error', code: 'not-found', message: 'There is no build 7.' });
   await assert.rejects(collect(new Api(new FakeServer(() => missing).settings)), { code: 'not-found' });
