@@ -18,6 +18,16 @@ test('a list is asked for by page and told with its count', async () => {
   assert.deepEqual([query.get('namespace'), query.get('page'), query.get('size')], ['group.team', '2', '100']);
 });
 
+test('who has a role is listed to the last', async () => {
+  const all = Array.from({ length: 130 }, (_, index) => ({ id: index + 1 }));
+  const server = new FakeServer(request => {
+    const page = Number(new URL(request.url).searchParams.get('page'));
+    return ok(all.slice(100 * (page - 1), 100 * page), { count: all.length });
+  });
+  assert.deepEqual(await new Api(server.settings).members('alice', 'ml'), all);
+  assert.equal(server.requests.length, 2);
+});
+
 test('names are escaped: what a person typed never becomes part of a path', async () => {
   const server = new FakeServer(() => ok({}));
   await new Api(server.settings).environment('a/../b', 'x?y#z');
