@@ -147,7 +147,8 @@ def test_when_what_makes_it_is_killed_that_is_said_and_the_next_start_makes_it(p
         card_of(page, "carol/killed").click()
         wait_until(lambda: held != [], "a process that makes it")
         held[0].kill()
-        expect(toast_of(page, "carol/killed could not be made on this machine")).to_be_visible()
+        said = "carol/killed could not be made on this machine. The process that makes it was killed"
+        expect(toast_of(page, said)).to_be_visible()
         shoot(page, "elsewhere-killed")
         expect(panel.get_by_text("Making carol/killed")).to_have_count(0)
         confirm(page, "Ok")
