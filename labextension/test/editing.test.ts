@@ -167,6 +167,19 @@ test('what is typed is kept without the service, and without a login', async () 
   assert.equal(again.problem?.message, 'It is down.');
 });
 
+test('a file that is opened while a slow service is asked stays', async () => {
+  const world = new World();
+  const editing = world.edit();
+  const loading = editing.load();
+  assert.equal(editing.isLoading, true);
+  editing.open('name: other\ndependencies: [numpy]\n');
+  await loading;
+  assert.equal(editing.text, 'name: ml\ndependencies: [numpy]\n');
+  assert.equal(editing.isDirty, true);
+  await editing.build();
+  assert.equal(world.sent()['latest_build_id'], 7);
+});
+
 test('a draft can be given up', async () => {
   const world = new World();
   const editing = world.edit();
