@@ -307,8 +307,14 @@ export class Editing {
   }
 
   private async _findLatest(): Promise<number> {
-    const found = await this._options.api.environment(this._namespace, this.name);
-    return found.latest_build_id ?? 0;
+    try {
+      return (await this._options.api.environment(this._namespace, this.name)).latest_build_id ?? 0;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) {
+        return 0; // it was deleted or renamed meanwhile, and is made once more
+      }
+      throw error;
+    }
   }
 
   private _request(): { specification: string; namespace: string; environment_name?: string } {
