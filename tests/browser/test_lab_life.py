@@ -166,6 +166,15 @@ def test_a_running_notebook_is_offered_what_was_rolled_back_to(page: Page, hub: 
     expect(compute(page, notebook, 1, code)).to_contain_text("flask is None")
     shoot(page, "life-rolled-back")
 
+    # Its kernel has the old name, and is in the same environment.
+    choose(page, row_of(panel, "course"), "Rename Environment…")
+    page.get_by_role("dialog").get_by_role("textbox", name="Name").fill("lectures")
+    confirm(page, "Rename")
+    expect(row_of(panel, "lectures")).to_contain_text("in use: 1")
+    page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text=".ipynb").click()
+    expect(notebook.get_by_role("button", name=f"alice/lectures · build {older}")).to_be_visible()
+    shoot(page, "life-notebook-renamed")
+
 
 def test_a_notebook_runs_in_a_language_other_than_python(page: Page, hub: DemoHub) -> None:
     panel = open_panel(page, hub, "alice")
