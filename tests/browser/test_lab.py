@@ -163,6 +163,16 @@ def test_what_is_shared_from_the_page_is_there_for_the_other(page: Page, hub: De
         assert client.get("api/v1/environment/alice/shared/").status_code == 404
 
 
+def test_an_environment_is_built_once_more_from_its_page(page: Page, hub: DemoHub) -> None:
+    before = wait_for_build(hub, submit(hub, "alice", text("again", "ipykernel")))
+    shown = open_page(page, open_panel(page, hub, "alice"), "again")
+    shown.get_by_role("button", name="Rebuild").click()
+    expect(shown.get_by_role("log")).to_contain_text("Channels:")
+    expect(toast_of(page, "alice/again is ready")).to_be_visible()
+    expect(shown.locator("[data-csh-build]")).to_have_count(2)
+    expect(shown.locator(f"[data-csh-build='{before}']")).not_to_contain_text("active")
+
+
 def test_deleting_is_undone_with_the_keyboard_alone(page: Page, hub: DemoHub) -> None:
     wait_for_build(hub, submit(hub, "alice", text("gone")))
     panel = open_panel(page, hub, "alice")
@@ -231,8 +241,10 @@ def test_what_others_write_is_shown_as_it_is_and_a_long_log_opens_beside(page: P
     expect(shown.locator("img")).to_have_count(0)
     shoot(page, "lab-evil")
     assert page.locator("body").get_attribute("data-evil") is None
+    whole = shown.get_by_role("link", name="The whole log")
+    expect(whole).to_have_css("text-decoration-line", "underline")  # within words, it is told by that
     with page.expect_popup() as opened:
-        shown.get_by_role("link", name="The whole log").click()
+        whole.click()
     expect(opened.value.locator("body")).to_contain_text("no-such-package")
     expect(shown.get_by_role("log")).to_be_visible()
 
