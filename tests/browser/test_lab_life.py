@@ -175,6 +175,17 @@ def test_a_running_notebook_is_offered_what_was_rolled_back_to(page: Page, hub: 
     expect(notebook.get_by_role("button", name=f"alice/lectures · build {older}")).to_be_visible()
     shoot(page, "life-notebook-renamed")
 
+    # What is offered to a notebook goes when that is closed.
+    shown = open_page(page, panel, "lectures")
+    shown.locator(f"[data-csh-build='{newer}']").get_by_role("button", name="Activate").click()
+    confirm(page, "Activate")
+    expect(toast_of(page, "is active now")).to_be_visible()
+    tab = page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text=".ipynb")
+    tab.locator(".lm-TabBar-tabCloseIcon").click()
+    confirm(page, "Discard")
+    expect(tab).to_have_count(0)
+    expect(toast_of(page, "is active now")).to_have_count(0)
+
 
 def test_a_notebook_runs_in_a_language_other_than_python(page: Page, hub: DemoHub) -> None:
     panel = open_panel(page, hub, "alice")
