@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -280,8 +281,10 @@ class _Making:
                         raise self._rebuild(failure)
         process.wait()
         log.seek(0)
+        is_killed = process.returncode == -signal.SIGKILL  # which the kernel does where memory runs out
+        how = "was killed: is there too little memory?" if is_killed else f"ended ({process.returncode})."
         raise LocalEnvironmentError(
-            f"The environment could not be made: the process that does it ended ({process.returncode}).",
+            f"The process that makes it {how}",
             detail=log.read().decode("utf-8", "replace")[-4000:],
         )
 

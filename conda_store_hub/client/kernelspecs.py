@@ -148,5 +148,6 @@ def _make_metadata(view: KernelView, told: KernelJson) -> dict[str, Any]:
         "conda_is_base_environment": False,
         "conda_is_currently_running": view.prefix == sys.prefix,
         "Namespace": view.namespace,
-        "conda_store_hub": {"build_id": view.build_id},
+        # The names that it had are for pages, whose notebooks may run in it under one of them.
+        "conda_store_hub": {"build_id": view.build_id} | ({"aliases": list(view.aliases)} if view.aliases else {}),
     }

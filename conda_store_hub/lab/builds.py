@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 
@@ -83,4 +82,4 @@ async def _read_states(lines: AsyncIterator[str]) -> AsyncIterator[BuildStatus]:
         if line.startswith("event: "):
             event = line.removeprefix("event: ")
         elif line.startswith("data: ") and event == "state":
-            yield LogState.model_validate(json.loads(line.removeprefix("data: "))).status
+            yield LogState.model_validate_json(line.removeprefix("data: ")).status

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
+from pydantic import ValidationError
 from tornado import web
 from tornado.httputil import HTTPOutputError
 from tornado.iostream import StreamClosedError
@@ -180,6 +181,9 @@ class ProxyHandler(APIHandler):
             await self._stream(answer.aiter_raw())
             return
         body = await answer.aread()  # of a change: a sentence or a solve, never an artifact
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            owner = os.environ.get("JUPYTERHUB_USER")
+            body = say_who_asks(body, owner=owner, asks=self.current_user.username)
         if answer.is_success:
             self._tell(upstream, place, body)
         self.clear_header("Content-Length")
@@ -226,6 +230,18 @@ class ProxyHandler(APIHandler):
     def _refuse(self, status: HTTPStatus, code: str, message: str) -> None:
         self.set_status(status)
         self.finish(ErrorAnswer(message=message, code=code).model_dump_json())
+
+
+def say_who_asks(body: bytes, *, owner: str | None, asks: str) -> bytes:
+    """Say in a refusal as whom a visitor asks: what it says is not there is shown to them, as its owner sees it."""
+    if owner in (None, asks):
+        return body
+    try:
+        said = ErrorAnswer.model_validate_json(body)
+    except ValidationError:
+        return body
+    message = f"{said.message} You are on the server of {owner} and see what {owner} sees, but change it as {asks}."
+    return said.model_copy(update={"message": message}).model_dump_json().encode()
 
 
 def _leads_elsewhere(answer: httpx.Response) -> bool:

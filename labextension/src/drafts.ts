@@ -22,7 +22,7 @@ export function draftKey(environment: { readonly namespace: string; readonly nam
   return `${environment.namespace}/${environment.name}`;
 }
 
-/** A key for one that is new. */
+/** A key for one that is new: without the slash of those that are there, whose namespace may begin in the same way. */
 export function newDraftKey(): string {
   return `new-${Date.now().toString(36)}-${Math.floor(Math.random() * 36 ** 4).toString(36)}`;
 }
@@ -69,7 +69,7 @@ export class Drafts {
     const listed = await this._database?.list(SPACE).catch(() => null);
     const found = (listed?.ids ?? []).map((id, index) => ({ key: id.slice(SPACE.length + 1), value: listed!.values[index] }));
     return found
-      .filter(one => one.key.startsWith('new-') && isDraft(one.value))
+      .filter(one => one.key.startsWith('new-') && !one.key.includes('/') && isDraft(one.value))
       .sort((one, other) => (other.value as unknown as IDraft).savedOn - (one.value as unknown as IDraft).savedOn)
       .map(one => one.key);
   }

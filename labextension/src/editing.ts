@@ -161,16 +161,28 @@ export class Editing {
 
   /** Begin: with what was typed last and not built, or else with what the environment was last built from. */
   async load(): Promise<void> {
+    const before = this._text;
     this._isLoading = true;
     this._problem = null;
     this._changed.emit();
     const draft = await this._options.drafts.find(this.key);
+    let saved: string | null = null;
     try {
-      await this._loadSaved();
+      saved = await this._findSaved();
     } catch (error) {
       this._problem = asApiError(error);
     }
-    if (draft && (draft.text !== this._text || this._problem)) {
+    const opened = this._text === before ? null : this.source; // a file, while a slow service was asked
+    if (saved !== null) {
+      this._setText(saved);
+      this._rename(); // what was built under another name keeps that in its text
+      this._saved = this._text;
+    }
+    if (opened !== null) {
+      this._setText(opened);
+      this._rename();
+      this._later();
+    } else if (draft && (draft.text !== this._text || this._problem)) {
       this._takeUp(draft);
     }
     this._isLoading = false;
@@ -257,17 +269,15 @@ export class Editing {
     await this._options.drafts.save(this.key, { text, namespace, name, latestBuildId, savedOn: Date.now() });
   }
 
-  private async _loadSaved(): Promise<void> {
+  /** What the environment was last built from; null for one that is new. */
+  private async _findSaved(): Promise<string | null> {
     const { api } = this._options;
     if (this.target === null) {
-      return;
+      return null;
     }
     const environment = await api.environment(this.target.namespace, this.target.name);
     this._latestBuildId = environment.latest_build_id ?? 0;
-    const text = this._latestBuildId ? (await api.build(this._latestBuildId)).specification.text : '';
-    this._setText(text);
-    this._rename(); // what was built under another name keeps that in its text
-    this._saved = this._text;
+    return this._latestBuildId ? (await api.build(this._latestBuildId)).specification.text : '';
   }
 
   private _rename(): void {
@@ -297,8 +307,14 @@ export class Editing {
   }
 
   private async _findLatest(): Promise<number> {
-    const found = await this._options.api.environment(this._namespace, this.name);
-    return found.latest_build_id ?? 0;
+    try {
+      return (await this._options.api.environment(this._namespace, this.name)).latest_build_id ?? 0;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) {
+        return 0; // it was deleted or renamed meanwhile, and is made once more
+      }
+      throw error;
+    }
   }
 
   private _request(): { specification: string; namespace: string; environment_name?: string } {

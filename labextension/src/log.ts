@@ -62,7 +62,7 @@ export class LogModel implements IDisposable {
       case 'log': {
         const text = this.text + event.text;
         this.isCut ||= text.length > MOST;
-        this.text = this.isCut ? text.slice(text.indexOf('\n', text.length - MOST) + 1) : text;
+        this.text = text.length > MOST ? cutStart(text) : text;
         break;
       }
       case 'state': {
@@ -91,4 +91,11 @@ export class LogModel implements IDisposable {
   private readonly _changed: Signal<this, void>;
   private readonly _turned: Signal<this, void>;
   private readonly _stop = new AbortController();
+}
+
+/** The end of a text, from the beginning of a line, unless what is left is a single one. */
+function cutStart(text: string): string {
+  const start = text.length - MOST;
+  const line = text.indexOf('\n', start) + 1;
+  return text.slice(line > 0 && line < text.length ? line : start);
 }

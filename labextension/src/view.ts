@@ -10,6 +10,7 @@ import {
   type Environment,
   type IEnvironmentArgs,
   type IEnvironments,
+  type IPage,
   isActive,
   type PackageDiff
 } from './tokens';
@@ -74,13 +75,11 @@ export class EnvironmentView implements IDisposable {
   async refresh(): Promise<void> {
     const { namespace, name } = this.target;
     await this._ask(async api => {
-      const environment = await api.environment(namespace, name);
-      const size = Math.max(BUILDS, this.builds.length);
-      const builds = await api.builds({ environmentId: environment.id, page: 1, size });
+      const environment = await this._findEnvironment(api, namespace, name);
+      const { items, count } = await listBuilds(api, environment.id, Math.max(BUILDS, this.builds.length));
       this.environment = environment;
-      this.builds = builds.items;
-      this.count = builds.count;
-      this.isGone = false;
+      this.builds = items;
+      this.count = count;
       const { detail } = this;
       if (detail?.kind === 'build') {
         await this._loadBuild(detail.buildId);
@@ -134,6 +133,18 @@ export class EnvironmentView implements IDisposable {
     return offered.flatMap(([id, isOffered]) => (isOffered ? [id] : []));
   }
 
+  /** It alone tells whether there is one: what is opened of a build may be gone by itself. */
+  private async _findEnvironment(api: IEnvironments['api'], namespace: string, name: string): Promise<Environment> {
+    try {
+      const found = await api.environment(namespace, name);
+      this.isGone = false;
+      return found;
+    } catch (error) {
+      this.isGone = error instanceof ApiError && error.status === 404;
+      throw error;
+    }
+  }
+
   private async _loadBuild(buildId: number): Promise<void> {
     const build = await this.model.api.build(buildId);
     if (this.detail?.kind === 'build' && this.detail.buildId === buildId) {
@@ -147,7 +158,6 @@ export class EnvironmentView implements IDisposable {
       this.problem = null;
     } catch (error) {
       this.problem = error as Error;
-      this.isGone = error instanceof ApiError && error.status === 404 && this.detail === null;
     }
     if (!this._isDisposed) {
       this._changed.emit();
@@ -163,4 +173,19 @@ export class EnvironmentView implements IDisposable {
   private readonly _changed: Signal<this, void>;
   private _watching: IDisposable | null = null;
   private _isDisposed = false;
+}
+
+/** The newest builds of an environment, so many: the service gives a hundred at once. */
+async function listBuilds(api: IEnvironments['api'], environmentId: number, most: number): Promise<IPage<BuildSummary>> {
+  const { items, count } = await api.builds({ environmentId, page: 1, size: most });
+  const found = [...items];
+  while (found.length > 0 && found.length < Math.min(most, count)) {
+    const { id } = found[found.length - 1]!;
+    const next = await api.builds({ environmentId, after: id, size: most - found.length });
+    if (next.items.length === 0) {
+      break;
+    }
+    found.push(...next.items);
+  }
+  return { items: found, count };
 }

@@ -18,6 +18,16 @@ test('a list is asked for by page and told with its count', async () => {
   assert.deepEqual([query.get('namespace'), query.get('page'), query.get('size')], ['group.team', '2', '100']);
 });
 
+test('who has a role is listed to the last', async () => {
+  const all = Array.from({ length: 130 }, (_, index) => ({ id: index + 1 }));
+  const server = new FakeServer(request => {
+    const page = Number(new URL(request.url).searchParams.get('page'));
+    return ok(all.slice(100 * (page - 1), 100 * page), { count: all.length });
+  });
+  assert.deepEqual(await new Api(server.settings).members('alice', 'ml'), all);
+  assert.equal(server.requests.length, 2);
+});
+
 test('names are escaped: what a person typed never becomes part of a path', async () => {
   const server = new FakeServer(() => ok({}));
   await new Api(server.settings).environment('a/../b', 'x?y#z');
@@ -143,6 +153,27 @@ test('a line that is cut off is picked up where it was', async () => {
     server.requests.map(one => one.query.get('offset')),
     ['0', '4']
   );
+});
+
+test('what was read before a stream broke is not read again', async () => {
+  const first = new TextEncoder().encode('event: log\ndata: one\nid: 4\n\n');
+  let pulled = 0;
+  const server = new FakeServer(request => {
+    if (request.headers.get('Accept') === 'text/event-stream') {
+      const pull = (controller: ReadableStreamDefaultController<Uint8Array>) =>
+        (pulled += 1) === 1 ? controller.enqueue(first) : controller.error(new TypeError('broken'));
+      return new Response(new ReadableStream({ pull }));
+    }
+    return request.url.includes('/logs/')
+      ? new Response('two\n', { headers: { 'X-Log-Offset': '8', 'X-Log-Complete': 'true' } })
+      : ok({ status: 'COMPLETED' });
+  });
+  const events = await collect(new Api(server.settings));
+  assert.deepEqual(
+    events.flatMap(one => (one.kind === 'log' ? [one.text] : [])),
+    ['one', 'two\n']
+  );
+  assert.equal(server.requests[1]!.query.get('offset'), '4');
 });
 
 test('a log that may not be read is refused at once', async () => {

@@ -69,6 +69,7 @@ class World {
   text = TEXT;
   latest = 7;
   down = false;
+  gone = false;
   solve: (request: Request) => Response | Promise<Response> = () => answer(200, { data: EMPTY });
   submit: () => Response = () => answer(200, { data: { build_id: 8 } });
   readonly server = new FakeServer(request => this.answer(request));
@@ -93,6 +94,9 @@ class World {
     }
     if (path === 'specification/') {
       return this.submit();
+    }
+    if (this.gone && path.startsWith('environment/')) {
+      return answer(404, { status: 'error', code: 'not-found', message: 'There is none.' });
     }
     return path.startsWith('environment/')
       ? answer(200, { data: { id: 1, name: 'ml', latest_build_id: this.latest } })
@@ -167,6 +171,34 @@ test('what is typed is kept without the service, and without a login', async () 
   assert.equal(again.problem?.message, 'It is down.');
 });
 
+test('what was deleted or renamed while it was edited is made once more, if that is wanted', async () => {
+  const world = new World();
+  const editing = world.edit();
+  await editing.load();
+  editing.text += '# mine\n';
+  world.gone = true;
+  world.submit = () => answer(409, { status: 'error', code: 'edit-conflict', message: '“ml” is not there any more.' });
+  await editing.build();
+  assert.equal(editing.conflict?.message, '“ml” is not there any more.');
+  world.submit = () => answer(200, { data: { build_id: 8 } });
+  await editing.build(true);
+  assert.equal(world.sent()['latest_build_id'], 0);
+  assert.deepEqual([editing.problem, editing.conflict, editing.isDirty], [null, null, false]);
+});
+
+test('a file that is opened while a slow service is asked stays', async () => {
+  const world = new World();
+  const editing = world.edit();
+  const loading = editing.load();
+  assert.equal(editing.isLoading, true);
+  editing.open('name: other\ndependencies: [numpy]\n');
+  await loading;
+  assert.equal(editing.text, 'name: ml\ndependencies: [numpy]\n');
+  assert.equal(editing.isDirty, true);
+  await editing.build();
+  assert.equal(world.sent()['latest_build_id'], 7);
+});
+
 test('a draft can be given up', async () => {
   const world = new World();
   const editing = world.edit();
@@ -187,6 +219,7 @@ test('what is no draft is none, and the newest of two counts', async () => {
   assert.equal((await world.drafts.find('new-1'))?.text, 'young');
   world.database.kept.set('conda-store-hub-drafts:new-2', { text: 3 });
   assert.equal(await world.drafts.find('new-2'), null);
+  await world.drafts.save(draftKey({ namespace: 'new-people', name: 'ml' }), older); // is there already
   assert.deepEqual(await world.drafts.listNew(), ['new-1']);
   assert.equal(await world.drafts.save('new-3', { ...older, text: 'x'.repeat(1_000_001) }), false);
   assert.notEqual(newDraftKey(), newDraftKey());

@@ -405,8 +405,8 @@ test('kernels of an environment are known from the server’s list, and who runs
 });
 
 /** The kernel of alice/ml as the server lists it, or one that is pinned to a build. */
-function listKernel(kernelName: string, buildId: number): Record<string, object> {
-  const metadata = { Namespace: 'alice', conda_env_name: 'ml', conda_store_hub: { build_id: buildId } };
+function listKernel(kernelName: string, buildId: number, more: object = {}): Record<string, object> {
+  const metadata = { Namespace: 'alice', conda_env_name: 'ml', conda_store_hub: { build_id: buildId, ...more } };
   return { [kernelName]: { name: kernelName, display_name: kernelName, language: 'python', metadata } };
 }
 
@@ -422,6 +422,23 @@ test('new notebooks get the kernel of the active build, though a pinned one is l
   assert.equal(world.model.countRunning(target), 2);
   assert.equal(world.model.findByKernel('csh.alice.ml.python3.b5')?.buildId, 5);
   assert.equal(world.model.findByKernel('csh.alice.ml.python3')?.buildId, 7);
+});
+
+test('a notebook under a name that its environment had is in what that is now, unless another one has the name', () => {
+  const world = new World();
+  const [old, follows] = ['csh.alice.old.python3', 'csh.alice.ml.python3'];
+  Object.assign(world.specs, listKernel(follows, 7, { aliases: [old] }));
+  world.running = [{ name: old }, { name: `${old}.b5` }];
+  assert.equal(world.model.countRunning({ namespace: 'alice', name: 'ml' }), 2);
+  assert.deepEqual(world.model.findByKernel(old), { namespace: 'alice', name: 'ml', buildId: 7 });
+  assert.deepEqual(world.model.findByKernel(`${old}.b5`), { namespace: 'alice', name: 'ml', buildId: 5 });
+  const [another] = Object.values(listKernel(old, 9)) as { metadata: { conda_env_name: string } }[];
+  another!.metadata.conda_env_name = 'old';
+  const other = new World();
+  Object.assign(other.specs, world.specs, { [old]: another });
+  other.running = world.running;
+  assert.deepEqual(other.model.findByKernel(old), { namespace: 'alice', name: 'old', buildId: 9 });
+  assert.equal(other.model.countRunning({ namespace: 'alice', name: 'ml' }), 0);
 });
 
 test('a pinned kernel does not hide that the active build has none, and is counted while it runs', () => {

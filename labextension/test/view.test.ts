@@ -31,7 +31,7 @@ function makeApi(builds: BuildSummary[]): IApi {
     environment: async () => ({ id: 1, name: 'ml', namespace: { name: 'alice' }, current_build_id: 1 }),
     builds: async (query: { after?: number; size: number }) => {
       const rest = query.after === undefined ? builds : builds.filter(one => one.id < query.after!);
-      return { items: rest.slice(0, query.size), count: builds.length };
+      return { items: rest.slice(0, Math.min(query.size, 100)), count: builds.length };
     },
     build: async (id: number) => summary(id)
   } as unknown as IApi;
@@ -46,6 +46,20 @@ test('older builds are asked for behind the last one, and stay when all is asked
   assert.deepEqual([view.builds.length, view.builds[39]!.id], [40, 11]);
   await view.refresh();
   assert.equal(view.builds.length, 40);
+});
+
+test('so many builds as are shown stay, though the service gives fewer at once', async () => {
+  const builds = Array.from({ length: 130 }, (_, index) => summary(130 - index));
+  const view = new EnvironmentView(makeModel(makeApi(builds)), TARGET);
+  await view.refresh();
+  while (view.builds.length < view.count) {
+    await view.more();
+  }
+  await view.refresh();
+  assert.deepEqual(
+    view.builds.map(one => one.id),
+    builds.map(one => one.id)
+  );
 });
 
 test('what is pushed is asked about only while the page is shown', async () => {
@@ -92,6 +106,24 @@ test('an environment that is gone is told from a service that is down', async ()
   assert.equal(down.isGone, false);
 });
 
+test('an environment is gone whatever was opened of it, and not because of a build that is', async () => {
+  let isThere = true;
+  const missing = new ApiError('No.', 'not-found', 404);
+  const { environment, ...api } = makeApi([summary(1)]);
+  const find = async (...names: [string, string]) => (isThere ? environment(...names) : Promise.reject(missing));
+  const view = new EnvironmentView(makeModel({ ...api, diff: () => Promise.reject(missing), environment: find }), TARGET);
+  await view.refresh();
+  await view.openDiff(1, 2);
+  assert.deepEqual([view.isGone, view.problem?.message], [false, 'No.']);
+  await view.openBuild(1);
+  isThere = false;
+  await view.refresh();
+  assert.equal(view.isGone, true);
+  isThere = true;
+  await view.refresh();
+  assert.deepEqual([view.isGone, view.problem], [false, null]);
+});
+
 test('of a build is offered what makes sense, to whom may do it', () => {
   const all = ['environment::update', 'build::cancel', 'build::delete'];
   const view = new EnvironmentView(makeModel({}, all), TARGET);
@@ -128,6 +160,18 @@ test('of a long log the end is kept, from the beginning of a line', async () => 
   assert.ok(log.text.startsWith('xxx') && log.text.endsWith('x\nthe end\n'));
   assert.equal((log.text.length - 'the end\n'.length) % line.length, 0);
   assert.deepEqual([log.isCut, log.isComplete], [true, true]);
+});
+
+test('of a long log no more than has to be is left out, whatever its lines are', async () => {
+  const first = `${'x'.repeat(99)}\n`.repeat(4500);
+  const { log } = await follow(
+    { kind: 'log', text: first, offset: first.length },
+    { kind: 'log', text: 'one\n', offset: first.length + 4 },
+    { kind: 'log', text: 'two\n', offset: first.length + 8 }
+  );
+  assert.ok(log.text.length > 399_900 && log.text.endsWith('x\none\ntwo\n'));
+  const line = await follow({ kind: 'log', text: `${'y'.repeat(500_000)}\n`, offset: 500_001 });
+  assert.equal(line.log.text.length, 400_000);
 });
 
 test('what else is shown of a build is old when its state or its phase turns', async () => {

@@ -103,6 +103,32 @@ def test_builds_are_compared_pinned_and_rolled_back(page: Page, hub: DemoHub, le
     assert "package:" in begun.value.path().read_text()
 
 
+def test_the_packages_of_a_build_are_asked_for_when_they_are_opened_and_searched(
+    page: Page, hub: DemoHub, lecture: tuple[int, int]
+) -> None:
+    build = lecture[1]
+    panel = open_panel(page, hub, "alice")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if f"build/{build}/" in request.url else None)
+    shown = open_page(page, panel, "lecture", "group.team", "team")
+    button = shown.get_by_role("button", name=f"Show the packages of build {build}")
+    expect(button).to_have_attribute("aria-expanded", "false")
+    assert [url for url in asked if "/packages/" in url or "/departed/" in url] == []
+    button.click()
+    found = shown.get_by_role("region", name="Packages found")
+    expect(found.get_by_role("row", name=re.compile("^ipykernel"))).to_contain_text("asked for")
+    expect(found.get_by_role("row", name=re.compile("^comm"))).to_contain_text("needed by ipykernel")
+    shown.get_by_label("Search its packages").fill("ipyk")
+    expect(found.get_by_role("row", name=re.compile("^comm"))).to_have_count(0)
+    expect(found.get_by_role("row", name=re.compile("^ipykernel"))).to_be_visible()
+    shoot(page, "lab-packages")
+    check_with_axe(page, ".csh-Page")
+    assert any("/departed/" in url for url in asked)  # nothing has departed, so nothing is said
+    expect(shown.get_by_text("no longer in their channels")).to_have_count(0)
+    shown.get_by_role("button", name="Hide the packages").click()
+    expect(found).to_have_count(0)
+
+
 def test_a_viewer_sees_what_they_may_do_and_who_can_give_more(
     page: Page, hub: DemoHub, lecture: tuple[int, int]
 ) -> None:
@@ -135,6 +161,16 @@ def test_what_is_shared_from_the_page_is_there_for_the_other(page: Page, hub: De
     expect(shown.get_by_role("cell", name="carol", exact=True)).to_have_count(0)
     with as_user(hub, "carol") as client:
         assert client.get("api/v1/environment/alice/shared/").status_code == 404
+
+
+def test_an_environment_is_built_once_more_from_its_page(page: Page, hub: DemoHub) -> None:
+    before = wait_for_build(hub, submit(hub, "alice", text("again", "ipykernel")))
+    shown = open_page(page, open_panel(page, hub, "alice"), "again")
+    shown.get_by_role("button", name="Rebuild").click()
+    expect(shown.get_by_role("log")).to_contain_text("Channels:")
+    expect(toast_of(page, "alice/again is ready")).to_be_visible()
+    expect(shown.locator("[data-csh-build]")).to_have_count(2)
+    expect(shown.locator(f"[data-csh-build='{before}']")).not_to_contain_text("active")
 
 
 def test_deleting_is_undone_with_the_keyboard_alone(page: Page, hub: DemoHub) -> None:
@@ -181,6 +217,36 @@ def test_a_build_that_fails_says_why_and_one_that_goes_on_is_cancelled(page: Pag
     expect(row_of(panel, "slow")).to_contain_text("cancelled")
     check_with_axe(page, ".csh-Panel")
     shoot(page, "lab-cancelled-dark")
+
+
+EVIL = "<img src=x onerror=\"document.body.dataset.evil='1'\">"
+
+
+def test_what_others_write_is_shown_as_it_is_and_a_long_log_opens_beside(page: Page, hub: DemoHub) -> None:
+    build = submit(hub, "alice", text("evil", "no-such-package"))
+    with as_user(hub, "alice") as client:
+        change = {"description": f"For {EVIL} all"}
+        client.put("api/v1/environment/alice/evil/", json=change).raise_for_status()
+    lines = "".join(f"data: {line}\n" for line in ("the first one", *["x" * 99] * 4200, f"{EVIL} and \x1b[31mred", ""))
+    log = f"event: log\n{lines}id: 430000\n\nevent: end\ndata: \n\n"
+    live = re.compile(rf"/build/{build}/logs/\?offset=")
+    page.route(live, lambda route: route.fulfill(content_type="text/event-stream", body=log))
+    panel = open_panel(page, hub, "alice")
+    expect(row_of(panel, "evil")).to_contain_text("failed")
+    shown = open_page(page, panel, "evil")
+    expect(shown.locator(".csh-Description")).to_have_text(f"For {EVIL} all")
+    shown.get_by_role("button", name=f"Build {build}").click()
+    expect(shown.get_by_role("log")).to_contain_text(EVIL)
+    expect(shown.get_by_role("log")).not_to_contain_text("the first one")
+    expect(shown.locator("img")).to_have_count(0)
+    shoot(page, "lab-evil")
+    assert page.locator("body").get_attribute("data-evil") is None
+    whole = shown.get_by_role("link", name="The whole log")
+    expect(whole).to_have_css("text-decoration-line", "underline")  # within words, it is told by that
+    with page.expect_popup() as opened:
+        whole.click()
+    expect(opened.value.locator("body")).to_contain_text("no-such-package")
+    expect(shown.get_by_role("log")).to_be_visible()
 
 
 def test_what_is_searched_is_found_wherever_it_is(page: Page, hub: DemoHub, lecture: tuple[int, int]) -> None:

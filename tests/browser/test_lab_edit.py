@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import SECONDS, check_with_axe, log_in_page, shoot
-from tests.support.lab import compute, open_lab, run_command, submit
+from tests.support.lab import choose, compute, open_lab, open_panel, row_of, run_command, submit, wait_for_layout
 
 pytestmark = pytest.mark.browser
 
@@ -160,6 +160,7 @@ def test_what_is_wrong_is_said_at_its_line_and_what_was_typed_is_kept(page: Page
     page.keyboard.type("x: [")
     expect(editor.get_by_role("button", name="Build")).to_be_disabled()
     expect(editor.get_by_role("alert")).to_be_visible()
+    wait_for_layout(hub, "bob", "csh-editor")
     page.reload()  # nothing asks whether one is sure, and nothing is lost
     expect(page.locator(".csh-Editor .cm-content")).to_contain_text("x: [")
     expect(page.locator(".csh-Editor")).to_contain_text("is not built yet")
@@ -170,6 +171,30 @@ def test_what_is_wrong_is_said_at_its_line_and_what_was_typed_is_kept(page: Page
     editor.get_by_role("button", name="Begin anew").click()
     expect(editor.locator(".cm-content")).to_contain_text("my-environment")
     expect(editor.locator(".cm-content")).not_to_contain_text("no-such-package")
+
+
+def test_while_a_slow_service_is_asked_nothing_is_typed_into_nothing(page: Page, hub: DemoHub) -> None:
+    submit(hub, "carol", "name: slow\ndependencies: [python]\n")
+    panel = open_panel(page, hub, "carol")
+    held: list[Route] = []
+    place = re.compile("/api/v1/environment/carol/slow/$")
+    page.route(place, lambda route: held.append(route))
+    choose(page, row_of(panel, "slow", "carol"), "Edit Environment")
+    editor = page.locator(".csh-Editor:visible")
+    code = editor.locator(".cm-content")
+    expect(code).to_have_attribute("aria-readonly", "true")
+    expect(editor.get_by_text("Loading…")).to_be_visible()
+    expect(editor.get_by_role("combobox", name="Add a package")).to_have_count(0)
+    shoot(page, "edit-loading")
+    page.unroute(place)
+    for each in held:
+        each.continue_()
+    expect(code).to_contain_text("dependencies: [python]")
+    expect(code).not_to_have_attribute("aria-readonly", "true")
+    code.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("# mine")
+    expect(code).to_contain_text("# mine")
 
 
 def test_without_the_service_and_after_a_login_has_ended_nothing_is_lost(page: Page, hub: DemoHub) -> None:

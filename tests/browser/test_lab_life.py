@@ -13,7 +13,7 @@ from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import SECONDS, check_with_axe, shoot
 from tests.support.channel import shell_channel
-from tests.support.hub import as_user, configure_channels, make_settings
+from tests.support.hub import ADMIN, as_user, configure_channels, make_settings
 from tests.support.jupyter import wait_until
 from tests.support.lab import (
     card_of,
@@ -105,9 +105,11 @@ def test_an_environment_is_renamed_copied_thinned_out_deleted_and_brought_back(p
     expect(row_of(panel, "new-name")).to_have_count(1)
 
     row = shown.locator(f"[data-csh-build='{old}']")
+    expect(row.get_by_role("cell").nth(3)).to_contain_text("B")
     row.get_by_role("button", name="Delete").click()
     confirm(page, "Delete")
     expect(row).to_contain_text("deleted")
+    expect(row.get_by_role("cell").nth(3)).to_be_empty()  # it takes nothing any more
     expect(row.get_by_role("button", name="Activate")).to_have_count(0)
     shoot(page, "life-build-deleted")
 
@@ -132,6 +134,19 @@ def test_an_environment_is_renamed_copied_thinned_out_deleted_and_brought_back(p
     expect(row_of(panel, "new-name")).to_be_visible()
 
 
+def test_environments_whose_names_run_together_have_pages_of_their_own(page: Page, hub: DemoHub) -> None:
+    with as_user(hub, ADMIN) as client:
+        for namespace in ("course", "course-one"):
+            client.post(f"api/v1/namespace/{namespace}/").raise_for_status()
+    submit(hub, ADMIN, text("one-two"), "course")
+    submit(hub, ADMIN, text("two"), "course-one")
+    panel = open_panel(page, hub, ADMIN)
+    open_page(page, panel, "one-two", "course", "course")
+    shown = open_page(page, panel, "two", "course-one", "course-one")
+    expect(shown.get_by_role("heading", level=1)).to_have_text("course-one / two")
+    expect(page.locator(".csh-Page")).to_have_count(2)
+
+
 def test_a_running_notebook_is_offered_what_was_rolled_back_to(page: Page, hub: DemoHub) -> None:
     older = wait_for_build(hub, submit(hub, "alice", text("course", "ipykernel")))
     newer = wait_for_build(hub, submit(hub, "alice", text("course", "ipykernel", "flask")))
@@ -150,6 +165,26 @@ def test_a_running_notebook_is_offered_what_was_rolled_back_to(page: Page, hub: 
     code = "import importlib.util; print('flask is', importlib.util.find_spec('flask'))"
     expect(compute(page, notebook, 1, code)).to_contain_text("flask is None")
     shoot(page, "life-rolled-back")
+
+    # Its kernel has the old name, and is in the same environment.
+    choose(page, row_of(panel, "course"), "Rename Environment…")
+    page.get_by_role("dialog").get_by_role("textbox", name="Name").fill("lectures")
+    confirm(page, "Rename")
+    expect(row_of(panel, "lectures")).to_contain_text("in use: 1")
+    page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text=".ipynb").click()
+    expect(notebook.get_by_role("button", name=f"alice/lectures · build {older}")).to_be_visible()
+    shoot(page, "life-notebook-renamed")
+
+    # What is offered to a notebook goes when that is closed.
+    shown = open_page(page, panel, "lectures")
+    shown.locator(f"[data-csh-build='{newer}']").get_by_role("button", name="Activate").click()
+    confirm(page, "Activate")
+    expect(toast_of(page, "is active now")).to_be_visible()
+    tab = page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text=".ipynb")
+    tab.locator(".lm-TabBar-tabCloseIcon").click()
+    confirm(page, "Discard")
+    expect(tab).to_have_count(0)
+    expect(toast_of(page, "is active now")).to_have_count(0)
 
 
 def test_a_notebook_runs_in_a_language_other_than_python(page: Page, hub: DemoHub) -> None:

@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page, expect
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import fill_login, new_page, shoot
 from tests.support.hub import ADMIN, as_user, configure_channels, make_settings, password_of
-from tests.support.jupyter import wait_until
 from tests.support.lab import (
     card_of,
     choose,
@@ -27,6 +26,7 @@ from tests.support.lab import (
     submit,
     text,
     wait_for_build,
+    wait_for_layout,
 )
 
 pytestmark = pytest.mark.browser
@@ -108,6 +108,7 @@ def test_a_visitor_who_may_not_change_something_is_told_so(page: Page, hub: Demo
     confirm(page, "Delete")
     said = page.get_by_role("dialog", name="That was not done")
     expect(said).to_contain_text("alice/hers")
+    expect(said).to_contain_text("see what alice sees, but change it as bob")
     shoot(page, "people-may-not")
     said.get_by_role("button").first.click()
     expect(row_of(panel, "hers")).to_be_visible()
@@ -136,8 +137,7 @@ def test_who_was_logged_out_elsewhere_loses_nothing_that_was_typed(page: Page, h
     editor.locator(".cm-content").click()
     page.keyboard.press("Control+End")
     page.keyboard.type("  - precious")
-    workspaces = hub.state / "users" / "alice" / ".jupyter" / "lab" / "workspaces"
-    wait_until(lambda: any("csh-editor" in file.read_text() for file in workspaces.iterdir()), "the layout to be kept")
+    wait_for_layout(hub, "alice", "csh-editor")
     with page.context.new_page() as second:
         second.goto(f"{hub.url}hub/logout")
         expect(second.get_by_label("Username").or_(second.get_by_text("logged out"))).to_be_visible()

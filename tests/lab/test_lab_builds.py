@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -58,6 +61,40 @@ def test_a_state_is_told_once_though_the_line_breaks_and_the_service_goes(twin: 
         return heard
 
     assert asyncio.run(run()) == [(7, BuildStatus.BUILDING), (7, BuildStatus.COMPLETED)]
+
+
+class _Cut(BaseHTTPRequestHandler):
+    """Ends its first answer in the middle of a state, without a sign that something is missing."""
+
+    cuts: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        event = 'event: state\ndata: {"status": "COMPLETED", "info": null}\n\n'
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(event.encode() if self.cuts else event[:-12].encode())
+        self.cuts.append(self.path)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_state_that_is_cut_off_is_asked_for_again() -> None:
+    async def run(url: str) -> list[tuple[int, BuildStatus]]:
+        heard: list[tuple[int, BuildStatus]] = []
+        upstream = Upstream(url=url, token=TOKEN, on_change=lambda _: None)
+        follower = BuildFollower(upstream, on_state=lambda build_id, status: heard.append((build_id, status)))
+        follower.follow(7)
+        await until(lambda: not follower._tasks)
+        await upstream.close()
+        return heard
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Cut) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        heard = asyncio.run(run(f"http://127.0.0.1:{server.server_port}/"))
+        server.shutdown()
+    assert (heard, len(_Cut.cuts)) == ([(7, BuildStatus.COMPLETED)], 2)
 
 
 def test_a_build_that_is_not_to_be_seen_is_not_asked_for_again(twin: ServiceTwin) -> None:

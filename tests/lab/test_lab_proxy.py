@@ -15,7 +15,7 @@ from conda_store_hub.core.artifacts import FILES
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.lab.allowed import Place, clean_query, find_place
-from conda_store_hub.lab.proxy import MOST_BODY, ProxyHandler
+from conda_store_hub.lab.proxy import MOST_BODY, ProxyHandler, say_who_asks
 from conda_store_hub.storage import prefixes
 from tests.support import make
 from tests.support.jupyter import TOKEN as PAGE_TOKEN
@@ -351,6 +351,16 @@ def test_on_a_hub_nobody_but_the_owner_changes_with_the_servers_token(monkeypatc
     monkeypatch.delenv("JUPYTERHUB_USER")
     assert _choose(user="anonymous-1") == "servers"
     assert _choose(user="", provider=_hub_auth(None)) is None
+
+
+def test_a_visitor_is_told_as_whom_they_did_not_find_what_is_shown_to_them() -> None:
+    said = b'{"status":"error","message":"There is none.","code":"not-found"}'
+    told = json.loads(say_who_asks(said, owner="alice", asks="bob"))
+    assert told["message"].startswith("There is none. You are on the server of alice")
+    assert told["message"].endswith("change it as bob.")
+    assert told["code"] == "not-found"
+    for body, owner in [(said, "bob"), (said, None), (b"<html>", "alice")]:
+        assert say_who_asks(body, owner=owner, asks="bob") == body
 
 
 def _next(lines: Any, wanted: str) -> bool:

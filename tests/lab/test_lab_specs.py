@@ -100,6 +100,11 @@ def test_the_metadata_hold_what_launchers_and_the_provisioner_need() -> None:
     assert _is_valid_kernel_name(spec.name)
 
 
+def test_the_metadata_tell_the_names_that_a_kernel_had() -> None:
+    spec = make_spec(view(build_id=7, aliases=("csh.alice.old.python3",)))
+    assert spec.metadata["conda_store_hub"] == {"build_id": 7, "aliases": ["csh.alice.old.python3"]}
+
+
 def test_an_environment_cannot_choose_its_provisioner() -> None:
     spec = spec_of(metadata={"kernel_provisioner": {"provisioner_name": "other"}, "conda_env_path": "/etc"})
     assert spec.metadata["kernel_provisioner"]["provisioner_name"] == "conda-store-hub-provisioner"

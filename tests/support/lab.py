@@ -59,6 +59,12 @@ def show_lab(page: Page, hub: DemoHub, owner: str) -> None:
     expect(launcher).to_be_visible()
 
 
+def wait_for_layout(hub: DemoHub, user: str, widget: str) -> None:
+    """Wait until JupyterLab has kept that something is open: it does so a moment after it was opened."""
+    workspaces = hub.state / "users" / user / ".jupyter" / "lab" / "workspaces"
+    wait_until(lambda: any(widget in file.read_text() for file in workspaces.glob("*")), "the layout to be kept")
+
+
 def show_panel(page: Page) -> Locator:
     """Show the panel in a JupyterLab that is open."""
     page.get_by_role("tab", name="Environments").click()

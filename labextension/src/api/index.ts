@@ -1,6 +1,7 @@
 /** The service's API, through the user's server. */
 import type { ServerConnection } from '@jupyterlab/services';
 import { type ISignal, Signal } from '@lumino/signaling';
+import { PAGE } from '../tokens';
 import type {
   ActivateBuild,
   ArtifactType,
@@ -147,7 +148,14 @@ export class Api implements IApi {
   }
 
   async members(namespace: string, name?: string): Promise<readonly Member[]> {
-    return (await this._connection.page<Member>(`${place(namespace, name)}member/`, {})).items;
+    const found: Member[] = [];
+    for (let page = 1; ; page += 1) {
+      const { items, count } = await this._connection.page<Member>(`${place(namespace, name)}member/`, { page, size: PAGE });
+      found.push(...items);
+      if (items.length < PAGE || found.length >= count) {
+        return found; // all of them: who has a role has to be seen, and to lose it
+      }
+    }
   }
 
   grant(request: GrantRole, namespace: string, name?: string): Promise<Member> {

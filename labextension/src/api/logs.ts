@@ -46,6 +46,7 @@ async function* readStream(
   offset: number,
   signal: AbortSignal
 ): AsyncGenerator<LogEvent> {
+  let reached = offset;
   const broken = new AbortController();
   const end = () => broken.abort();
   signal.addEventListener('abort', end);
@@ -58,6 +59,7 @@ async function* readStream(
       clearTimeout(timer);
       timer = setTimeout(end, SILENCE);
       if (event) {
+        reached = event.kind === 'log' ? event.offset : reached;
         yield event;
       }
     }
@@ -65,7 +67,7 @@ async function* readStream(
     if (signal.aborted || error instanceof ApiError) {
       throw error;
     }
-    yield* readRest(connection, id, offset);
+    yield* readRest(connection, id, reached);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', end);

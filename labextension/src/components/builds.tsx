@@ -70,7 +70,7 @@ function BuildRow(
         <When time={build.scheduled_on} />
       </td>
       <td>{build.requested_by ?? ''}</td>
-      <td>{build.size ? saySize(build.size) : ''}</td>
+      <td>{build.size && !build.deleted_on ? saySize(build.size) : ''}</td>
       <td className="csh-Buttons">
         {other !== null && build.status === 'COMPLETED' && (
           <Button

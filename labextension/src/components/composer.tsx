@@ -29,6 +29,9 @@ export function Composer(props: IComposerProps): JSX.Element {
   const [said, setSaid] = React.useState('');
   const [isRefused, setRefused] = React.useState(false);
   const { outline } = editing.reading;
+  if (editing.isLoading) {
+    return <p className="csh-Hint">{trans.__('Loading…')}</p>;
+  }
   if (editing.isLockfile) {
     const told = trans.__('This is a lock file: exactly what it lists is built, and there is nothing to compose.');
     return <Notice kind="info">{told}</Notice>;

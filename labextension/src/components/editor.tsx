@@ -171,6 +171,11 @@ export class EnvironmentEditor extends Panel {
       const { start, end, text } = difference(before, editing.text);
       shared.updateSource(start, end, text);
     }
+    if (editing.isLoading !== this._isLoading) {
+      // What would be typed meanwhile would be typed into nothing.
+      this._isLoading = editing.isLoading;
+      this._code.editor.setOption('readOnly', this._isLoading);
+    }
     const { fault } = editing;
     if (fault !== this._fault) {
       this._fault = fault;
@@ -215,6 +220,7 @@ export class EnvironmentEditor extends Panel {
   private _watching: IDisposable | null = null;
   private _view: View = 'both';
   private _isAdding = false;
+  private _isLoading = false;
   private _fault: Editing['fault'] = null;
   private _shown: Editing['preview'] = { state: 'none' };
 }

@@ -125,7 +125,10 @@ function Text({ api, buildId, log, trans }: ILiveBuildProps & { readonly log: Lo
     <>
       {log.isCut && (
         <p className="csh-Hint">
-          {trans.__('Only the end is shown here.')} <a href={api.logUrl(buildId)}>{trans.__('The whole log')}</a>
+          {trans.__('Only the end is shown here.')}{' '}
+          <a href={api.logUrl(buildId)} target="_blank" rel="noreferrer">
+            {trans.__('The whole log')}
+          </a>
         </p>
       )}
       <pre

@@ -1,8 +1,7 @@
 /** What stands on the page of an environment. */
 import { buildIcon, copyIcon, deleteIcon, editIcon, notebookIcon, shareIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { COMMANDS, fullName } from '../tokens';
-import type { EnvironmentView } from '../view';
+import { COMMANDS } from '../tokens';
 import { sayNamespace } from '../words';
 import { Active } from './active';
 import { Builds } from './builds';
@@ -104,9 +103,4 @@ function Header({ commands, environment, trans, view }: IShownProps): JSX.Elemen
       </div>
     </div>
   );
-}
-
-/** What the tab of a page is called. */
-export function titleOf(view: EnvironmentView): string {
-  return view.environment ? fullName(view.environment) : `${view.target.namespace}/${view.target.name}`;
 }

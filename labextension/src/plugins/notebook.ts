@@ -70,7 +70,11 @@ export const notebook: JupyterFrontEndPlugin<void> = {
 function noteStarts(panel: NotebookPanel, app: JupyterFrontEnd, running: RunningBuilds, offers: BuildOffers): void {
   const { sessionContext } = panel;
   let isStarting = true;
+  let kernelId: string | undefined;
+  // Of a notebook that is closed nothing can be restarted; it is offered again when that is opened.
+  panel.disposed.connect(() => offers.withdraw(kernelId));
   sessionContext.kernelChanged.connect((_, { newValue, oldValue }) => {
+    kernelId = newValue?.id ?? kernelId;
     // One that was there before the notebook was opened has run in what it started in.
     if (newValue && oldValue) {
       running.noteStart(newValue);

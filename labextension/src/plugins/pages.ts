@@ -71,7 +71,7 @@ export const pages: JupyterFrontEndPlugin<void> = {
 };
 
 function pageId({ namespace, name }: IEnvironmentArgs): string {
-  return `csh-page-${namespace}-${name}`;
+  return `csh-page-${namespace}/${name}`; // by what no name has in it: those of a-b/c and a/b-c are two
 }
 
 const TEXT = { type: 'string' } as const;
