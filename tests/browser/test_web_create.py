@@ -235,7 +235,7 @@ def test_the_form_is_usable_by_everybody(
     page.emulate_media(color_scheme=theme)
     page.set_viewport_size({"width": width, "height": 900})
     open_form(page, hub)
-    text_of(page).fill(specification)
+    text_of(page).fill(specification.replace("seminar", f"for-{theme}-{width}"))
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("heading", name="What would be installed")).to_be_visible()
     check_width(page)
