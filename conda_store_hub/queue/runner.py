@@ -25,6 +25,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import (
     ArtifactEvent,
     ArtifactType,
+    BlobEvent,
     BuildEvent,
     BuildRequest,
     BuildStatus,
@@ -205,6 +206,8 @@ class Runner:
                 await self._activate(claim, builder, event, state)
             case ArtifactEvent():
                 await self._keep(claim, home, event)
+            case BlobEvent():
+                raise NotImplementedError
             case ErrorEvent():
                 state.error = rebuild_error(event)
             case ResultEvent():
