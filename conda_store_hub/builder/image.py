@@ -12,8 +12,8 @@ from pathlib import Path
 
 from conda_store_hub.builder.events import EventWriter, say
 from conda_store_hub.builder.files import HashingFile, Written
-from conda_store_hub.builder.layers import Member, PrefixLayers, WrittenLayer, write_layer
-from conda_store_hub.builder.oci_layout import BaseImage, read_layout
+from conda_store_hub.builder.layers import Member, PrefixLayers, write_layer
+from conda_store_hub.builder.oci_layout import BaseImage, put_blob, read_layout
 from conda_store_hub.builder.prefix import CondaPackage
 from conda_store_hub.builder.words import count, format_size
 from conda_store_hub.core.engine import strip_credentials
@@ -22,7 +22,7 @@ from conda_store_hub.core.image_layers import plan_layers
 from conda_store_hub.core.oci import (
     CONFIG_TYPE,
     IMAGE_PREFIX,
-    MOST_LAYERS,
+    MOST_BASE_LAYERS,
     Descriptor,
     Execution,
     ImageConfig,
@@ -33,7 +33,6 @@ from conda_store_hub.core.oci import (
 from conda_store_hub.core.protocol import BlobEvent, BuildRequest
 
 _AT_ONCE = 2  # layers; compressing leaves the interpreter to others
-_OWN_LAYERS = 2
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENTER = f"{IMAGE_PREFIX}/etc/conda-store-hub/enter"
 _SCRIPT = f"""\
@@ -45,7 +44,7 @@ done
 exec "$@"
 """
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_NOTHING = BaseImage(layers=(), config=ImageConfig(architecture="", rootfs=RootFs(diff_ids=())), blobs=None)
+_NOTHING = BaseImage(layers=(), config=ImageConfig(architecture="", rootfs=RootFs(diff_ids=())), blobs=Path())
 
 
 class ImageWriter:
@@ -56,15 +55,14 @@ class ImageWriter:
         self._packages = packages
         self._events = events
         self._prefix = Path(request.directories.prefix)
-        self._folder = Path(request.directories.work) / "blobs"
+        self._folder = Path(request.directories.work)
         self._files = PrefixLayers(self._prefix, packages)
         self._architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
 
     def write(self) -> Written:
         """Return the manifest's file; raise ArtifactError where the base image cannot be used."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         base = self._read_base()
-        layers = (*base.layers, *self._write_packages(MOST_LAYERS - len(base.layers) - _OWN_LAYERS), *self._write_own())
+        layers = (*base.layers, *self._write_packages(), *self._write_own())
         config = self._write_config(base, layers)
         manifest = Manifest(config=config, layers=tuple(layer.describe() for layer in layers))
         say(f"Image: {count(len(layers), 'layer')}, {format_size(sum(layer.size for layer in layers))}")
@@ -75,16 +73,26 @@ class ImageWriter:
         if not base:
             return _NOTHING
         image = read_layout(Path(base), self._architecture)
-        if len(image.layers) + _OWN_LAYERS >= MOST_LAYERS:
-            raise ArtifactError(f"The base image has {len(image.layers)} layers: nothing fits on it.")
-        for layer in image.layers if image.blobs else ():
-            path = str(Path(image.blobs or "") / layer.digest.removeprefix("sha256:"))
-            self._events.write(BlobEvent(path=path, digest=layer.digest, size=layer.size, diff_id=layer.diff_id))
+        if len(image.layers) > MOST_BASE_LAYERS:
+            raise ArtifactError(
+                f"The base image has {len(image.layers)} layers, and not {MOST_BASE_LAYERS} at most: flatten it."
+            )
+        for layer in image.layers:
+            self._bring(layer, image.blobs)
         return image
 
-    def _write_packages(self, most: int) -> Iterator[Layer]:
+    def _bring(self, layer: Layer, blobs: Path) -> None:
+        """Have a layer of the base taken over, unless it is there: its key is its digest."""
+        if self._request.image.known.get(layer.digest) == layer:
+            self._tell(layer, layer.digest)
+            return
+        name = layer.digest.removeprefix("sha256:")
+        put_blob(blobs / name, self._folder / name)
+        self._tell(layer, layer.digest, self._folder / name)
+
+    def _write_packages(self) -> Iterator[Layer]:
         """Yield the layers of conda's packages; those that nobody has made yet are made."""
-        plans = plan_layers([each.package for each in self._packages], most, self._files.altered)
+        plans = plan_layers([each.package for each in self._packages], self._files.altered)
         known = self._request.image.known
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             # A member is read when it is written: nothing of a layer is held but what has to be changed.
@@ -95,6 +103,8 @@ class ImageWriter:
             }
             say(f"Layers: {len(plans) - len(made):,} that are there, {len(made):,} to make")
             for plan in plans:
+                if plan.key in known:
+                    self._tell(known[plan.key], plan.key)
                 yield known[plan.key] if plan.key in known else made[plan.key].result()
 
     def _list_members(self, names: Iterable[str]) -> Iterator[Member]:
@@ -120,15 +130,13 @@ class ImageWriter:
 
     def _write_layer(self, key: str, members: Iterable[Member]) -> Layer:
         staged = self._folder / f".{key or 'own'}"
-        made = write_layer(staged, members)
-        self._tell(made, key)
-        return made.layer
+        layer = write_layer(staged, members)
+        self._tell(layer, key, staged.rename(self._folder / layer.digest.removeprefix("sha256:")))
+        return layer
 
-    def _tell(self, made: WrittenLayer, key: str) -> None:
-        layer = made.layer
-        path = made.written.path.rename(self._folder / layer.digest.removeprefix("sha256:"))
+    def _tell(self, layer: Layer, key: str, path: Path | None = None) -> None:
         self._events.write(
-            BlobEvent(path=str(path), digest=layer.digest, size=layer.size, key=key, diff_id=layer.diff_id)
+            BlobEvent(path=str(path or ""), digest=layer.digest, size=layer.size, key=key, diff_id=layer.diff_id)
         )
 
     def _write_config(self, base: BaseImage, layers: Sequence[Layer]) -> Descriptor:

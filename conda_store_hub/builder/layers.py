@@ -9,7 +9,6 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -19,7 +18,7 @@ from conda_pack.prefixes import replace_prefix
 from isal import igzip
 
 from conda_store_hub.builder.events import say
-from conda_store_hub.builder.files import HashingFile, Written
+from conda_store_hub.builder.files import HashingFile
 from conda_store_hub.builder.originals import restore_file, restore_text
 from conda_store_hub.builder.prefix import CondaPackage, LinkedFile, list_clobbered
 from conda_store_hub.core.oci import IMAGE_PREFIX, Layer
@@ -42,14 +41,6 @@ class Member(NamedTuple):
     data: bytes = b""
     link: str = ""
     is_folder: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WrittenLayer:
-    """A layer in a file."""
-
-    written: Written
-    layer: Layer
 
 
 class PrefixLayers:
@@ -182,7 +173,7 @@ def _name_record(package: CondaPackage) -> str:
     return f"{package.file_name}.json"
 
 
-def write_layer(path: Path, members: Iterable[Member]) -> WrittenLayer:
+def write_layer(path: Path, members: Iterable[Member]) -> Layer:
     """Write a layer: by path, each folder before what is in it, owned by root; the same members give the same bytes."""
     out = HashingFile(path)
     try:
@@ -194,8 +185,7 @@ def write_layer(path: Path, members: Iterable[Member]) -> WrittenLayer:
         written = out.finish()
     finally:
         out.close()
-    layer = Layer(digest=f"sha256:{written.sha256}", size=written.size, diff_id=f"sha256:{sink.digest.hexdigest()}")
-    return WrittenLayer(written=written, layer=layer)
+    return Layer(digest=f"sha256:{written.sha256}", size=written.size, diff_id=f"sha256:{sink.digest.hexdigest()}")
 
 
 class _Sink:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +40,8 @@ class BaseImage:
 
     layers: tuple[Layer, ...]
     config: ImageConfig
-    blobs: Path | None
-    """The folder of its layers by their hex digests; None for the image of nothing."""
+    blobs: Path
+    """The folder of its layers by their hex digests."""
 
 
 def read_layout(folder: Path, architecture: str) -> BaseImage:
@@ -63,7 +66,7 @@ def write_layout(folder: Path, manifest: bytes, blobs: Iterable[Path], name: str
     place = folder / "blobs" / "sha256"
     place.mkdir(parents=True)
     for blob in blobs:
-        _put(blob, place / blob.name)
+        put_blob(blob, place / blob.name)
     digest = hashlib.sha256(manifest).hexdigest()
     (place / digest).write_bytes(manifest)
     described = Descriptor(
@@ -76,12 +79,15 @@ def write_layout(folder: Path, manifest: bytes, blobs: Iterable[Path], name: str
     (folder / _MARK).write_text(json.dumps({"imageLayoutVersion": "1.0.0"}), encoding="utf-8")
 
 
-def _put(source: Path, target: Path) -> None:
-    if not target.exists():
+def put_blob(source: Path, target: Path) -> None:
+    """Have a blob in another folder too: linked, or copied where that cannot be done."""
+    with contextlib.suppress(FileExistsError):
         try:
             os.link(source, target)
-        except OSError:
-            target.write_bytes(source.read_bytes())
+        except OSError as exc:
+            if exc.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+                raise
+            shutil.copyfile(source, target)
 
 
 def _find_manifest(folder: Path, index: Index, architecture: str) -> Manifest:

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from conda_store_hub.core.oci import IMAGE_PREFIX, MOST_LAYERS
+from conda_store_hub.core.oci import IMAGE_PREFIX, MOST_BASE_LAYERS, MOST_LAYERS
 from conda_store_hub.core.protocol import Package
 
 _WRITER: Final = "1"
 """What a layer's bytes are made by; a change of it makes all layers anew."""
 _SHARED_LAYERS: Final = 16
+_OWN_LAYERS: Final = 2
+"""The pip part, and what makes the packages an environment."""
+_MOST: Final = MOST_LAYERS - MOST_BASE_LAYERS - _OWN_LAYERS
 _NOARCH: Final = "noarch"
 
 
@@ -25,7 +28,7 @@ class LayerPlan:
 
 
 def plan_layers(
-    packages: Sequence[Package], most: int = MOST_LAYERS, altered: Iterable[str] = ()
+    packages: Sequence[Package], altered: Iterable[str] = (), *, most: int = _MOST
 ) -> tuple[LayerPlan, ...]:
     """Return the layers for conda's packages, at most `most` of them, in the order of their packages' names.
 

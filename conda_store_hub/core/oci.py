@@ -12,7 +12,9 @@ from pydantic.alias_generators import to_camel, to_pascal
 IMAGE_PREFIX: Final = "/opt/conda"
 """Where an environment is in its image."""
 MOST_LAYERS: Final = 127
-"""Overlay file systems stack no more (docs/decisions/0022-images.md)."""
+"""Overlay file systems stack no more."""
+MOST_BASE_LAYERS: Final = 20
+"""What is left to the image below, so that the layers of an environment do not depend on it."""
 
 MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"

@@ -362,10 +362,10 @@ class ArtifactEvent(_Event):
 
 
 class BlobEvent(_Event):
-    """A blob of an image was written to `path`; of a layer, with the key it is known by and its `diff_id`."""
+    """An image has a blob: written to `path`, or there already; of a layer, with the key it is known by, if any."""
 
     type: Literal["blob"] = "blob"
-    path: str
+    path: str = ""
     digest: str
     size: int
     key: str = ""

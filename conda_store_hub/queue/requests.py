@@ -9,7 +9,7 @@ from pathlib import Path
 
 from conda_store_hub.core.errors import BuildError, DamagedError, NotFoundError
 from conda_store_hub.core.names import DataDirectory
-from conda_store_hub.core.protocol import BuildLimits, BuildRequest, Directories, LockReuse
+from conda_store_hub.core.protocol import BuildLimits, BuildRequest, Directories, ImageRequest, LockReuse
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import Plan
 from conda_store_hub.services.work import Claim, StoredLock
@@ -36,7 +36,16 @@ def make_build_request(claim: Claim, plan: Plan, rules: BuildRules, *, data: Dat
             "sha256": claim.sha256,
             "platforms": plan.platforms,
             "limits": limits,
+            "image": ImageRequest(known=claim.layers, base=rules.image_base, labels=_label(claim)),
         }
+    )
+
+
+def _label(claim: Claim) -> tuple[tuple[str, str], ...]:
+    """Return what an image tells of itself (image specification, annotations.md)."""
+    return (
+        ("org.opencontainers.image.title", f"{claim.namespace}/{claim.name}"),
+        ("org.opencontainers.image.version", str(claim.build_id)),
     )
 
 

@@ -207,7 +207,7 @@ class Runner:
             case ArtifactEvent():
                 await self._keep(claim, home, event)
             case BlobEvent():
-                raise NotImplementedError
+                await self._keep_blob(claim, home, event)
             case ErrorEvent():
                 state.error = rebuild_error(event)
             case ResultEvent():
@@ -238,6 +238,18 @@ class Runner:
                 await asyncio.to_thread(self._adopt, home, Path(event.path), key)
             await self._patiently(
                 lambda: self._db.write(work.record_artifact, claim.ticket, event, key, solve), (UnavailableError,)
+            )
+
+    async def _keep_blob(self, claim: Claim, home: Path, event: BlobEvent) -> None:
+        """Keep a blob of an image, or hold on to one that another image has; the manifest comes after all of them."""
+        key = artifact_key(event.digest.removeprefix("sha256:"))
+        async with self._store.changing:
+            if event.path:
+                await asyncio.to_thread(self._adopt, home, Path(event.path), key)
+            else:
+                await self._store.check(key, event.size)
+            await self._patiently(
+                lambda: self._db.write(work.record_blob, claim.ticket, event, key), (UnavailableError,)
             )
 
     def _adopt(self, home: Path, path: Path, key: str) -> None:
