@@ -21,7 +21,8 @@ INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}$"
+_DIGEST = re.compile(DIGEST_PATTERN)
 
 
 def is_digest(text: str) -> bool:

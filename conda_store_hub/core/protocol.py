@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from conda_store_hub.core.lockfiles import LockedPackage
-from conda_store_hub.core.oci import Layer
+from conda_store_hub.core.oci import DIGEST_PATTERN, Layer
 from conda_store_hub.core.spec import Entry
 
 PROTOCOL_VERSION = 1
@@ -366,7 +366,7 @@ class BlobEvent(_Event):
 
     type: Literal["blob"] = "blob"
     path: str = ""
-    digest: str
+    digest: str = Field(pattern=DIGEST_PATTERN)
     size: int
     key: str = ""
     diff_id: str = ""

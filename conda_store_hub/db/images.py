@@ -27,6 +27,21 @@ def drop_blobs(session: Session, build_id: int) -> None:
     session.execute(delete(ImageBlob).where(ImageBlob.build_id == build_id))
 
 
+class BlobRow(NamedTuple):
+    """A blob that an image has: the key of its bytes, and how many they are."""
+
+    key: str
+    size: int
+
+
+def blobs_of(session: Session, build_id: int) -> tuple[BlobRow, ...]:
+    """Return the blobs of a build's image."""
+    rows = session.execute(
+        select(ImageBlob.key, ImageBlob.size).where(ImageBlob.build_id == build_id).order_by(ImageBlob.key)
+    )
+    return tuple(BlobRow(*row) for row in rows)
+
+
 class LayerRow(NamedTuple):
     """A layer that some image has: what it is known by, and the key of its bytes."""
 

@@ -42,7 +42,12 @@ from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.failures import explain_death, rebuild_error
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.process import BuilderProcess
-from conda_store_hub.queue.requests import add_exact_lock, add_reusable_lock, make_build_request
+from conda_store_hub.queue.requests import (
+    add_exact_lock,
+    add_reusable_lock,
+    leave_out_lost_layers,
+    make_build_request,
+)
 from conda_store_hub.services import hook, recovery, specifications, work
 from conda_store_hub.services.changes import wait
 from conda_store_hub.services.metrics import Metrics
@@ -332,7 +337,7 @@ class Runner:
         state.wanted = plan.wanted
         request = make_build_request(claim, plan, rules, data=self._data, home=home)
         if claim.prefix_ready:
-            return request
+            return await leave_out_lost_layers(request, self._store)
         if claim.lock is not None:
             return await add_exact_lock(request, claim.lock, store=self._store, home=home)
         state.reusable = await self._db.write(work.note_request, claim.ticket, plan.lock_key())

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import claims, retention, totals
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import builds, environments, leases, links, logs, recovery, storage, work
+from conda_store_hub.services import builds, environments, images, leases, links, logs, recovery, storage, work
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 from tests.support.plans import explain
@@ -19,7 +19,17 @@ from tests.support.postgres import Postgres, postgres
 
 __all__ = ["postgres"]
 
-LARGE = ("build", "artifact", "environment", "log_chunk", "package", "build_package", "audit_entry", "lease")
+LARGE = (
+    "build",
+    "artifact",
+    "environment",
+    "log_chunk",
+    "package",
+    "build_package",
+    "audit_entry",
+    "lease",
+    "image_blob",
+)
 
 
 def claim(session: Session) -> object:
@@ -46,6 +56,8 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
     ),
     "builds that contain": lambda session: builds.list_builds(session, ALICE, page=1, size=9, packages=["ipykernel"]),
     "packages of a build": lambda session: builds.list_packages(session, ALICE, 1, page=1, size=9, why=True),
+    "layers of an image": lambda session: images.find_layers(session, 1),
+    "what belongs to nothing": lambda session: storage.unknown_keys(session, ["sha256/ab/abc"]),
     "log": lambda session: logs.read(session, ALICE, 1, 0),
 }
 
