@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.names import Repository
+from conda_store_hub.core.protocol import ArtifactType, BuildStatus
 from conda_store_hub.db import claims, retention, totals
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import builds, environments, images, leases, links, logs, recovery, storage, work
+from conda_store_hub.storage.base import artifact_key
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 from tests.support.plans import explain
@@ -30,6 +32,10 @@ LARGE = (
     "lease",
     "image_blob",
 )
+
+
+ML = Repository(namespace="alice", environment="ml")
+DIGEST = f"sha256:{'a' * 64}"
 
 
 def claim(session: Session) -> object:
@@ -57,6 +63,10 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
     "builds that contain": lambda session: builds.list_builds(session, ALICE, page=1, size=9, packages=["ipykernel"]),
     "packages of a build": lambda session: builds.list_packages(session, ALICE, 1, page=1, size=9, why=True),
     "layers of an image": lambda session: images.find_layers(session, 1),
+    "blob of a repository": lambda session: images.find_blob(session, ALICE, ML, DIGEST),
+    "manifest of a repository": lambda session: images.find_manifest(session, ALICE, ML, DIGEST),
+    "tags of a repository": lambda session: images.list_tags(session, ALICE, ML, "", 9),
+    "repositories": lambda session: images.list_repositories(session, ALICE, "alice/a", 9),
     "what belongs to nothing": lambda session: storage.unknown_keys(session, ["sha256/ab/abc"]),
     "log": lambda session: logs.read(session, ALICE, 1, 0),
 }
@@ -65,7 +75,10 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
 @pytest.fixture
 def db(db: Database) -> Database:
     make.submit(db)
-    make.complete(db, 1)
+    ticket = make.complete(db, 1)
+    image = make.artifact_event(ArtifactType.DOCKER_MANIFEST)
+    db.write_sync(work.record_blob, ticket, make.blob_event("a" * 64), artifact_key("a" * 64))
+    db.write_sync(work.record_artifact, ticket, image, artifact_key("a" * 64))
     make.submit(db)
     return db
 

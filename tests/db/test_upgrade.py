@@ -93,7 +93,7 @@ def test_what_builds_had_is_still_what_they_have(
     rows, _ = db.read_sync(lists.list_packages, 9, page=1, size=9)
     kept = [(row.name, row.manager, row.reason) for row in rows]
     assert kept == [("attrs", "pip", None), ("zlib", "conda", "needed")]
-    assert db.read_sync(images.blobs_of, 9) == ()
+    assert db.read_sync(images.find_blob, 3, "sha256/ab/abc") is None
     db.write_sync(images.add_blob, 9, "sha256/ab/abc", 7, layer_key="k", diff_id="sha256:abc")
-    assert db.read_sync(images.blobs_of, 9) == (("sha256/ab/abc", 7),)
+    assert db.read_sync(images.find_blob, 3, "sha256/ab/abc") == (9, "sha256/ab/abc", 7)
     db.close()
