@@ -8,7 +8,6 @@ import io
 import json
 import platform
 import shutil
-import subprocess
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from conda_store_hub.core.oci import (
 from conda_store_hub.core.protocol import ArtifactType, BlobEvent, BuildRequest, ImageRequest
 from tests.builder.conftest import Built
 from tests.support.builder import Outcome, Workshop, run_builder
+from tests.support.containers import run, run_inside
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 """This machine's architecture, as containers spell it."""
@@ -107,26 +107,6 @@ def unpacked(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("skopeo", "copy", "--quiet", f"oci:{layout}:latest", f"oci:{folder}/copied:latest")
     run("umoci", "unpack", "--image", f"{folder}/copied:latest", folder / "bundle")
     return folder / "bundle" / "rootfs"
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def run_inside(root: Path, config: ImageConfig, *command: str) -> str:
-    """Run a command where the image's environment is at its place; the C library is that of this machine."""
-    execution = config.config
-    assert execution is not None
-    settings = [part for pair in execution.env or () for part in ("--setenv", *pair.split("=", 1))]
-    system = [
-        part for name in ("usr", "lib", "lib64", "bin", "etc") for part in ("--ro-bind-try", f"/{name}", f"/{name}")
-    ]
-    return run(
-        *("bwrap", "--clearenv", *system, "--ro-bind", root / "opt", "/opt", "--proc", "/proc", "--dev", "/dev"),
-        *(*settings, "--tmpfs", "/tmp", *(execution.entrypoint or ()), *command),
-    )
 
 
 def test_its_python_imports_its_packages_of_both_kinds_and_knows_its_place(image: Image, unpacked: Path) -> None:
