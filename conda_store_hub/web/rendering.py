@@ -41,6 +41,7 @@ _PHASES = {
     Phase.EXPLICIT: "Write the explicit list",
     Phase.PIXI_LOCK: "Write pixi.lock",
     Phase.ARCHIVE: "Pack the archive",
+    Phase.IMAGE: "Make the image",
 }
 _UNIT = 1000
 _MINUTE = 60
