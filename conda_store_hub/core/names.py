@@ -11,17 +11,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from conda_store_hub.core.errors import (
-    ConfigurationError,
-    InvalidNameError,
-    InvalidRequestError,
-    UnknownRepositoryError,
-)
+from conda_store_hub.core.errors import ConfigurationError, InvalidNameError, InvalidRequestError
 
 MAX_NAMESPACE = 63
 MAX_ENVIRONMENT = 64
 MAX_DESCRIPTION = 4000
-MAX_REPOSITORY = 255
 MAX_SHOWN = 64  # characters of a name in a message
 CACHE_LOCK = ".in-use"  # in the package cache; builders are told where that is
 MAX_PREFIX = 80  # a shebang line ends at 127 bytes, and `/bin/pythonX.YY` and options follow the prefix
@@ -32,8 +26,6 @@ ENVIRONMENT_PATTERN = r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*"
 _NAMESPACE = re.compile(NAMESPACE_PATTERN)
 _ENVIRONMENT = re.compile(ENVIRONMENT_PATTERN)
 _BUILD_KEY = re.compile(r"([0-9a-f]{64})-(\d{8})-(\d{6})-(\d{6})-(\d+)-(.+)")
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _RESERVED = frozenset({"default", "shared", "filesystem", "conda-store-dynamic"})
 _MAX_ID = 2**31 - 1  # what a column of ids holds
 _MOST_DIGITS = 10
@@ -141,33 +133,6 @@ class BuildKey:
         digits = text if match is None else match[5]
         is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS
         return int(digits) if is_number and int(digits) <= _MAX_ID else None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Repository:
-    """Where a registry has the images of an environment, in lower case."""
-
-    namespace: str
-    environment: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.environment}"
-
-    @classmethod
-    def parse(cls, text: str) -> Repository:
-        """Read the name of a repository (distribution specification, "Pulling manifests").
-
-        Raises InvalidNameError for what is no name of one, and UnknownRepositoryError for one that can be nobody's.
-        """
-        if len(text) > MAX_REPOSITORY or not _REPOSITORY.fullmatch(text):
-            raise InvalidNameError(
-                f"The name of a repository has at most {MAX_REPOSITORY} characters: lower-case letters and digits, with"
-                " separators between them."
-            )
-        namespace, _, environment = text.partition("/")
-        if not _NAMESPACE.fullmatch(namespace) or not _ENVIRONMENT.fullmatch(environment):
-            raise UnknownRepositoryError(f"There is no repository “{shorten(text)}”: one is NAMESPACE/ENVIRONMENT.")
-        return cls(namespace=namespace, environment=environment)
 
 
 # Kernels: a name that can be taken apart, within Jupyter's [A-Za-z0-9._-].

@@ -6,10 +6,11 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core.errors import NotFoundError, UnknownRepositoryError
 from conda_store_hub.core.image_layers import plan_layers
-from conda_store_hub.core.names import BuildKey, Repository, shorten
+from conda_store_hub.core.names import BuildKey, shorten
 from conda_store_hub.core.oci import Layer
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BlobEvent, BuildStatus, Package
+from conda_store_hub.core.repositories import Repository
 from conda_store_hub.db import images, lifecycle, queries, records
 from conda_store_hub.db.tables import Environment
 from conda_store_hub.services import artifacts, rights

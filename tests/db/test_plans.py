@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.names import Repository
 from conda_store_hub.core.protocol import ArtifactType, BuildStatus
+from conda_store_hub.core.repositories import Repository
 from conda_store_hub.db import claims, retention, totals
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import builds, environments, images, leases, links, logs, recovery, storage, work

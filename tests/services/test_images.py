@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conda_store_hub.core.errors import InvalidNameError, NotFoundError, UnknownRepositoryError
-from conda_store_hub.core.names import Repository
 from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.repositories import Repository
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import images, work
 from conda_store_hub.storage.base import artifact_key

@@ -6,6 +6,7 @@ Each test names the section it holds; what is said to be a MUST there is asserte
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import threading
 from collections.abc import Generator
@@ -353,6 +354,34 @@ def test_an_image_that_is_not_there_is_made_for_who_pulls_first(service: Running
     (answer,) = asked
     assert answer.status_code == 200
     assert answer.headers["Docker-Content-Digest"] == digest_of(manifest.to_json())
+
+
+def test_an_image_that_many_pull_at_once_is_made_once_and_who_leaves_stops_nobody(service: RunningService) -> None:
+    build_id = service.completed()
+    service.finish(build_id)
+    answers: list[int] = []
+
+    def pull(client: httpx.Client) -> None:
+        try:
+            answers.append(client.get(f"{ML}/manifests/latest").status_code)
+        except httpx.ReadTimeout:
+            answers.append(0)
+
+    with contextlib.ExitStack() as stack:
+        stay = [stack.enter_context(pulling(service)) for _ in range(10)]
+        leave = [stack.enter_context(pulling(service, "root", timeout=1)) for _ in range(10)]
+        threads = [threading.Thread(target=pull, args=(client,)) for client in (*stay, *leave)]
+        for thread in threads:
+            thread.start()
+        until(lambda: answers.count(0) == len(leave))
+        service.claim(build_id)
+        service.store_image(build_id)
+        for thread in threads:
+            thread.join(30)
+        service.finish(build_id)
+        until(lambda: not service.services.downloading)
+    assert answers.count(200) == len(stay)
+    assert service.db.write_sync(work.claim, "local:test") is None, "nothing more is to be made"
 
 
 def test_an_image_that_takes_too_long_is_to_be_asked_for_again(

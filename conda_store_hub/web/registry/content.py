@@ -8,9 +8,9 @@ import re
 from tornado.iostream import StreamClosedError
 
 from conda_store_hub.core.errors import BeingMadeError, InvalidDigestError, NotFoundError
-from conda_store_hub.core.names import Repository
 from conda_store_hub.core.oci import MANIFEST_TYPE, is_digest
 from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.repositories import Repository
 from conda_store_hub.services import images
 from conda_store_hub.services.artifacts import Location
 from conda_store_hub.web import downloads

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field
 
 from conda_store_hub.core.errors import InvalidDigestError, NotFoundError
-from conda_store_hub.core.names import Repository
 from conda_store_hub.core.oci import INDEX_TYPE, Index
+from conda_store_hub.core.repositories import Repository
 from conda_store_hub.services import images
 from conda_store_hub.web.query import Number, Query, Text
 from conda_store_hub.web.registry.base import RegistryHandler
