@@ -146,6 +146,12 @@ class CondaStore(LoggingConfigurable):
         the namespace `filesystem` and follow them: changed, brought back, deleted.""",
     ).tag(config=True)
 
+    image_base = Unicode(
+        help="""Absolute path of an OCI image layout with the image that environments are put on when they become
+        container images: one that has a C library and a shell. Empty: on nothing, which runs only where these are
+        mounted.""",
+    ).tag(config=True)
+
     @default("store_directory")
     def _default_store_directory(self) -> str:
         return str(Path.home() / ".local" / "share" / "conda-store-hub")
@@ -205,8 +211,17 @@ class CondaStore(LoggingConfigurable):
             platform=current_platform(),
             hook=self._load_hook(),
             kept_artifacts=tuple(ArtifactType(name) for name in self.build_artifacts_kept_on_deletion),
+            image_base=self._find_base(),
             refusal=refusal,
         )
+
+    def _find_base(self) -> str:
+        base = Path(self.image_base)
+        if not self.image_base:
+            return ""
+        if not base.is_absolute() or not ((base / "oci-layout").is_file() and (base / "index.json").is_file()):
+            raise ConfigurationError(f"c.CondaStore.image_base: “{base}” is no absolute path of an OCI image layout.")
+        return str(base)
 
     def _read_policy(self, build_seconds: int) -> PolicyValues:
         given = {key: getattr(self, trait) for trait, key in _POLICY_TRAITS.items()}

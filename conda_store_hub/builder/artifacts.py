@@ -33,6 +33,7 @@ _PHASES = {
     ArtifactType.LOCKFILE: Phase.LOCKFILE,
     ArtifactType.PIXI_LOCK: Phase.PIXI_LOCK,
     ArtifactType.CONDA_PACK: Phase.ARCHIVE,
+    ArtifactType.DOCKER_MANIFEST: Phase.IMAGE,
 }
 _Told = tuple[Written, *tuple[str, ...]]
 """A file, and what it lacks of what was asked for, in sentences."""
@@ -51,7 +52,11 @@ class ArtifactWriter:
         """Write what was asked for; each artifact ends in an event, with an error or without."""
         asked = self._request.artifacts
         at_once = {ArtifactType.YAML: self._write_yaml, ArtifactType.EXPLICIT: self._write_explicit}
-        later = {ArtifactType.LOCKFILE: self._write_lockfile, ArtifactType.PIXI_LOCK: self._write_pixi_lock}
+        later = {
+            ArtifactType.LOCKFILE: self._write_lockfile,
+            ArtifactType.PIXI_LOCK: self._write_pixi_lock,
+            ArtifactType.DOCKER_MANIFEST: self._write_image,
+        }
         for kind in (kind for kind in at_once if kind in asked):
             self._write(kind, at_once[kind])
         # Lock files stay here: a child process ends with the thread that started it.
@@ -129,6 +134,11 @@ class ArtifactWriter:
         from conda_store_hub.builder.pack import write_archive
 
         return (write_archive(self._prefix, self._work / "environment.tar.gz"),)
+
+    def _write_image(self) -> _Told:
+        from conda_store_hub.builder.image import ImageWriter
+
+        return (ImageWriter(self._request, self._conda, self._events).write(),)
 
     def _write_lockfile(self) -> _Told:
         finder = Md5Finder()

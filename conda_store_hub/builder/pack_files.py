@@ -6,7 +6,6 @@ now there may be another package of that name, or nothing.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from conda_pack.compat import find_py_source
 from conda_pack.core import BIN_DIR, File, load_files
 
 from conda_store_hub.builder.events import say
+from conda_store_hub.builder.originals import restore_file, restore_text
 from conda_store_hub.builder.prefix import CondaPackage, LinkedFile, read_conda_packages
 from conda_store_hub.core.errors import ArtifactError
 
@@ -70,10 +70,8 @@ class _Reader:
         if not file.has_prefix or (self._prefix / file.path).is_symlink():
             # A script that was made for the prefix is nobody's file before that.
             return self.read_other(file.path) if file.kind == "unix_python_entry_point" else self._take(file.path)
-        data = (self._prefix / file.path).read_bytes()
-        take_out = restore_binary if file.is_binary else restore_text
-        restored = take_out(data, self._bytes, file.placeholder.encode())
-        if restored is None or (file.sha256 and hashlib.sha256(restored).hexdigest() != file.sha256):
+        restored = restore_file(self._prefix, file)
+        if restored is None:
             say(f"Warning: {file.path} is not as its package has it, and is packed as it is")
             return self.read_other(file.path)
         return self._write(file.path, restored, file.placeholder, "binary" if file.is_binary else "text")
@@ -105,27 +103,3 @@ class _Reader:
                 found = found or self._bytes in rest + chunk
                 rest = chunk[-len(self._bytes) :]
         return found
-
-
-def restore_text(data: bytes, prefix: bytes, placeholder: bytes) -> bytes:
-    """Return a text with the placeholder where the prefix is."""
-    return data.replace(prefix, placeholder)
-
-
-def restore_binary(data: bytes, prefix: bytes, placeholder: bytes) -> bytes | None:
-    """Return binary data with the placeholder where the prefix is, and without the zeros that took up its length.
-
-    The zeros stand behind the end of the text that the prefix is in. None if they do not.
-    """
-    pieces: list[bytes] = []
-    at = 0
-    while (start := data.find(prefix, at)) >= 0:
-        end = data.find(b"\0", start)
-        text = data[start : end if end >= 0 else len(data)]
-        filled = (len(placeholder) - len(prefix)) * text.count(prefix)
-        zeros = data[start + len(text) : start + len(text) + filled]
-        if len(zeros) != filled or zeros.strip(b"\0"):
-            return None
-        pieces += [data[at:start], text.replace(prefix, placeholder)]
-        at = start + len(text) + filled
-    return b"".join([*pieces, data[at:]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from conda_store_hub.core.oci import MANIFEST_TYPE
 from conda_store_hub.core.protocol import ArtifactType
 
 
@@ -24,6 +25,14 @@ FILES = {
     ArtifactType.PIXI_LOCK: ArtifactFile(path="pixi", name="pixi.lock", media_type="application/yaml"),
     ArtifactType.CONDA_PACK: ArtifactFile(path="archive", name="environment.tar.gz", media_type="application/gzip"),
 }
+
+#: What of an image is a file; it is served by the registry.
+MANIFEST_FILE = ArtifactFile(path="", name="manifest.json", media_type=MANIFEST_TYPE)
+
+
+def find_file(kind: ArtifactType) -> ArtifactFile | None:
+    """Return how files of a kind are called; None for what is not given to anybody."""
+    return MANIFEST_FILE if kind is ArtifactType.DOCKER_MANIFEST else FILES.get(kind)
 
 
 def artifact_address(build_id: int, kind: ArtifactType) -> str:

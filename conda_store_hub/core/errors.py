@@ -54,6 +54,12 @@ class InvalidNameError(InvalidRequestError):
     code = "invalid-name"
 
 
+class InvalidDigestError(InvalidRequestError):
+    """This is no digest: `sha256:` and 64 hexadecimal digits."""
+
+    code = "invalid-digest"
+
+
 class InvalidSpecificationError(InvalidRequestError):
     """The specification cannot be understood."""
 
@@ -108,6 +114,12 @@ class NotFoundError(CondaStoreHubError):
     code = "not-found"
     status = 404
     exit_code = 5
+
+
+class UnknownRepositoryError(NotFoundError):
+    """There is no repository of that name, or you may not know of it."""
+
+    code = "unknown-repository"
 
 
 class MethodNotAllowedError(CondaStoreHubError):

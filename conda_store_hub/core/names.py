@@ -27,6 +27,8 @@ _NAMESPACE = re.compile(NAMESPACE_PATTERN)
 _ENVIRONMENT = re.compile(ENVIRONMENT_PATTERN)
 _BUILD_KEY = re.compile(r"([0-9a-f]{64})-(\d{8})-(\d{6})-(\d{6})-(\d+)-(.+)")
 _RESERVED = frozenset({"default", "shared", "filesystem", "conda-store-dynamic"})
+_MAX_ID = 2**31 - 1  # what a column of ids holds
+_MOST_DIGITS = 10
 _GROUP_PREFIX = "group."
 _MOST_NAMESAKES = 20
 
@@ -122,6 +124,15 @@ class BuildKey:
         except ValueError as exc:
             raise InvalidNameError("This is not a build key.") from exc
         return cls(spec_sha256=sha256, scheduled_on=when, build_id=int(build_id), environment=name)
+
+
+    @classmethod
+    def find_id(cls, text: str) -> int | None:
+        """Return the number of the build that a number, or a key that may be cut, names; None for other texts."""
+        match = _BUILD_KEY.fullmatch(text)
+        digits = text if match is None else match[5]
+        is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS
+        return int(digits) if is_number and int(digits) <= _MAX_ID else None
 
 
 # Kernels: a name that can be taken apart, within Jupyter's [A-Za-z0-9._-].

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from conda_store_hub.core.lockfiles import LockedPackage
+from conda_store_hub.core.oci import DIGEST_PATTERN, Layer
 from conda_store_hub.core.spec import Entry
 
 PROTOCOL_VERSION = 1
@@ -47,12 +48,13 @@ LIVE = frozenset(status for status, following in TRANSITIONS.items() if followin
 
 
 class ArtifactType(StrEnum):
-    """What a build yields; the first four are conda-store's."""
+    """What a build yields; the first five are conda-store's."""
 
     LOGS = "LOGS"
     LOCKFILE = "LOCKFILE"
     YAML = "YAML"
     CONDA_PACK = "CONDA_PACK"
+    DOCKER_MANIFEST = "DOCKER_MANIFEST"
     EXPLICIT = "EXPLICIT"
     PIXI_LOCK = "PIXI_LOCK"
     RECORDS = "RECORDS"
@@ -65,6 +67,7 @@ PrefixArtifact = Literal[
     ArtifactType.EXPLICIT,
     ArtifactType.PIXI_LOCK,
     ArtifactType.CONDA_PACK,
+    ArtifactType.DOCKER_MANIFEST,
 ]
 """What a builder writes of a finished prefix, with the build or later."""
 
@@ -94,6 +97,7 @@ class Phase(StrEnum):
     EXPLICIT = "explicit"
     PIXI_LOCK = "pixi_lock"
     ARCHIVE = "archive"
+    IMAGE = "image"
 
 
 class PackageReason(StrEnum):
@@ -140,6 +144,16 @@ class BuildLimits(_Frozen):
     file_count: int | None = Field(default=None, gt=0)
     install_seconds: int | None = Field(default=None, gt=0)
     pip_seconds: int | None = Field(default=None, gt=0)
+
+
+class ImageRequest(_Frozen):
+    """What an image is made with, beside the prefix."""
+
+    known: dict[str, Layer] = {}
+    """Layers that are there already, by the keys of `core.image_layers`."""
+    base: str = ""
+    """Path of an OCI image layout with the image that the environment is put on; empty: on nothing."""
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class BuildRequest(_Frozen):
@@ -189,6 +203,7 @@ class BuildRequest(_Frozen):
     platforms: tuple[str, ...] = ()
     """Further platforms that lock files are made for, after the environment is usable."""
     limits: BuildLimits = BuildLimits()
+    image: ImageRequest = ImageRequest()
 
     def list_locked(self) -> tuple[LockedPackage, ...]:
         """Return the packages of a lock file that are for this platform."""
@@ -355,6 +370,17 @@ class ArtifactEvent(_Event):
     note: str = ""
 
 
+class BlobEvent(_Event):
+    """An image has a blob: written to `path`, or there already; of a layer, with the key it is known by, if any."""
+
+    type: Literal["blob"] = "blob"
+    path: str = ""
+    digest: str = Field(pattern=DIGEST_PATTERN)
+    size: int
+    key: str = ""
+    diff_id: str = ""
+
+
 class ErrorEvent(_Event):
     """The build failed; `code` is one of `core.errors`, `message` is for people, `detail` for the log."""
 
@@ -373,7 +399,7 @@ class ResultEvent(_Event):
 
 
 BuildEvent = Annotated[
-    PhaseEvent | ProgressEvent | LockEvent | UsableEvent | ArtifactEvent | ErrorEvent | ResultEvent,
+    PhaseEvent | ProgressEvent | LockEvent | UsableEvent | BlobEvent | ArtifactEvent | ErrorEvent | ResultEvent,
     Field(discriminator="type"),
 ]
 build_event: TypeAdapter[BuildEvent] = TypeAdapter(BuildEvent)

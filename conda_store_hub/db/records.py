@@ -160,11 +160,15 @@ def pending_artifacts(session: Session, build_id: int) -> Sequence[Artifact]:
     ).all()
 
 
-def hand_out_artifacts(session: Session, build_id: int) -> Sequence[ArtifactType]:
-    """Note that a builder is given what a build has yet to yield, and return that."""
+def hand_out_artifacts(session: Session, build_id: int, besides: Sequence[ArtifactType] = ()) -> Sequence[ArtifactType]:
+    """Note that a builder is given what a build has yet to yield, and return that; `besides` some that wait."""
     return session.scalars(
         update(Artifact)
-        .where(Artifact.build_id == build_id, Artifact.state == ArtifactState.PENDING)
+        .where(
+            Artifact.build_id == build_id,
+            Artifact.state == ArtifactState.PENDING,
+            Artifact.artifact_type.not_in(besides),
+        )
         .values(attempt=Artifact.attempt + 1)
         .returning(Artifact.artifact_type)
     ).all()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import logging
 from pathlib import Path
 
-from conda_store_hub.core.errors import BuildError, DamagedError, NotFoundError
+from conda_store_hub.core.errors import BuildError, DamagedError, NotFoundError, StorageError
 from conda_store_hub.core.names import DataDirectory
-from conda_store_hub.core.protocol import BuildLimits, BuildRequest, Directories, LockReuse
+from conda_store_hub.core.oci import Layer
+from conda_store_hub.core.protocol import BuildLimits, BuildRequest, Directories, ImageRequest, LockReuse
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import Plan
 from conda_store_hub.services.work import Claim, StoredLock
-from conda_store_hub.storage.base import ArtifactStore, digest_of
+from conda_store_hub.storage.base import ArtifactStore, artifact_key, digest_of
 
 _LOG = logging.getLogger("conda_store_hub.requests")
 
@@ -36,7 +38,16 @@ def make_build_request(claim: Claim, plan: Plan, rules: BuildRules, *, data: Dat
             "sha256": claim.sha256,
             "platforms": plan.platforms,
             "limits": limits,
+            "image": ImageRequest(known=claim.layers, base=rules.image_base, labels=_label(claim)),
         }
+    )
+
+
+def _label(claim: Claim) -> tuple[tuple[str, str], ...]:
+    """Return what an image tells of itself (image specification, annotations.md)."""
+    return (
+        ("org.opencontainers.image.title", f"{claim.namespace}/{claim.name}"),
+        ("org.opencontainers.image.version", str(claim.build_id)),
     )
 
 
@@ -93,6 +104,26 @@ async def add_reusable_lock(
         return request
     reuse = LockReuse(records=records, channel_state=lock.channel_state, pip_lock=pip_lock)
     return request.model_copy(update={"reuse": reuse})
+
+
+async def leave_out_lost_layers(request: BuildRequest, store: ArtifactStore) -> BuildRequest:
+    """Have layers made again whose bytes are gone or damaged: they come to the same key, for all images that have them.
+
+    What cannot be told now counts as lost too: an image is not held back by a layer that can be made.
+    """
+    layers = request.image.known
+    are_there = await asyncio.gather(*(_is_there(store, layer) for layer in layers.values()))
+    known = {key: layers[key] for key, is_there in zip(layers, are_there, strict=True) if is_there}
+    return request.model_copy(update={"image": request.image.model_copy(update={"known": known})})
+
+
+async def _is_there(store: ArtifactStore, layer: Layer) -> bool:
+    try:
+        await store.check(artifact_key(layer.digest.removeprefix("sha256:")), layer.size)
+    except (StorageError, NotFoundError) as exc:
+        _LOG.warning("the layer %s is made again: %s", layer.digest, exc.message)
+        return False
+    return True
 
 
 async def _fetch(lock: StoredLock, store: ArtifactStore, home: Path) -> tuple[str, str | None]:

@@ -25,6 +25,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import (
     ArtifactEvent,
     ArtifactType,
+    BlobEvent,
     BuildEvent,
     BuildRequest,
     BuildStatus,
@@ -41,7 +42,12 @@ from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.failures import explain_death, rebuild_error
 from conda_store_hub.queue.links import Links
 from conda_store_hub.queue.process import BuilderProcess
-from conda_store_hub.queue.requests import add_exact_lock, add_reusable_lock, make_build_request
+from conda_store_hub.queue.requests import (
+    add_exact_lock,
+    add_reusable_lock,
+    leave_out_lost_layers,
+    make_build_request,
+)
 from conda_store_hub.services import hook, recovery, specifications, work
 from conda_store_hub.services.changes import wait
 from conda_store_hub.services.metrics import Metrics
@@ -205,6 +211,8 @@ class Runner:
                 await self._activate(claim, builder, event, state)
             case ArtifactEvent():
                 await self._keep(claim, home, event)
+            case BlobEvent():
+                await self._keep_blob(claim, home, event)
             case ErrorEvent():
                 state.error = rebuild_error(event)
             case ResultEvent():
@@ -235,6 +243,18 @@ class Runner:
                 await asyncio.to_thread(self._adopt, home, Path(event.path), key)
             await self._patiently(
                 lambda: self._db.write(work.record_artifact, claim.ticket, event, key, solve), (UnavailableError,)
+            )
+
+    async def _keep_blob(self, claim: Claim, home: Path, event: BlobEvent) -> None:
+        """Keep a blob of an image, or hold on to one that another image has; the manifest comes after all of them."""
+        key = artifact_key(event.digest.removeprefix("sha256:"))
+        async with self._store.changing:
+            if event.path:
+                await asyncio.to_thread(self._adopt, home, Path(event.path), key)
+            else:
+                await self._store.check(key, event.size)
+            await self._patiently(
+                lambda: self._db.write(work.record_blob, claim.ticket, event, key), (UnavailableError,)
             )
 
     def _adopt(self, home: Path, path: Path, key: str) -> None:
@@ -317,7 +337,7 @@ class Runner:
         state.wanted = plan.wanted
         request = make_build_request(claim, plan, rules, data=self._data, home=home)
         if claim.prefix_ready:
-            return request
+            return await leave_out_lost_layers(request, self._store)
         if claim.lock is not None:
             return await add_exact_lock(request, claim.lock, store=self._store, home=home)
         state.reusable = await self._db.write(work.note_request, claim.ticket, plan.lock_key())

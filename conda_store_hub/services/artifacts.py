@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.artifacts import FILES
+from conda_store_hub.core.artifacts import find_file
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, GoneError, NotAuthenticatedError, NotFoundError
 from conda_store_hub.core.permissions import Identity, Permission
@@ -58,7 +58,7 @@ def find(session: Session, identity: Identity, build_id: int, kind: ArtifactType
     build = builds.require(session, identity, build_id, Permission.ENVIRONMENT_READ)
     row = records.find_artifact(session, build_id, kind)
     if row is not None and row.state is ArtifactState.READY:
-        return _locate(row, build)
+        return locate(row, build)
     _require_makeable(build, kind)
     if row is None:
         return Missing.UNASKED
@@ -70,8 +70,9 @@ def find(session: Session, identity: Identity, build_id: int, kind: ArtifactType
     return Missing.PENDING
 
 
-def _locate(row: Artifact, build: Build) -> Location:
-    file = FILES.get(row.artifact_type)
+def locate(row: Artifact, build: Build) -> Location:
+    """Return where an artifact is that is there; raise NotFoundError for what is not given to anybody."""
+    file = find_file(row.artifact_type)
     if file is None or row.size is None or row.sha256 is None:
         raise NotFoundError(f"Build {build.id} has no {row.artifact_type}.")
     is_archive = row.artifact_type is ArtifactType.CONDA_PACK

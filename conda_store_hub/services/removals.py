@@ -17,7 +17,7 @@ from conda_store_hub.core.protocol import LIVE, ArtifactType
 from conda_store_hub.db import claims, lifecycle, queries, usage
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Build, Environment
-from conda_store_hub.services import audit, builds, environments, rebuilds, rights, views
+from conda_store_hub.services import audit, builds, environments, images, rebuilds, rights, views
 from conda_store_hub.services.changes import ALL_KERNELS, QUEUE, announce_artifacts, announce_ends, build_topic
 from conda_store_hub.services.rules import BuildRules
 
@@ -224,6 +224,8 @@ def remove(session: Session, row: Build, kept: Sequence[ArtifactType]) -> None:
     locks = [ArtifactType.RECORDS, ArtifactType.PIP_LOCK] if ArtifactType.LOCKFILE in kept else []
     stays = [*kept, *locks]
     lifecycle.drop_artifacts(session, row.id, stays)
+    if ArtifactType.DOCKER_MANIFEST not in stays:
+        images.forget(session, row.id)
     if ArtifactType.LOGS not in kept:
         lifecycle.drop_log(session, row.id)
     announce(session, build_topic(row.id))

@@ -39,6 +39,8 @@ class BuildRules:
     hook: Hook | None = None
     kept_artifacts: tuple[ArtifactType, ...] = (ArtifactType.LOGS, ArtifactType.LOCKFILE, ArtifactType.YAML)
     """What stays of a build that is deleted."""
+    image_base: str = ""
+    """Path of an OCI image layout with the image that environments are put on; empty: on nothing."""
     refusal: str | None = None
     """Why this service builds nothing at all; None when it does."""
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.protocol import ArtifactState
-from conda_store_hub.db import lifecycle, queries, records, retention
+from conda_store_hub.db import images, lifecycle, queries, records, retention
 from conda_store_hub.services import audit, removals
 from conda_store_hub.services.changes import announce_artifacts
 
@@ -73,11 +73,11 @@ def give_up_keys(session: Session, limit: int) -> GivenUp:
     for artifact in found:
         key, size, artifact.key, artifact.size = artifact.key, artifact.size, "", None
         session.flush()
-        if not lifecycle.is_needed(session, key):
+        if not lifecycle.is_needed(session, key) and not images.known_keys(session, [key]):
             free[key] = size or 0
     return GivenUp(free=tuple(free), size=sum(free.values()), more=bool(found))
 
 
 def unknown_keys(session: Session, keys: Sequence[str]) -> set[str]:
-    """Return those of `keys` in storage that no artifact has."""
-    return set(keys) - retention.known_keys(session, keys)
+    """Return those of `keys` in storage that no artifact and no image has."""
+    return set(keys) - retention.known_keys(session, keys) - images.known_keys(session, keys)

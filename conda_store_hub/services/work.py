@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -14,13 +14,15 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import BuildLostError, CondaStoreHubError, NotFoundError
-from conda_store_hub.core.layers import Layer
+from conda_store_hub.core.layers import Layer as PolicyLayer
 from conda_store_hub.core.names import new_prefix_name
+from conda_store_hub.core.oci import Layer
 from conda_store_hub.core.protocol import (
     TRANSITIONS,
     ArtifactEvent,
     ArtifactState,
     ArtifactType,
+    BlobEvent,
     BuildStatus,
     Package,
     PhaseEvent,
@@ -31,7 +33,7 @@ from conda_store_hub.core.reasons import Wanted, key_of
 from conda_store_hub.db import claims, lifecycle, queries, records
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build
-from conda_store_hub.services import environments, policies
+from conda_store_hub.services import environments, images, policies
 from conda_store_hub.services.changes import QUEUE, artifacts_topic, build_topic
 from conda_store_hub.services.rules import BuildRules
 
@@ -83,11 +85,13 @@ class Claim:
     attempt: int
     lock: StoredLock | None = None
     """The lock that it is made from, exactly."""
-    policy: tuple[Layer, ...] = ()
+    policy: tuple[PolicyLayer, ...] = ()
     namespace: str = ""
     requested_by: str | None = None
     waited: float | None = None
     """For how many seconds it was queued; None if it was begun before."""
+    layers: dict[str, Layer] = field(default_factory=dict[str, Layer])
+    """Of the image that is asked for: those that another one has, by what they are known by."""
 
     @property
     def build_id(self) -> int:
@@ -118,13 +122,15 @@ def claim(session: Session, worker: str) -> Claim | None:
 
 def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
     row.log_complete = False
+    # Which layers of the image there are is known once the packages are: it is a claim of its own.
+    artifacts = records.hand_out_artifacts(session, row.id, () if prefix_ready else (ArtifactType.DOCKER_MANIFEST,))
     return Claim(
         ticket=Ticket(build_id=row.id, turn=row.turn),
         name=row.environment.name,
         text=row.specification.text,
         sha256=row.specification.sha256,
         prefix_name=row.prefix_name or "",
-        artifacts=tuple(records.hand_out_artifacts(session, row.id)),
+        artifacts=tuple(artifacts),
         prefix_ready=prefix_ready,
         attempt=row.attempt,
         lock=None if row.lock_build_id is None else _find_lock(session, row.lock_build_id),
@@ -132,6 +138,7 @@ def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
         namespace=row.environment.namespace.name,
         requested_by=row.requested_by,
         waited=_find_wait(row) if not prefix_ready else None,
+        layers=images.find_layers(session, row.id) if ArtifactType.DOCKER_MANIFEST in artifacts else {},
     )
 
 
@@ -267,6 +274,11 @@ def _find_python(event: UsableEvent) -> str | None:
     """Return the version of conda's Python, which lists of kernels tell without looking at packages."""
     pythons = (each.version for each in event.packages if (each.manager, each.name) == ("conda", "python"))
     return next(pythons, None)
+
+
+def record_blob(session: Session, ticket: Ticket, event: BlobEvent, key: str) -> None:
+    """Say that the image of a build has a blob whose bytes are in storage under `key`."""
+    images.add(session, require_held(session, ticket).id, event, key)
 
 
 def record_artifact(

@@ -98,7 +98,7 @@ class HubAuthenticator(LoggingConfigurable):
         `fresh`: what the Hub said a moment ago does not count. `again`: nor what was found out for this request.
         Raises ForbiddenError for who may not use this service, HubUnavailableError when the Hub does not answer.
         """
-        token = _find_token(handler)
+        token = find_token(handler)
         found = None if token is None else await self._find_own(token, db, fresh=fresh)
         if found is None and (token is None or not token.startswith(tokens.PREFIX)):
             found = await self._find_hub_user(handler, db, fresh=fresh, again=again)
@@ -275,7 +275,7 @@ class HubAuthenticator(LoggingConfigurable):
         await self.hub.close()
 
 
-def _find_token(handler: RequestHandler) -> str | None:
+def find_token(handler: RequestHandler) -> str | None:
     """Return the token that a request came with, as Bearer, or as the password of Basic with any user name.
 
     The Hub's library does not know Basic: a password becomes a token for it.

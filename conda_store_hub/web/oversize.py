@@ -11,6 +11,7 @@ from tornado.web import stream_request_body
 from conda_store_hub.core.errors import CondaStoreHubError, LengthRequiredError, RequestTooLargeError
 from conda_store_hub.web.base import ApiHandler, BaseHandler
 from conda_store_hub.web.page import PageHandler
+from conda_store_hub.web.registry.base import RegistryHandler
 
 MOST_DRAINED = 64_000_000  # who sends more has the connection closed in their face
 _MOST_DIGITS = 18  # `int` refuses thousands of them
@@ -62,3 +63,8 @@ class ApiRefusal(_Refusal, ApiHandler):
 @stream_request_body
 class PageRefusal(_Refusal, PageHandler):
     """Refuses with a page."""
+
+
+@stream_request_body
+class RegistryRefusal(_Refusal, RegistryHandler):
+    """Refuses as registries do; only who pushes sends so much."""

@@ -42,6 +42,7 @@ _PHASES = {
     Phase.EXPLICIT: "Write the explicit list",
     Phase.PIXI_LOCK: "Write pixi.lock",
     Phase.ARCHIVE: "Pack the archive",
+    Phase.IMAGE: "Make the image",
 }
 #: An address in a text: what ends a sentence, or stands around it, is not of it.
 _ADDRESS = re.compile(r"""(https?://[^\s<>"'()]*[^\s<>"'().,:;!?])""")

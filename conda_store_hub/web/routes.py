@@ -11,6 +11,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.routing import Router
 from tornado.web import Application, RequestHandler
 
+from conda_store_hub.core.errors import MethodNotAllowedError
 from conda_store_hub.web import (
     api_artifacts,
     api_audit,
@@ -57,6 +58,8 @@ from conda_store_hub.web.pages import (
     share,
     user,
 )
+from conda_store_hub.web.registry import routes as registry
+from conda_store_hub.web.registry.base import ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +159,9 @@ def make_application(services: Services, *, prefix: str, cookie_secret: bytes) -
     page_rules = _page_rules(application, services)
     application.settings["route_names"] = _name_routes(page_rules)
     rules = [*api_rules, Rule("api(?:/.*)?", ApiNotFoundHandler), *page_rules]
+    without_slash = (re.escape(prefix.rstrip("/")) or "/", session.SlashHandler)
     anchored = [(re.escape(prefix) + rule.pattern, rule.target, rule.arguments) for rule in rules]
-    application.add_handlers(".*", [*anchored, (re.escape(prefix.rstrip("/")) or "/", session.SlashHandler, {})])
+    application.add_handlers(".*", [*registry.RULES, *anchored, without_slash])
     return application
 
 
@@ -213,7 +217,7 @@ def _name_routes(page_rules: list[Rule]) -> RouteNames:
         for rule in page_rules
         if isinstance(rule.target, type) and rule.target is not PageNotFoundHandler
     )
-    return RouteNames([*((route.template, route.handler) for route in ROUTES), *pages_of])
+    return RouteNames([*((route.template, route.handler) for route in ROUTES), *registry.NAMES, *pages_of])
 
 
 class ServiceApplication(Application):
@@ -228,6 +232,8 @@ class ServiceApplication(Application):
             request.connection.set_max_body_size(oversize.MOST_DRAINED if fault else most)
         if fault is None:
             return found
+        if request.path.startswith(ROOT):
+            return self.get_handler_delegate(request, oversize.RegistryRefusal, {"error": MethodNotAllowedError()})
         is_api = request.path.startswith(f"{self.settings['prefix']}api/")
         refusal = oversize.ApiRefusal if is_api else oversize.PageRefusal
         return self.get_handler_delegate(request, refusal, {"error": fault})

@@ -47,10 +47,10 @@ export interface components {
          */
         readonly ArtifactState: "PENDING" | "READY" | "FAILED" | "DELETED";
         /**
-         * @description What a build yields; the first four are conda-store's.
+         * @description What a build yields; the first five are conda-store's.
          * @enum {string}
          */
-        readonly ArtifactType: "LOGS" | "LOCKFILE" | "YAML" | "CONDA_PACK" | "EXPLICIT" | "PIXI_LOCK" | "RECORDS" | "PIP_LOCK";
+        readonly ArtifactType: "LOGS" | "LOCKFILE" | "YAML" | "CONDA_PACK" | "DOCKER_MANIFEST" | "EXPLICIT" | "PIXI_LOCK" | "RECORDS" | "PIP_LOCK";
         /** @description A build in full. */
         readonly Build: {
             readonly id: number;
@@ -471,7 +471,7 @@ export interface components {
          * @description The steps of a build, in order; those after `activate` do not hold the environment back.
          * @enum {string}
          */
-        readonly Phase: "solve" | "install" | "bytecode" | "pip" | "activate" | "yaml" | "lockfile" | "explicit" | "pixi_lock" | "archive";
+        readonly Phase: "solve" | "install" | "bytecode" | "pip" | "activate" | "yaml" | "lockfile" | "explicit" | "pixi_lock" | "archive" | "image";
         /** @description How long a phase took, in seconds; None while it runs. */
         readonly PhaseTime: {
             readonly phase: components["schemas"]["Phase"];

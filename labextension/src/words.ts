@@ -39,7 +39,8 @@ export function sayPhase(phase: Phase, trans: TranslationBundle): string {
     activate: trans.__('Activate'),
     yaml: trans.__('Pinned YAML'),
     lockfile: trans.__('Lock file'),
-    archive: trans.__('Archive')
+    archive: trans.__('Archive'),
+    image: trans.__('Image')
   };
   return words[phase] ?? phase;
 }

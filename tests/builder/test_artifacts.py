@@ -181,7 +181,7 @@ def test_a_ready_prefix_yields_the_same_artifacts(built: Built, workshop: Worksh
     before = built.prefix.stat().st_mtime_ns
     outcome = run_builder(request)
     assert outcome.succeeded, outcome.log
-    assert {event.type for event in outcome.events} == {"phase", "artifact", "result"}
+    assert {event.type for event in outcome.events} == {"phase", "artifact", "blob", "result"}
     for kind in FILES:
         assert outcome.artifacts[kind].sha256 == built.outcome.artifacts[kind].sha256, kind
     assert built.prefix.stat().st_mtime_ns == before

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conda_pack.prefixes import replace_prefix
 
-from conda_store_hub.builder.pack_files import restore_binary, restore_text
+from conda_store_hub.builder.originals import restore_binary, restore_text
 from conda_store_hub.core.protocol import ArtifactType, BuildRequest
 from conda_store_hub.demo.channel import PREFIX_PLACEHOLDER, index, make_package, serve_channel
 from tests.support.builder import Outcome, Workshop, make_wheel, run_builder, serve_index

@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.protocol import ArtifactType, BuildStatus
+from conda_store_hub.core.repositories import Repository
 from conda_store_hub.db import claims, overview, people, retention, totals
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import (
     builds,
     environments,
+    images,
     leases,
     links,
     logs,
@@ -25,6 +27,7 @@ from conda_store_hub.services import (
     storage,
     work,
 )
+from conda_store_hub.storage.base import artifact_key
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
 from tests.support.plans import explain
@@ -32,13 +35,18 @@ from tests.support.postgres import Postgres, postgres
 
 __all__ = ["postgres"]
 
-LARGE = ("build", "artifact", "environment", "log_chunk", "package", "build_package", "audit", "lease", "build_phase")
+LARGE = (
+    *("build", "artifact", "environment", "log_chunk", "package", "build_package", "audit", "lease", "build_phase"),
+    "image_blob",
+)
 
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=7)
 FILTERS = ("namespace_id", "namespace", "environment", "actor", "action", "before")
 EVERYTHING: dict[str, Any] = {**dict.fromkeys(FILTERS), "size": 9}
+ML = Repository(namespace="alice", environment="ml")
+DIGEST = f"sha256:{'a' * 64}"
 
 
 def claim(session: Session) -> object:
@@ -74,6 +82,12 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
     "deeds in environments of a name": lambda session: people.audit_entries(
         session, **EVERYTHING | {"environment": "ml"}
     ),
+    "layers of an image": lambda session: images.find_layers(session, 1),
+    "blob of a repository": lambda session: images.find_blob(session, ALICE, ML, DIGEST),
+    "manifest of a repository": lambda session: images.find_manifest(session, ALICE, ML, DIGEST),
+    "tags of a repository": lambda session: images.list_tags(session, ALICE, ML, "", 9),
+    "repositories": lambda session: images.list_repositories(session, ALICE, "alice/a", 9),
+    "what belongs to nothing": lambda session: storage.unknown_keys(session, ["sha256/ab/abc"]),
     "log": lambda session: logs.read(session, ALICE, 1, 0),
     "deleted environments": lambda session: removals.list_deleted_environments(session, ALICE, "alice"),
     "deleted namespaces": lambda session: namespaces.list_deleted(session, ALICE),
@@ -83,7 +97,10 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
 @pytest.fixture
 def db(db: Database) -> Database:
     make.submit(db)
-    make.complete(db, 1)
+    ticket = make.complete(db, 1)
+    image = make.artifact_event(ArtifactType.DOCKER_MANIFEST)
+    db.write_sync(work.record_blob, ticket, make.blob_event("a" * 64), artifact_key("a" * 64))
+    db.write_sync(work.record_artifact, ticket, image, artifact_key("a" * 64))
     make.submit(db)
     return db
 

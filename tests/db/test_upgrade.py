@@ -11,7 +11,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
 
 from conda_store_hub.core.names import DataDirectory
-from conda_store_hub.db import lists, queries
+from conda_store_hub.db import images, lists, queries
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import builds, rights, users
 from tests.support import make
@@ -93,4 +93,7 @@ def test_what_builds_had_is_still_what_they_have(
     rows, _ = db.read_sync(lists.list_packages, 9, page=1, size=9)
     kept = [(row.name, row.manager, row.reason) for row in rows]
     assert kept == [("attrs", "pip", None), ("zlib", "conda", "needed")]
+    assert db.read_sync(images.find_blob, 3, "sha256/ab/abc") is None
+    db.write_sync(images.add_blob, 9, "sha256/ab/abc", 7, layer_key="k", diff_id="sha256:abc")
+    assert db.read_sync(images.find_blob, 3, "sha256/ab/abc") == (9, "sha256/ab/abc", 7)
     db.close()

@@ -79,8 +79,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "SQL": (
         *("db/queries.py", "db/lists.py", "db/claims.py", "db/records.py", "db/people.py", "db/visibility.py"),
         *("db/usage.py", "db/lifecycle.py", "db/retention.py", "db/policies.py", "db/tables/*", "db/session.py"),
-        *("db/aliases.py", "db/contents.py", "db/totals.py", "db/watched.py", "db/overview.py", "db/notes.py"),
-        "db/migrations/*",
+        *("db/aliases.py", "db/contents.py", "db/images.py", "db/totals.py", "db/watched.py", "db/overview.py"),
+        *("db/notes.py", "db/migrations/*"),
     ),
     "process": (
         *("queue/process.py", "builder/child.py", "builder/compiler.py"),

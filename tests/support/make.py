@@ -5,7 +5,7 @@ from __future__ import annotations
 from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.layers import Layer, merge
 from conda_store_hub.core.permissions import Identity
-from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel, Package, UsableEvent
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BlobEvent, Kernel, Package, UsableEvent
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import builds, users, work
 from conda_store_hub.services.rules import BuildRules
@@ -76,3 +76,9 @@ def complete(db: Database, build_id: int, event: UsableEvent | None = None) -> w
 def artifact_event(kind: ArtifactType) -> ArtifactEvent:
     """Return what a builder says when an artifact of seven bytes is there."""
     return ArtifactEvent(artifact=kind, path="x", sha256="ab" * 32, size=7)
+
+
+def blob_event(sha256: str, key: str = "") -> BlobEvent:
+    """Return what a builder says when a blob of seven bytes is there; `key` is what its layer is known by."""
+    digest = f"sha256:{sha256}"
+    return BlobEvent(path="x", digest=digest, size=7, key=key, diff_id=digest if key else "")

@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+PYTHON: dict[str, Any] = {"manager": "conda", "name": "python", "version": "3.11.7"}
+
 
 class Script:
     """The request, and ways to report."""
@@ -44,13 +46,34 @@ class Script:
             self.tell("phase", name="install", state="started")
             self.tell("progress", phase="install", done=1, total=2, unit="packages")
             self.tell("phase", name="install", state="finished", seconds=0.5)
-            package = {"manager": "conda", "name": "python", "version": "3.11.7"}
             kernel = {"raw": "python3", "spec": '{"argv": ["python"], "display_name": "P", "language": "python"}'}
-            self.tell("usable", packages=[package], kernels=[kernel], size=10, shared_size=20)
+            self.tell("usable", packages=[PYTHON], kernels=[kernel], size=10, shared_size=20)
 
     def artifacts(self) -> None:
         for kind in self.request["artifacts"]:
+            if kind == "DOCKER_MANIFEST":
+                self.blobs()
             self.tell("artifact", artifact=kind, **self.file(kind, f"{kind} of {self.request['name']}"))
+
+    def blobs(self) -> None:
+        """Tell of a layer that is there, or make it, and of a configuration."""
+        known = self.request["image"]["known"]
+        for key, layer in known.items():
+            self.tell("blob", digest=layer["digest"], size=layer["size"], key=key, diff_id=layer["diff_id"])
+        if not known:
+            self.blob("layer", "the layer of python", key=self.key())
+        self.blob("config", f"the configuration of {self.request['name']}")
+
+    def blob(self, name: str, text: str, key: str = "") -> None:
+        file = self.file(name, text)
+        digest = f"sha256:{file['sha256']}"
+        self.tell("blob", path=file["path"], digest=digest, size=file["size"], key=key, diff_id=digest if key else "")
+
+    def key(self) -> str:
+        from conda_store_hub.core.image_layers import plan_layers
+        from conda_store_hub.core.protocol import Package
+
+        return plan_layers([Package(**PYTHON)])[0].key
 
     def good(self) -> None:
         print("hello ☃ from the builder")
@@ -152,6 +175,16 @@ class Script:
     def escapes(self) -> None:
         self.usable()
         self.tell("artifact", artifact="YAML", path="/etc/passwd", sha256="0" * 64, size=1)
+        self.tell("result")
+
+    def also_good(self) -> None:
+        self.good()
+
+    def image_escapes(self) -> None:
+        """Be good, and tell of a blob that is a file of somebody else."""
+        self.usable()
+        if self.request["prefix_ready"]:
+            self.tell("blob", path="/etc/passwd", digest=f"sha256:{'0' * 64}", size=1)
         self.tell("result")
 
     def artifact_fails(self) -> None:

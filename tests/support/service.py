@@ -19,8 +19,9 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from conda_store_hub.core.names import DataDirectory
+from conda_store_hub.core.oci import LAYER_TYPE, Descriptor, Manifest
 from conda_store_hub.core.permissions import Identity
-from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, PhaseEvent, ProgressEvent
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BlobEvent, PhaseEvent, ProgressEvent
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.executor import LocalExecutor
@@ -95,6 +96,11 @@ class RunningService:
     def solver(self) -> ProcessSolver:
         assert isinstance(self.services.solver, ProcessSolver)
         return self.services.solver
+
+    @property
+    def root_url(self) -> str:
+        """The root of the host, where the registry is."""
+        return self.url.removesuffix(PREFIX)
 
     def call(self, awaitable: Awaitable[T]) -> T:
         """Run something on the service's loop and return what it gives."""
@@ -195,6 +201,22 @@ class RunningService:
         event = ArtifactEvent(artifact=kind, path=str(path), sha256=digest, size=len(data))
         self.db.write_sync(work.record_artifact, self.tickets[build_id], event, artifact_key(digest))
         return digest
+
+    def store_image(self, build_id: int, *layers: bytes) -> Manifest:
+        """Keep an image of a build with these layers, which need not be any, and say so."""
+        config, *made = (self._store_blob(build_id, data) for data in (f'{{"of": {build_id}}}'.encode(), *layers))
+        manifest = Manifest(config=config, layers=tuple(made))
+        self.store(build_id, ArtifactType.DOCKER_MANIFEST, manifest.to_json())
+        return manifest
+
+    def _store_blob(self, build_id: int, data: bytes) -> Descriptor:
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.services.data.work / digest
+        path.write_bytes(data)
+        self.services.store.adopt(path, artifact_key(digest))
+        event = BlobEvent(path=str(path), digest=f"sha256:{digest}", size=len(data))
+        self.db.write_sync(work.record_blob, self.tickets[build_id], event, artifact_key(digest))
+        return Descriptor(media_type=LAYER_TYPE, digest=event.digest, size=len(data))
 
     def finish(self, build_id: int, error: Any = None) -> None:
         self.db.write_sync(work.finish, self.tickets[build_id], error)

@@ -12,6 +12,7 @@ from conda_store_hub.core.errors import InvalidRequestError, PolicyRefusedError
 from conda_store_hub.core.exclusions import make_constraint
 from conda_store_hub.core.layers import Effective, Layer, merge, require_tighter
 from conda_store_hub.core.policy import PolicyValues, Scope
+from conda_store_hub.core.protocol import MADE_OF_PREFIXES
 from conda_store_hub.core.spec import Entry
 
 ALIAS = "https://channels.example"
@@ -37,7 +38,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "forbidden_packages": lists(NAMES),
     "pip_allowed": st.booleans(),
     "pip_indexes": lists(st.sampled_from([policy.PYPI, "https://i.example", "https://j.example"]), 1),
-    "artifacts": lists(st.sampled_from(["LOCKFILE", "YAML", "EXPLICIT", "PIXI_LOCK", "CONDA_PACK"])),
+    "artifacts": lists(st.sampled_from(list(MADE_OF_PREFIXES))),
     **dict.fromkeys(
         [key for key, known in policy.KEYS.items() if known.merge in (policy.Merge.LEAST, policy.Merge.CAPPED)], NUMBERS
     ),
@@ -175,7 +176,7 @@ def test_what_no_one_allows_together_is_nothing_and_not_everything() -> None:
         ({"pip_indexes": ["pypi"]}, "is not an http(s) address"),
         ({"channel_aliases": {"a": "file:///x"}}, "is not an http(s) address"),
         ({"channel_aliases": ["a"]}, "`channel_aliases` takes an object"),
-        ({"artifacts": ["LOGS"]}, "a list of LOCKFILE, YAML, EXPLICIT, PIXI_LOCK, CONDA_PACK"),
+        ({"artifacts": ["LOGS"]}, "a list of LOCKFILE, YAML, EXPLICIT, PIXI_LOCK, CONDA_PACK, DOCKER_MANIFEST"),
         ({"pip_allowed": 1}, "`true` or `false`"),
         ({"keep_days": [[[[{}]]]]}, "a whole number of days"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,8 @@ def test_each_trait_has_its_key() -> None:
         ({"pypi_index": "pypi"}, "`c.CondaStore.pypi_index` or"),
         ({"validate_specification": "nowhere.check"}, "cannot be imported"),
         ({"validate_specification": "os.path.sep"}, "is no function"),
+        ({"image_base": "layout"}, "c.CondaStore.image_base: “layout” is no absolute path"),
+        ({"image_base": "/usr"}, "“/usr” is no absolute path of an OCI image layout"),
     ],
 )
 def test_what_cannot_be_names_its_trait(traits: dict[str, Any], says: str) -> None:
@@ -86,3 +89,10 @@ def test_watched_paths_are_absolute_and_apart(paths: list[str], words: str) -> N
     with pytest.raises(TraitError, match=re.escape(words)):
         CondaStore(watch_paths=paths)
     assert CondaStore(watch_paths=["/srv/ab", "/srv/a/"]).watch_paths == ["/srv/ab", "/srv/a"]
+
+
+def test_a_base_for_images_is_an_image_layout(tmp_path: Path) -> None:
+    assert CondaStore().build_rules(None).image_base == ""
+    for name in ("oci-layout", "index.json"):
+        (tmp_path / name).touch()
+    assert CondaStore(image_base=f"{tmp_path}/").build_rules(None).image_base == str(tmp_path)

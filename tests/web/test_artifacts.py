@@ -24,7 +24,7 @@ from conda_store_hub.db import records
 from conda_store_hub.services import audit, removals, storage, work
 from conda_store_hub.storage import checks
 from conda_store_hub.storage.base import LocalArtifactStore, artifact_key
-from conda_store_hub.web import api_artifacts
+from conda_store_hub.web import making
 from tests.queue.test_runner import SCRIPT
 from tests.support import make
 from tests.support.make import ADMIN, ALICE
@@ -448,7 +448,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Generator[threading.Event]:
 def test_small_files_do_not_wait_behind_large_ones(
     service: RunningService, build: int, held: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_artifacts, "_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(making, "_CHECK_SECONDS", 0.1)
     with service.client("alice") as alice, service.client("root") as root:
         large = [in_thread(partial(alice.get, f"api/v1/build/{build}/{path}/")) for path in ("yaml", "lockfile") * 4]
         until(lambda: len(running(service)) == 2)

@@ -11,6 +11,7 @@ import pytest
 
 from conda_store_hub.core.errors import SolveError
 from conda_store_hub.core.protocol import ArtifactType, Phase, PhaseEvent, ProgressEvent
+from conda_store_hub.services import work
 from conda_store_hub.web import files
 from conda_store_hub.web.contexts import Pager
 from conda_store_hub.web.rendering import show_seconds, show_size
@@ -305,6 +306,16 @@ def test_the_archives_size_stands_beside_the_disks(service: RunningService) -> N
     assert "the archive has" not in get(service, f"build/{build}/").text
     service.store(build, ArtifactType.CONDA_PACK, b"x" * 4321)
     assert "the archive has 4.3 kB" in get(service, f"build/{build}/").text
+
+
+def test_a_build_has_words_for_every_phase_and_goes_on_without_an_image(service: RunningService) -> None:
+    build = service.completed()
+    service.log(build, "", phases=tuple(PhaseEvent(name=phase, state="started") for phase in Phase))
+    service.log(build, "", phases=tuple(PhaseEvent(name=phase, state="finished", seconds=1) for phase in Phase))
+    failed = make.artifact_event(ArtifactType.DOCKER_MANIFEST).model_copy(update={"error": "There is no base."})
+    for event in (make.artifact_event(ArtifactType.DOCKER_MANIFEST), failed):
+        service.db.write_sync(work.record_artifact, service.tickets[build], event, "")
+        assert "Make the image" in get(service, f"build/{build}/").text
 
 
 def test_an_environment_tells_the_address_of_its_lockfile_that_stays(service: RunningService) -> None:

@@ -292,6 +292,23 @@ class Artifact(Base):
     )
 
 
+class ImageBlob(Base):
+    """A blob that the image of a build has: a layer, or its configuration. `key` names its bytes, as of an artifact.
+
+    `layer_key` is what a layer is known by before it is made, `diff_id` the digest of what it unpacks to.
+    """
+
+    __tablename__ = "image_blob"
+
+    build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True, index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    layer_key: Mapped[str] = mapped_column(String(80), default="", index=True)
+    diff_id: Mapped[str] = mapped_column(String(71), default="")
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
 class Package(Base):
     """A package as some build has it; `digest` identifies all the other columns."""
 
