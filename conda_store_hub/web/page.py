@@ -35,12 +35,13 @@ class PageHandler(BaseHandler):
     """A page for people who are logged in.
 
     `shareable`: where `allow_anonymous` is set, it is shown to others too, with what was shared with everybody.
-    `asks_anew_for`: the methods for which the Hub's word of a moment ago is not enough.
+    `asks_anew_for`: the methods for which the Hub's word of a moment ago is not enough; a page whose forms do what
+    developers may, and no more, needs none.
     `help`: the part of the guide about it, which its link to the docs leads to.
     """
 
     shareable: ClassVar[bool] = False
-    asks_anew_for: ClassVar[frozenset[str]] = frozenset()
+    asks_anew_for: ClassVar[frozenset[str]] = frozenset({"POST"})
     help: ClassVar[str] = ""
     _gives_back = False
 

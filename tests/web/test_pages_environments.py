@@ -112,9 +112,9 @@ def test_an_environment_shows_what_it_is_and_what_can_be_done(service: RunningSe
     build = service.completed()
     page = get(service, ML)
     assert "On disk" in page.text
-    for path in ("clone/", "rename/", "description/", "share/", "delete/", f"changes/?build={build}"):
+    for path in ("clone/", "rename/", "description/", "share/", "policy/", "delete/", f"changes/?build={build}"):
         assert f"{PREFIX}{ML}{path}" in page.links, path
-    assert f"{PREFIX}create/?build={build}" in page.links
+    assert f"{PREFIX}create/?environment=alice/ml" in page.links
     assert not page.has("svg", role="img")
 
 
@@ -220,6 +220,22 @@ def test_what_was_typed_survives_the_end_of_a_session(service: RunningService, p
     assert answer.status_code == 401
     assert "precious" in answer.text
     assert "Nothing is lost" in Page(answer).text
+
+
+@pytest.mark.parametrize(
+    "path", [f"{ML}delete/", f"{ML}restore/", f"{ML}policy/", "build/1/delete/", "namespace/alice/policy/"]
+)
+def test_the_hub_is_asked_anew_before_more_is_done_than_developers_may(service: RunningService, path: str) -> None:
+    for _ in range(2):
+        service.completed()
+    with service.browser("alice") as alice:
+        alice.follow_redirects = False
+        alice.get(ML, headers=NAVIGATE)
+        service.hub.asked.clear()
+        alice.get(ML, headers=NAVIGATE)
+        assert service.hub.asked == []
+        alice.post(path, data={"_xsrf": alice.cookies["_xsrf"]}, headers=NAVIGATE)
+        assert service.hub.asked == ["/hub/api/user"]
 
 
 def test_no_form_does_anything_without_the_pages_token(service: RunningService) -> None:

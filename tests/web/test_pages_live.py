@@ -163,7 +163,7 @@ def test_the_form_builds_and_puts_the_cursor_where_the_fault_is(
     assert page.evaluate(f"(() => {{{caret}}})()") == ["specification", len("name: new\ndependencies:\n  - ")]
     file = tmp_path / "environment.yaml"
     file.write_text("name: new\ndependencies:\n  - python\n")
-    page.set_input_files("#upload input", file)
+    page.set_input_files("#file", file)
     expect(page.locator("#specification")).to_have_value(file.read_text())
     page.click("text=Build it")
     page.wait_for_url("**/build/1/")

@@ -204,6 +204,7 @@ def test_members_are_given_roles_changed_and_removed(service: RunningService) ->
         ({"until": "yesterday"}, 400, "until", "Write a day as YYYY-MM-DD"),
         ({"until": "2020-01-01"}, 400, "until", "This day is over."),
         ({"until": "9999-12-31T23:59:59+14:00x"}, 400, "until", "Write a day"),
+        ({"until": "9999-12-31T23:59:59-14:00"}, 400, "until", "Write a day"),
     ],
 )
 @pytest.mark.parametrize("place", ["namespace/alice/member/", "environment/alice/ml/share/"])

@@ -83,7 +83,6 @@ class AdminHandler(PageHandler):
     """A page for who administers the Hub; others are told so."""
 
     help = "pages/#admin"
-    asks_anew_for = frozenset({"POST"})
 
     async def prepare(self) -> None:
         """Let nobody else pass, whatever the page would show."""

@@ -38,7 +38,7 @@ class AuditPageQuery(AuditQuery):
 class AuditHandler(AdminHandler):
     """`/admin/audit/`."""
 
-    asks_anew_for = frozenset({"GET", "HEAD"})
+    asks_anew_for = frozenset({"GET", "HEAD", "POST"})
 
     async def get(self) -> None:
         """Show a page of it, the newest first."""

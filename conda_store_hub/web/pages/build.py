@@ -169,6 +169,7 @@ def _read_kind(text: str) -> ArtifactType:
 class BuildHandler(PageHandler):
     """`/build/ID/`."""
 
+    asks_anew_for = frozenset()
     help = "pages/#build"
     shareable = True
 

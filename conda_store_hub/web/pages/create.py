@@ -148,6 +148,7 @@ def _find_conflict(
 class CreateHandler(Following, PageHandler):
     """`/create/`."""
 
+    asks_anew_for = frozenset()
     help = "pages/#create"
 
     max_body = MAX_LOCK_BODY

@@ -135,6 +135,7 @@ class HistoryQuery(PagedQuery):
 class EnvironmentHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/`."""
 
+    asks_anew_for = frozenset()
     help = "pages/#environment"
     shareable = True
 

@@ -64,6 +64,7 @@ def _read_form(
 class FormHandler(PageHandler):
     """A form about an environment: each kind says what it asks for, and what is done with that."""
 
+    asks_anew_for = frozenset()
     help = "pages/#environment"
 
     needs: ClassVar[Permission]

@@ -111,7 +111,9 @@ async def give(handler: PageHandler, place: Place) -> TypedRole | None:
         if exc.status >= SERVER_FAULT:
             raise
         handler.set_status(exc.status)
-        return TypedRole(**values, error=exc.public_message, field=_find_field(exc))
+        return TypedRole(
+            **values | {"until": _show_day(values["until"])}, error=exc.public_message, field=_find_field(exc)
+        )
     return None
 
 
@@ -142,14 +144,23 @@ def _read_request(values: dict[str, str], now: datetime) -> schemas.GrantRole:
     )
 
 
+def _show_day(text: str) -> str:
+    """Return the day of a moment: a field for days would show nothing of it, and the role be given for good."""
+    try:
+        return datetime.fromisoformat(text).date().isoformat()
+    except ValueError:
+        return text
+
+
 def _read_end(text: str, now: datetime) -> datetime | None:
     """Return the end of a day in UTC, or a moment that was shown before; None without one."""
     if not text:
         return None
     try:
         found = datetime.fromisoformat(text)
-        end = found if found.tzinfo else datetime.combine(date.fromisoformat(text), time(23, 59, 59), UTC)
-    except ValueError as exc:
+        moment = found if found.tzinfo else datetime.combine(date.fromisoformat(text), time(23, 59, 59), UTC)
+        end = moment.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
         raise FieldError("until", "Write a day as YYYY-MM-DD, such as 2027-06-30.") from exc
     if end <= now:
         raise FieldError("until", "This day is over.")

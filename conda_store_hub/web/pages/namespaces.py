@@ -116,8 +116,6 @@ class DeleteHandler(PageHandler):
 
     help = "pages/#namespaces"
 
-    asks_anew_for = frozenset({"POST"})
-
     async def get(self, namespace: str) -> None:
         """Say what would go."""
         await self._ask(arguments.read_namespace(namespace), "")
@@ -168,8 +166,6 @@ class RestoreHandler(PageHandler):
     """`/namespace/NAME/restore/`."""
 
     help = "pages/#namespaces"
-
-    asks_anew_for = frozenset({"POST"})
 
     async def post(self, namespace: str) -> None:
         """Bring back the namespace of this name that was deleted last, under another name if one was typed."""

@@ -55,8 +55,6 @@ class ShareHandler(PageHandler):
 
     help = "pages/#sharing-one-environment"
 
-    asks_anew_for = frozenset({"POST"})
-
     async def get(self, namespace: str, name: str) -> None:
         """Show who has a role on this environment alone."""
         await self._show(_environment(namespace, name), TypedRole())
@@ -90,8 +88,6 @@ class ShareRemovalHandler(PageHandler):
 
     help = "pages/#sharing-one-environment"
 
-    asks_anew_for = frozenset({"POST"})
-
     async def post(self, namespace: str, name: str, member_id: str) -> None:
         """Take a role on this environment back."""
         place = _environment(namespace, name)
@@ -103,8 +99,6 @@ class MembersHandler(PageHandler):
     """`/namespace/NAME/member/`."""
 
     help = "pages/#a-namespace"
-
-    asks_anew_for = frozenset({"POST"})
 
     async def post(self, namespace: str) -> None:
         """Give somebody a role in the namespace, or change theirs; or show again what was typed."""
@@ -120,8 +114,6 @@ class MemberRemovalHandler(PageHandler):
     """`/namespace/NAME/member/ID/`."""
 
     help = "pages/#a-namespace"
-
-    asks_anew_for = frozenset({"POST"})
 
     async def post(self, namespace: str, member_id: str) -> None:
         """Take a role in the namespace back."""

@@ -157,7 +157,6 @@ class UserHandler(PageHandler):
     """`/user/`."""
 
     help = "pages/#user"
-    asks_anew_for = frozenset({"POST"})
 
     async def get(self) -> None:
         """Show who the Hub says one is, what one may do, and one's tokens."""
@@ -210,7 +209,6 @@ class TokenHandler(PageHandler):
     """`/user/token/ID/`."""
 
     help = "sharing/#tokens"
-    asks_anew_for = frozenset({"POST"})
 
     async def get(self, token_id: str) -> None:
         """Say what a token is for, and ask whether it is to go."""

@@ -84,13 +84,17 @@ async function post(submitter, signal) {
 }
 
 async function send(submitter) {
-  sending?.abort();
-  const mine = (sending = new AbortController());
   const isPreview = submitter.value === "preview";
+  if (sending && !sending.isPreview) {
+    return; // pressed twice: the service may have taken the first already
+  }
+  sending?.abort();
+  const mine = (sending = Object.assign(new AbortController(), { isPreview }));
+  const sent = text.value;
   setWorking(isPreview ? "The service is choosing packages…" : "Sending…");
   document.getElementById("preview").replaceChildren();
   try {
-    await take(await post(submitter, mine.signal), isPreview);
+    await take(await post(submitter, mine.signal), isPreview, sent);
   } catch (error) {
     if (!mine.signal.aborted) {
       complain("The service cannot be reached. What you typed is kept in this browser; try again in a moment.");
@@ -103,7 +107,7 @@ async function send(submitter) {
   }
 }
 
-async function take(answer, isPreview) {
+async function take(answer, isPreview, sent) {
   if (answer.redirected && answer.url.startsWith(new URL("../build/", ADDRESS).href)) {
     drafts.remove();
     location.assign(answer.url);
@@ -119,8 +123,13 @@ async function take(answer, isPreview) {
     document.getElementById(id).replaceWith(fresh.getElementById(id));
   }
   showProblem(fresh.querySelector("#specification").value);
-  if (isPreview && answer.ok) {
+  if (!isPreview || !answer.ok) {
+    return;
+  }
+  if (sent === text.value) {
     document.getElementById("preview-title").focus();
+  } else {
+    document.querySelector("[data-stale]")?.removeAttribute("hidden"); // somebody went on typing
   }
 }
 
