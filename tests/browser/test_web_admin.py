@@ -63,7 +63,8 @@ def test_every_page_is_accessible_and_fits_light_and_dark_wide_and_narrow(page: 
                 page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", theme)
                 shoot(page, f"admin-{name}-{theme}-{width}")
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
-                check_with_axe(page, "body")
+                if (theme, width) in (("light", 1280), ("dark", 360)):  # each costs a second
+                    check_with_axe(page, "body")
 
 
 def test_an_administrator_sees_how_builds_went_and_has_the_janitor_go_round(page: Page, hub: DemoHub) -> None:

@@ -246,32 +246,35 @@ def test_without_javascript_all_can_be_read_and_done(chromium: Browser, hub: Dem
         expect(page.locator("main")).to_contain_text("numpy<2")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_these_pages_fit_the_window_and_have_no_fault_for_axe(
-    chromium: Browser, hub: DemoHub, scheme: str, width: int
-) -> None:
-    name = f"fits-{scheme}-{width}"
-    build = submit(hub, "alice", text(name, "flask"))
-    wait_for_build(hub, build)
-    failed = submit(hub, "alice", text(f"broken-{scheme}-{width}", "numpy 99.*"))
+@pytest.fixture(scope="module")
+def pages(hub: DemoHub) -> dict[str, str]:
+    """The pages of a namespace with everything in it, by what their pictures are called."""
+    build = wait_for_build(hub, submit(hub, "alice", text("fits", "flask")))
+    failed = submit(hub, "alice", text("broken-again", "numpy 99.*"))
     with as_user(hub, "alice") as client:
         wait_until(lambda: client.get(f"api/v1/build/{failed}/").json()["data"]["status"] == "FAILED", "it", 120)
         role = {"subject": "user", "name": "bob", "role": "viewer"}
-        client.put(f"api/v1/environment/alice/{name}/member/", json=role).raise_for_status()
-        client.delete(f"api/v1/environment/alice/broken-{scheme}-{width}/", params={"force": True})
-        client.put(f"api/v1/environment/alice/broken-{scheme}-{width}/restore/", json={}).raise_for_status()
+        client.put("api/v1/environment/alice/fits/member/", json=role).raise_for_status()
+        client.delete("api/v1/environment/alice/broken-again/", params={"force": True})
+        client.put("api/v1/environment/alice/broken-again/restore/", json={}).raise_for_status()
         client.put("api/v1/setting/alice/", json={"quota_builds": 90, "quota_bytes": 10**10}).raise_for_status()
-    pages = {
+    return {
         "build": f"build/{build}/",
         "failed": f"build/{failed}/",
         "packages": f"build/{build}/packages/?search=l",
         "namespaces": "namespace/",
         "namespace": "namespace/alice/",
         "policy": "namespace/alice/policy/",
-        "share": f"environment/alice/{name}/share/",
+        "share": "environment/alice/fits/share/",
         "delete": "namespace/alice/delete/",
     }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_these_pages_fit_the_window_and_have_no_fault_for_axe(
+    chromium: Browser, hub: DemoHub, pages: dict[str, str], scheme: str, width: int
+) -> None:
     options: dict[str, Any] = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
     with window(chromium, hub, "alice", **options) as page:
         for shown, path in pages.items():
