@@ -38,6 +38,8 @@ _FIELDS = ("subject", "name", "role", "until")
 class FieldError(InvalidRequestError):
     """What was typed into a field cannot be."""
 
+    code = "invalid-field"
+
     def __init__(self, field: str, message: str) -> None:
         """Keep the field that is at fault."""
         super().__init__(message)
