@@ -131,6 +131,8 @@ def test_what_is_being_made_is_cancelled_for_all_who_wait_and_nothing_of_it_is_l
         for _ in range(2):
             page.locator(".lm-TabBar-addButton:visible").click()
             card_of(page, "bob/slow").click()
+            # The notebook comes to the front by itself, a moment later: before that, "+" would open behind it.
+            expect(page.locator(".jp-NotebookPanel:visible")).to_have_count(1)
         expect(panel.get_by_text("2 kernels wait")).to_be_visible()
         panel.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("dialog")).to_contain_text("2 kernels wait for it: none of them starts.")
