@@ -18,16 +18,12 @@ from conda_store_hub.web.auth import SESSION
 from conda_store_hub.web.base import SERVER_FAULT
 from conda_store_hub.web.contexts import ConfirmContext, Context, Pager
 from conda_store_hub.web.page import PageHandler
+from conda_store_hub.web.pages.members import ROLES
 from conda_store_hub.web.query import PagedQuery, Size
 from conda_store_hub.web.rendering import show_time
 
 _TOKENS = 50
 _ENDS = {"7": "after 7 days", "30": "after 30 days", "90": "after 90 days", "365": "after a year", "never": "never"}
-_ROLES = {
-    Role.VIEWER: "see, compute, download",
-    Role.DEVELOPER: "and make, change and build",
-    Role.ADMIN: "and delete and share",
-}
 _MAY = {
     Role.VIEWER: "see its environments, compute in them, download them",
     Role.DEVELOPER: "that, and make, change and build environments",
@@ -248,7 +244,7 @@ def _lay_out_form(typed: _Typed, places: list[users.Place], error: CondaStoreHub
             if place.environment is None
         ),
         roles=tuple(
-            Choice(value=role, label=role, chosen=role == typed.role, note=note) for role, note in _ROLES.items()
+            Choice(value=role, label=role, chosen=role == typed.role, note=note) for role, note in ROLES.items()
         ),
         ends=tuple(Choice(value=value, label=label, chosen=value == typed.end) for value, label in _ENDS.items()),
         error=error,

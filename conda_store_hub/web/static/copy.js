@@ -1,5 +1,5 @@
 // Copies what stands on the page. Where it is not https, a browser has no clipboard: then what is selected is copied.
-async function copy(element) {
+export async function copy(element) {
   const selection = getSelection();
   try {
     await navigator.clipboard.writeText(element.textContent);

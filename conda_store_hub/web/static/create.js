@@ -2,6 +2,7 @@
 import { Drafts } from "./drafts.js";
 import { Lines } from "./lines.js";
 import { localise } from "./times.js";
+import { currentToken } from "./xsrf.js";
 
 const form = document.getElementById("create");
 const text = document.getElementById("specification");
@@ -66,11 +67,6 @@ function takeUpDraft() {
 
 // Sending
 
-function token() {
-  const [, value] = document.cookie.match(/(?:^|; )_xsrf="?([^;"]*)/) ?? [];
-  return value ?? form.elements._xsrf.value;
-}
-
 function setWorking(said) {
   working.hidden = !said;
   document.getElementById("working-text").textContent = said;
@@ -79,8 +75,8 @@ function setWorking(said) {
 
 async function post(submitter, signal) {
   const body = new FormData(form, submitter);
-  body.set("_xsrf", token());
-  return fetch(ADDRESS, { method: "POST", body, signal, headers: { "X-XSRFToken": token() } });
+  body.set("_xsrf", currentToken());
+  return fetch(ADDRESS, { method: "POST", body, signal, headers: { "X-XSRFToken": currentToken() } });
 }
 
 async function send(submitter) {

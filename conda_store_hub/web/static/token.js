@@ -1,16 +1,7 @@
-// Copies the new token, or the lines with it. Where the page is not https, a browser has no clipboard: then what is
-// selected is copied.
-const note = document.getElementById("copied");
+// Copies the new token, or the lines with it, which stay selected.
+import { copy } from "./copy.js";
 
-async function copy(source) {
-  try {
-    await navigator.clipboard.writeText(source.textContent);
-    return true;
-  } catch {
-    getSelection().selectAllChildren(source);
-    return document.execCommand("copy");
-  }
-}
+const note = document.getElementById("copied");
 
 for (const button of document.querySelectorAll("[data-copies]")) {
   const source = document.getElementById(button.dataset.copies);

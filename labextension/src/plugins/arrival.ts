@@ -4,6 +4,7 @@ import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { OPEN, readArrival, withoutArrival } from '../arrival';
 import { COMMANDS, type IEnvironmentArgs, IEnvironments, PACKAGE } from '../tokens';
+import { waitUntil } from '../waiting';
 
 const COMMAND = `${PACKAGE}:arrive`;
 /** Milliseconds that the list of kernels may be behind the service. */
@@ -73,16 +74,5 @@ async function waitForKernel(app: JupyterFrontEnd, model: IEnvironments, target:
   if (!isThere()) {
     await app.serviceManager.kernelspecs.refreshSpecs();
   }
-  await new Promise<void>(resolve => {
-    const end = () => {
-      clearTimeout(timer);
-      model.changed.disconnect(look);
-      resolve();
-    };
-    const look = () => isThere() && end();
-    const timer = setTimeout(end, BEHIND);
-    model.changed.connect(look);
-    look();
-  });
-  return isThere();
+  return waitUntil(model, isThere, BEHIND);
 }

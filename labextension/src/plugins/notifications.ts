@@ -4,6 +4,7 @@ import { Notification } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { MakingNotices } from '../notices';
 import { type Build, COMMANDS, IEnvironments, isActive, ISettings, PACKAGE } from '../tokens';
+import { waitUntil } from '../waiting';
 
 /** Milliseconds that the list of kernels may be behind a build. */
 const BEHIND = 5000;
@@ -73,16 +74,5 @@ async function waitForKernel(model: IEnvironments, build: Build): Promise<boolea
   if (!build.active) {
     return false;
   }
-  await new Promise<void>(resolve => {
-    const end = () => {
-      clearTimeout(timer);
-      model.changed.disconnect(look);
-      resolve();
-    };
-    const look = () => isThere() && end();
-    const timer = setTimeout(end, BEHIND);
-    model.changed.connect(look);
-    look();
-  });
-  return isThere();
+  return waitUntil(model, isThere, BEHIND);
 }
