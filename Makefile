@@ -12,7 +12,7 @@ export HOME := $(CURDIR)/.cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean labextension
+.PHONY: help demo test lint types bench shots clean labextension
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ types: .venv/.for-test .venv/.for-lint ## check types, with pyright
 
 bench: .venv/.for-bench labextension ## measure, and print ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+shots: .venv/.for-test labextension ## draw every page, light and dark, wide and narrow; ARGS= for part of a name
+	@$(BIN)/python -m tests.browser.shots $(ARGS)
 
 clean: ## remove the virtual environment, the demo's state and the caches
 	@chmod -R u+w .demo/data/ 2> /dev/null || true # environments are read-only

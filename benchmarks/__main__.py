@@ -10,6 +10,7 @@ from benchmarks.figures import show
 ALL = (
     *("idle", "builds", "health", "waiting_kernels", "kernels_listing", "permissions", "lists", "contains"),
     *("live_log", "search", "archive", "downloads", "watched", "kernel_start", "panel", "pages", "images"),
+    *("image_memory", "pulls", "ondemand", "cli", "run"),
 )
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -19,13 +20,11 @@ import psutil
 from sqlalchemy.orm import Session
 
 from benchmarks.figures import Figure, in_turn, median, spread
-from benchmarks.served import HEADERS, Served, serving
-from conda_store_hub.core import schemas
+from benchmarks.served import HEADERS, Served, make_usable_build, serving
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType
-from conda_store_hub.services import builds, users, work
+from conda_store_hub.services import work
 from conda_store_hub.storage.base import LocalArtifactStore, artifact_key
-from tests.support import make
 from tests.support.ports import find_port
 from tests.support.process import until
 
@@ -43,15 +42,15 @@ def measure() -> Iterator[Figure]:
 
 async def _measure(scratch: Path) -> list[Figure]:
     archive = scratch / "environment.tar.gz"
-    digest = _write(archive)
+    digest = write_noise(archive, SIZE)
     async with serving(scratch, lambda session: _fill(session, digest)) as service:
-        LocalArtifactStore(DataDirectory(scratch / "data").objects).adopt(_copy(archive), artifact_key(digest))
+        LocalArtifactStore(DataDirectory(scratch / "data").objects).adopt(copy_of(archive), artifact_key(digest))
         return await asyncio.to_thread(_compare, service, archive)
 
 
-def _write(path: Path) -> str:
+def write_noise(path: Path, size: int) -> str:
     """Write bytes that nothing can make smaller; their digest."""
-    digest, left = hashlib.sha256(), SIZE
+    digest, left = hashlib.sha256(), size
     with path.open("wb") as file:
         while left:
             piece = os.urandom(min(_PIECE, left))
@@ -61,7 +60,7 @@ def _write(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _copy(path: Path) -> Path:
+def copy_of(path: Path) -> Path:
     """Return the same file under another name: both servers send one file from one cache of the system."""
     copy = path.with_suffix(".copy")
     copy.hardlink_to(path)
@@ -70,26 +69,20 @@ def _copy(path: Path) -> Path:
 
 def _fill(session: Session, digest: str) -> None:
     """Put in one build with an archive of these bytes."""
-    users.ensure_namespaces(session, make.ALICE)
-    prepared = builds.prepare(schemas.SubmitSpecification(specification=make.text()), make.rules())
-    builds.submit(session, make.ALICE, None, prepared, make.rules())
-    claim = work.claim(session, "local:benchmark")
-    if claim is None:
-        raise SystemExit("nothing was queued")
-    work.mark_usable(session, claim.ticket, make.usable())
+    ticket = make_usable_build(session)
     event = ArtifactEvent(artifact=ArtifactType.CONDA_PACK, path="x", sha256=digest, size=SIZE)
-    work.record_artifact(session, claim.ticket, event, artifact_key(digest))
-    work.finish(session, claim.ticket, None)
+    work.record_artifact(session, ticket, event, artifact_key(digest))
+    work.finish(session, ticket, None)
 
 
 def _compare(service: Served, archive: Path) -> list[Figure]:
     ours = f"{service.process.url}api/v1/build/1/archive/"
     with _python_server(archive.parent) as theirs:
-        first = _download(ours)
+        first = download(ours)
         process = psutil.Process(service.process.process.pid)
         before = process.memory_info().rss
         with _watching(process) as most:
-            mine, other = in_turn(ROUNDS, lambda: _download(ours), lambda: _download(f"{theirs}/{archive.name}"))
+            mine, other = in_turn(ROUNDS, lambda: download(ours), lambda: download(f"{theirs}/{archive.name}"))
     return [
         Figure(
             what="seconds for an archive of 1 GB over loopback",
@@ -115,16 +108,19 @@ def _python_server(folder: Path) -> Generator[str]:
     address = f"http://127.0.0.1:{port}"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            until(lambda: _answers(address))
+            until(lambda: answers(address))
             yield address
         finally:
             server.kill()
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
+    """Tell whether somebody listens there, whatever they say."""
     try:
         with urllib.request.urlopen(f"{address}/"):
             return True
+    except urllib.error.HTTPError:
+        return True
     except OSError:
         return False
 
@@ -147,7 +143,7 @@ def _watching(process: psutil.Process) -> Generator[list[int]]:
         thread.join()
 
 
-def _download(address: str) -> float:
+def download(address: str, expected: int = SIZE) -> float:
     """Read all of it, and keep nothing; seconds."""
     request = urllib.request.Request(address, headers=HEADERS)
     piece, size = bytearray(_PIECE), 0
@@ -155,6 +151,6 @@ def _download(address: str) -> float:
     with urllib.request.urlopen(request) as answer:
         while got := answer.readinto(piece):
             size += got
-    if size != SIZE:
+    if size != expected:
         raise SystemExit(f"{size} bytes came of {address}")
     return time.perf_counter() - began

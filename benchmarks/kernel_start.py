@@ -22,7 +22,10 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from benchmarks.figures import Figure, median, spread
-from conda_store_hub.client.envcache import EnvironmentCache, Made, Origin, Place, replace_text
+from conda_store_hub.client.addresses import name_server
+from conda_store_hub.client.atomic import replace_text
+from conda_store_hub.client.cached import Made, Origin, Place
+from conda_store_hub.client.envcache import EnvironmentCache
 from conda_store_hub.core.schemas import KernelView
 from conda_store_hub.lab.local import LocalBuilds
 from conda_store_hub.lab.provisioner import CondaStoreHubProvisioner
@@ -48,12 +51,12 @@ class Taken(NamedTuple):
     answered: float
 
 
-def make_local(scratch: Path) -> tuple[EnvironmentCache, Place]:
-    """Return a cache with one environment in it, as it is once it was made."""
+def make_local(scratch: Path, url: str = URL) -> tuple[EnvironmentCache, Place]:
+    """Return a cache with one environment of a service in it, as it is once it was made."""
     cache = EnvironmentCache(scratch / "cache")
-    place = cache.make_place(URL, 1, ELSEWHERE)
+    place = cache.make_place(url, 1, ELSEWHERE)
     install(solve([sample_channel_dir().as_uri()], ["python", "ipykernel"], scratch), place.prefix, scratch)
-    made = Made(server=URL, build_id=1, namespace="alice", environment="ml", origin=Origin.LOCK, size=1)
+    made = Made(server=name_server(url), build_id=1, namespace="alice", environment="ml", origin=Origin.LOCK, size=1)
     replace_text(place.record, made.dump())
     return cache, place
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, median, percentile, spread
 from benchmarks.lists import EMPTY, ask_in_turn
-from benchmarks.served import serving
+from benchmarks.served import ADMIN, serving
 from benchmarks.world import fill
 
 ENVIRONMENTS = 2_000
@@ -27,6 +27,21 @@ PAGES = {
     "home, the last page": "?page=20",
     "an environment with 10 builds": "environment/team07/env00507/",
     "what changed in a build": "environment/team07/env00507/changes/?build=4508",
+    "a build": "build/4508/",
+    "packages of a build": "build/4508/packages/?search=package-0",
+    "namespaces": "namespace/",
+    "a namespace": "namespace/team07/",
+    "the form for an environment": "create/",
+    "oneself": "user/",
+}
+#: For who administers the Hub.
+ADMIN_PAGES = {
+    "a change of an environment": "create/?environment=team07/env00507",
+    "members and policy of a namespace": "namespace/team08/",
+    "administration": "admin/",
+    "all namespaces": "admin/namespaces/",
+    "all namespaces, searched": "admin/namespaces/?search=team1",
+    "the audit trail": "admin/audit/",
 }
 
 
@@ -38,10 +53,14 @@ def measure() -> Iterator[Figure]:
 async def _measure() -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="b") as scratch:
         world = partial(fill, environments=ENVIRONMENTS, builds=BUILDS, packages=PACKAGES)
-        async with serving(Path(scratch), world) as service, service.connect() as connection:
-            paths = {EMPTY: EMPTY, **PAGES}
-            taken = await ask_in_turn({name: (connection, path) for name, path in paths.items()})
-    return [_compare(name, taken[name], taken[EMPTY]) for name in PAGES]
+        async with (
+            serving(Path(scratch), world) as service,
+            service.connect() as reader,
+            service.connect(ADMIN) as admin,
+        ):
+            paths = {name: (reader, path) for name, path in {EMPTY: EMPTY, **PAGES}.items()}
+            taken = await ask_in_turn(paths | {name: (admin, path) for name, path in ADMIN_PAGES.items()})
+    return [_compare(name, taken[name], taken[EMPTY]) for name in (*PAGES, *ADMIN_PAGES)]
 
 
 def _compare(name: str, taken: list[float], empty: list[float]) -> Figure:

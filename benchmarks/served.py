@@ -13,16 +13,33 @@ from urllib.parse import urlsplit
 import psutil
 from sqlalchemy.orm import Session
 
+from conda_store_hub.core import schemas
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
+from conda_store_hub.services import builds, users, work
+from conda_store_hub.services.work import Ticket
 from conda_store_hub.storage import prefixes
+from tests.support import make
 from tests.support.fake_hub import FakeHub, user
 from tests.support.process import ServiceProcess
 
 USER = "alice"
-_TOKEN = "token-of-alice"
-HEADERS = {"Authorization": f"token {_TOKEN}"}
+ADMIN = "root"
+_TOKENS = {name: f"token-of-{name}" for name in (USER, ADMIN)}
+HEADERS = {"Authorization": f"token {_TOKENS[USER]}"}
 _LONGEST_ANSWER = 1 << 20
+
+
+def make_usable_build(session: Session) -> Ticket:
+    """Put in one build that can be used; its files are yet to be told of."""
+    users.ensure_namespaces(session, make.ALICE)
+    prepared = builds.prepare(schemas.SubmitSpecification(specification=make.text()), make.rules())
+    builds.submit(session, make.ALICE, None, prepared, make.rules())
+    claim = work.claim(session, "local:benchmark")
+    if claim is None:
+        raise SystemExit("nothing was queued")
+    work.mark_usable(session, claim.ticket, make.usable())
+    return claim.ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +49,13 @@ class Connection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     base: str
+    user: str = USER
 
     async def ask(self, path: str) -> bytes:
         """Return the body of what stands at a path below the service's prefix; who asks is known to the service."""
         self.writer.write(
-            f"GET {self.base}{path} HTTP/1.1\r\nHost: service\r\nAuthorization: token {_TOKEN}\r\n\r\n".encode()
+            f"GET {self.base}{path} HTTP/1.1\r\nHost: service\r\n"
+            f"Authorization: token {_TOKENS[self.user]}\r\n\r\n".encode()
         )
         head = await self.reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
@@ -64,12 +83,12 @@ class Served:
         return times.user + times.system
 
     @contextlib.asynccontextmanager
-    async def connect(self) -> AsyncGenerator[Connection]:
-        """Open a connection."""
+    async def connect(self, who: str = USER) -> AsyncGenerator[Connection]:
+        """Open a connection of somebody."""
         address = urlsplit(self.process.url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=_LONGEST_ANSWER)
         try:
-            yield Connection(reader, writer, address.path)
+            yield Connection(reader, writer, address.path, who)
         finally:
             writer.close()
 
@@ -83,7 +102,7 @@ async def serving(scratch: Path, fill: Callable[[Session], None], config: str = 
     db.upgrade()
     db.write_sync(fill)
     db.close()
-    hub = FakeHub(tokens={_TOKEN: user(USER)})
+    hub = FakeHub(tokens={token: user(name, admin=name == ADMIN) for name, token in _TOKENS.items()})
     hub.start()
     told = {
         "JUPYTERHUB_API_URL": f"{hub.url}/hub/api",

@@ -98,6 +98,8 @@ def running(**settings: object) -> Generator[Stack]:
                 "c.LocalExecutor.allow_root = True",
                 f"c.CondaStore.conda_channel_alias = {alias!r}",
                 f"c.CondaStore.conda_allowed_channels = [{url!r}]",
+                f"c.CondaStore.conda_default_channels = [{url!r}]",
+                "c.CondaStore.image_base = ''",
             ]
         )
         hub = stack.enter_context(DemoHub(scratch / "h", make_settings(service_config=config, **settings)))

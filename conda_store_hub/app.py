@@ -17,7 +17,6 @@ from typing import IO, Any, NoReturn
 from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from traitlets import Integer, Unicode, default
 from traitlets.config import Application, Config
 
@@ -43,11 +42,13 @@ from conda_store_hub.storage.secrets import ensure_secret
 from conda_store_hub.web.appearance import Pages
 from conda_store_hub.web.auth import HubAuthenticator
 from conda_store_hub.web.base import Readiness, Services
+from conda_store_hub.web.listening import make_registry_application, open_registry, open_service, raise_limit_of_files
 from conda_store_hub.web.predefined import AuthenticationBackend
+from conda_store_hub.web.registry.place import Registry, read_given
 from conda_store_hub.web.routes import make_application
+from conda_store_hub.web.warming import warm_up
 
 CONFIG_FILE = "conda_store_hub_config.py"
-_MOST_BODY = 1 << 21
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -55,7 +56,7 @@ class Command(Application):
     """A command that reads the service's configuration file."""
 
     version = __version__
-    classes = [CondaStore, HubAuthenticator, AuthenticationBackend, LocalExecutor, Pages]  # noqa: RUF012 - traitlets' way
+    classes = [CondaStore, HubAuthenticator, AuthenticationBackend, LocalExecutor, Pages, Registry]  # noqa: RUF012 - traitlets' way
     config_file = Unicode(CONFIG_FILE, help="The service's configuration file.").tag(config=True)
     aliases = {"config": "Command.config_file", "log-level": "Application.log_level"}  # noqa: RUF012
 
@@ -78,6 +79,7 @@ class Command(Application):
         self.update_config(said)
         self.store = CondaStore(parent=self)
         self.pages = Pages(parent=self)
+        self.registry = Registry(parent=self)
 
     def start(self) -> None:
         """Run, and say in one line what an administrator has to mend."""
@@ -93,10 +95,13 @@ class Command(Application):
 
 
 def _with_environment(config: Config) -> Config:
-    """Take from the environment what the file leaves open: where `configure` said that the data are."""
+    """Take from the environment what the file leaves open: where `configure` said that the data and the images are."""
     data = os.environ.get("CONDA_STORE_HUB_DATA")
     if data and "store_directory" not in config.CondaStore:
         config.CondaStore.store_directory = data
+    for name, value in read_given(os.environ.get("CONDA_STORE_HUB_REGISTRY") or "{}").items():
+        if name not in config.Registry:
+            config.Registry[name] = value
     return config
 
 
@@ -125,6 +130,7 @@ class Check(Command):
         executor = LocalExecutor(parent=self)
         refusal = executor.find_refusal()
         self.store.build_rules(refusal, build_seconds=executor.build_seconds)
+        self.registry.load_certificate()
         if refusal:
             raise ConfigurationError(refusal)
         for path in self.store.watch_paths:
@@ -198,18 +204,21 @@ class Serve(Command):
         os._exit(0)
 
     async def _serve(self) -> None:
+        raise_limit_of_files()
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         changes = Changes()
         executor = LocalExecutor(parent=self)
         services = self._make_services(changes, executor)
-        server = self._listen(services)
+        servers = self._listen(services)
+        self.warming = asyncio.create_task(self._warm_up(services))
         starting = asyncio.create_task(self._start_work(services, executor))
         starting.add_done_callback(lambda task: _stop_on_failure(task, stop))
         await stop.wait()
-        server.stop()
-        await server.close_all_connections()  # those who wait for kernels or a log ask again
+        for server in servers:
+            server.stop()
+            await server.close_all_connections()  # those who wait for kernels or a log ask again
         if not starting.done():
             self._leave()  # an upgrade in a thread cannot be cancelled; its transaction can be left
         started = (await asyncio.gather(starting, return_exceptions=True))[0]
@@ -241,24 +250,26 @@ class Serve(Command):
             searcher=ProcessSearcher(self.store.data),
             auth=HubAuthenticator(parent=self, pepper=ensure_secret(self.store.data, "pepper")),
             readiness=Readiness(),
+            builds_at_once=executor.slots(),
             pages=self.pages,
+            registry=self.registry,
         )
 
-    def _listen(self, services: Services) -> HTTPServer:
+    def _listen(self, services: Services) -> list[HTTPServer]:
         address = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL") or f"http://127.0.0.1:{self.port}")
-        prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
+        prefix = _find_prefix()
         secret = ensure_secret(self.store.data, "cookie")
         application = make_application(services, prefix=prefix, cookie_secret=secret)
-        server = HTTPServer(application, xheaders=True, max_body_size=_MOST_BODY)
         try:
-            server.add_sockets(bind_sockets(address.port or self.port, address.hostname))
+            server = open_service(application, address.hostname, address.port or self.port)
         except OSError as exc:
             raise ConfigurationError(
                 f"The address {address.geturl()} cannot be used: {exc.strerror}."
                 " Choose another port with configure(c, port=…)."
             ) from exc
         self.log.info("listening on %s%s", address.geturl(), prefix)
-        return server
+        images = open_registry(make_registry_application(application), self.registry)
+        return [server] if images is None else [server, images]
 
     async def _start_work(self, services: Services, executor: LocalExecutor) -> Janitor:
         """Everything that may take long, while the port already answers."""
@@ -283,9 +294,19 @@ class Serve(Command):
         self.watcher = Watcher(db=services.db, rules=services.rules, paths=self.store.watch_paths, log=self.log)
         self.watcher.start()
         services.readiness.ready = True
+        await self.warming
         gc.collect()
         gc.freeze()
         return janitor
+
+    async def _warm_up(self, services: Services) -> None:
+        """Load what the first page would wait for; what cannot be loaded is told by the page that needs it."""
+        try:
+            await asyncio.to_thread(warm_up, services, _find_prefix())
+        except Exception:
+            self.log.exception("the pages could not be loaded ahead")
+        else:
+            self.log.info("the pages are loaded")
 
     def _make_runner(self, services: Services, executor: LocalExecutor, links: Links) -> Runner:
         return Runner(
@@ -298,6 +319,11 @@ class Serve(Command):
             metrics=services.metrics,
             log=logging.getLogger(f"{self.log.name}.runner"),
         )
+
+
+def _find_prefix() -> str:
+    """Return the path that the Hub has given the service."""
+    return os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
 
 
 def _stop_on_failure(task: asyncio.Task[Any], stop: asyncio.Event) -> None:
@@ -333,6 +359,7 @@ class CondaStoreHub(Application):
         "upgrade-db": (UpgradeDb, "Bring the database's schema to this version's."),
         "demo": (Application, "Start a Hub with the service, build an example and compute in it."),
         "demo-channel": (Application, "Make a conda channel from the running interpreter and wheels."),
+        "demo-base": (Application, "Make a base for images from the C library and shell of this machine."),
     }
 
     def start(self) -> None:
@@ -354,6 +381,10 @@ def main() -> None:
         from conda_store_hub.demo.channel import main as make_channel  # loads the engine
 
         make_channel(sys.argv[2:])
+    elif command == ["demo-base"]:
+        from conda_store_hub.demo.base import main as make_base
+
+        make_base(sys.argv[2:])
     else:
         _launch()
 

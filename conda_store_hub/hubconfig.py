@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from conda_store_hub import hubsettings
+from conda_store_hub import hubregistry, hubsettings
+from conda_store_hub.hubsettings import ConfigurationError
 
 CONFIG_NAME = "conda_store_hub_config.py"
 DATA_NAME = "conda-store-hub"
@@ -29,10 +30,6 @@ SERVICE_FIELDS = (
     *("api_token", "cwd", "display", "info", "timeout"),
     *("oauth_client_allowed_scopes", "oauth_client_id", "oauth_no_confirm", "oauth_redirect_uri"),
 )
-
-
-class ConfigurationError(ValueError):
-    """The Hub cannot be configured as asked; the text says why and what to write instead."""
 
 
 def configure(
@@ -51,6 +48,7 @@ def configure(
     server_scopes: Iterable[str] | None = None,
     service_environment: Mapping[str, str] | None = None,
     tab: str = "",
+    registry: bool | Mapping[str, Any] = False,
     **service: Any,
 ) -> None:
     """Add the service to a Hub's configuration; appends, never replaces, and may be called twice.
@@ -69,6 +67,8 @@ def configure(
     server_scopes: what users' servers may do; by default use the service as their owner.
     service_environment: more variables for the service; the Hub's database keeps them, so no secrets.
     tab: what a tab in the Hub's own navigation says that leads to the service; empty for none.
+    registry: whether container tools find images: True for at the Hub's own address; `{"port": 5000, "certificate": …,
+        "key": …}` for at a port of its own. See "Container images" in docs/configuration.md.
     service: further fields of a JupyterHub service, for example `timeout`, `display`, `cwd`.
 
     Raises `ConfigurationError` with the reason in words.
@@ -76,7 +76,9 @@ def configure(
     _require_keywords(name, service)
     url = url or f"http://127.0.0.1:{_port(port)}"
     address = _address(url)
-    _require_no_clash(c, address)
+    offered = hubregistry.read(registry)
+    listening = (address, *offered.listening)
+    _require_no_clash(c, *listening)
     custom = _custom_scopes(c, name)
     spec: dict[str, Any] = {
         "name": name,
@@ -90,16 +92,19 @@ def configure(
         data = Path(data_dir or DATA_NAME).absolute()
         spec["command"] = list(command or _command(_config_file(config)))
         scoped = {"CONDA_STORE_HUB_SCOPES": "1"} if _has_role_scopes(custom, name) else {}
+        scoped |= hubregistry.describe(c, offered)
         spec["environment"] = _environment(data, user) | scoped | dict(service_environment or {})
         if user:
             _require_account(user)
             spec["user"] = user
         if _is_starting():
-            _require_free_port(address)
+            _require_free_ports(*listening)
             _ensure_data_dir(data, user)
     elif "api_token" not in spec:
         raise ConfigurationError(f"{name} is started elsewhere (command is empty): give api_token=")
-
+    else:
+        hubregistry.require_no_settings(offered, name)
+    hubregistry.add_route(c, offered, url)
     access = f"access:services!service={name}"
     _add_service(c, spec, address)
     hubsettings.add_service_role(c, name, role_scopes)
@@ -157,19 +162,23 @@ def _address(url: str) -> SplitResult:
     return address
 
 
-def _require_no_clash(c: Any, address: SplitResult) -> None:
+def _require_no_clash(c: Any, *addresses: SplitResult) -> None:
     hub = c.JupyterHub
     if hub.get("internal_ssl") is True:
         raise ConfigurationError(
             "c.JupyterHub.internal_ssl is on, and the service does not speak TLS to the Hub: turn it off"
         )
     taken = {
-        _port_of(hub.get("bind_url")) or hub.get("port", 8000): "c.JupyterHub.bind_url",
-        _port_of(hub.get("hub_bind_url")) or hub.get("hub_port", 8081): "c.JupyterHub.hub_bind_url",
-        _port_of(c.ConfigurableHTTPProxy.get("api_url")) or 8001: "c.ConfigurableHTTPProxy.api_url",
+        _port_of(hub.get("bind_url")) or hub.get("port", 8000): "the Hub's own (c.JupyterHub.bind_url)",
+        _port_of(hub.get("hub_bind_url")) or hub.get("hub_port", 8081): "the Hub's own (c.JupyterHub.hub_bind_url)",
+        _port_of(c.ConfigurableHTTPProxy.get("api_url")) or 8001: "the Hub's own (c.ConfigurableHTTPProxy.api_url)",
     }
-    if address.port in taken and _is_here(address):
-        raise ConfigurationError(f"port {address.port} is the Hub's own ({taken[address.port]}): configure(c, port=…)")
+    for address in addresses:
+        if address.port in taken and _is_here(address):
+            raise ConfigurationError(
+                f"port {address.port} is {taken[address.port]}: choose another, configure(c, port=…)"
+            )
+        taken[address.port] = "the service's own"
 
 
 def _port_of(url: Any) -> int | None:
@@ -202,16 +211,17 @@ def _is_starting() -> bool:
     return module is not None and bool(module.JupyterHub.initialized())
 
 
-def _require_free_port(address: SplitResult, patience: float = 3.0) -> None:
+def _require_free_ports(*addresses: SplitResult, patience: float = 3.0) -> None:
     """Wait for what a killed Hub left behind to go, then refuse."""
     until = time.monotonic() + patience
-    while _is_here(address) and not _can_bind(address):
-        if time.monotonic() > until:
-            raise ConfigurationError(
-                f"port {address.port} on {address.hostname} is taken by another program (an earlier Hub's "
-                "service?): end it, or give another port, conda_store_hub.configure(c, port=…)"
-            )
-        time.sleep(0.1)
+    for address in addresses:
+        while _is_here(address) and not _can_bind(address):
+            if time.monotonic() > until:
+                raise ConfigurationError(
+                    f"port {address.port} on {address.hostname} is taken by another program (an earlier Hub's "
+                    "service?): end it, or give another port, conda_store_hub.configure(c, port=…)"
+                )
+            time.sleep(0.1)
 
 
 def _can_bind(address: SplitResult) -> bool:

@@ -19,6 +19,10 @@ _HUB_TEMPLATES = "share/jupyterhub/templates"
 _TEMPLATES = Path(__file__).parent / "hub_templates"
 
 
+class ConfigurationError(ValueError):
+    """The Hub cannot be configured as asked; the text says why and what to write instead."""
+
+
 @dataclass(frozen=True)
 class ScopesAdded:
     """A site's own callable for scopes, with ours after what it returns."""
@@ -60,7 +64,12 @@ def list_items(value: Any) -> list[Any]:
 
 def list_keys(value: Any) -> list[str]:
     """List the keys of a setting that is a mapping."""
-    return list(value.to_dict().get("update", {}) if _is_record(value) else value or {})
+    return list(read_mapping(value))
+
+
+def read_mapping(value: Any) -> dict[str, Any]:
+    """Return what a setting that is a mapping holds."""
+    return dict(value.to_dict().get("update", {}) if _is_record(value) else value or {})
 
 
 def find_role(c: Any, name: str) -> dict[str, Any] | None:
@@ -120,6 +129,21 @@ def add_tab(c: Any, service: str, label: str) -> None:
     _put_into(c.JupyterHub, "template_vars", _TAB, {"service": service, "label": label})
 
 
+def add_route(c: Any, routespec: str, target: str) -> None:
+    """Have the Hub's proxy pass on what begins with `routespec`; raise ConfigurationError if it goes elsewhere."""
+    sections = _sections_of(c, "Proxy", "proxy_class", "extra_routes")
+    for section in sections:
+        there = read_mapping(section.get("extra_routes")).get(routespec, target)
+        if there.rstrip("/") != target.rstrip("/"):
+            raise ConfigurationError(
+                f"c.Proxy.extra_routes sends {routespec} to {there}, and one address has room for one registry: give"
+                ' this one a port of its own, registry={"port": …}'
+            )
+    for section in sections:
+        if routespec not in read_mapping(section.get("extra_routes")):
+            _put_into(section, "extra_routes", routespec, target)
+
+
 def _add_spawner_scopes(c: Any, key: str, scopes: list[str], defaults: tuple[str, ...]) -> None:
     for section in _spawner_sections(c, key):
         value = section.get(key)
@@ -133,11 +157,15 @@ def _add_spawner_scopes(c: Any, key: str, scopes: list[str], defaults: tuple[str
 
 
 def _spawner_sections(c: Any, key: str) -> list[Any]:
-    """List `c.Spawner` and the sections of its kinds where the site has set `key`: those win over it."""
-    chosen = c.JupyterHub.get("spawner_class")
+    return _sections_of(c, "Spawner", "spawner_class", key)
+
+
+def _sections_of(c: Any, base: str, chosen_by: str, key: str) -> list[Any]:
+    """List the section `base` and those of its kinds where the site has set `key`: those win over it."""
+    chosen = c.JupyterHub.get(chosen_by)
     parents = {parent.__name__ for parent in chosen.__mro__} if isinstance(chosen, type) else set[str]()
-    names = [n for n in list(c) if n != "Spawner" and (n.endswith("Spawner") or n in parents) and key in c[n]]
-    return [c.Spawner, *(c[n] for n in names)]
+    names = [n for n in list(c) if n != base and (n.endswith(base) or n in parents) and key in c[n]]
+    return [c[base], *(c[n] for n in names)]
 
 
 def _add_templates(section: Any, folder: str) -> None:

@@ -12,12 +12,13 @@ from traitlets import Bool, Callable, Dict, Int, List, TraitError, Unicode, Unio
 from traitlets.config import LoggingConfigurable
 from traitlets.utils.importstring import import_item
 
-from conda_store_hub.core.errors import ConfigurationError, InvalidRequestError
+from conda_store_hub.core.errors import ConfigurationError, InvalidNameError, InvalidRequestError
 from conda_store_hub.core.layers import Layer, merge
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.policy import PYPI, PolicyValues, Scope, read_values
 from conda_store_hub.core.protocol import MADE_OF_PREFIXES, ArtifactType
-from conda_store_hub.services.rules import BuildRules, Hook
+from conda_store_hub.core.references import ImageReference
+from conda_store_hub.services.rules import BuildRules, Hook, OnDemandRules
 
 #: Which trait gives which key of a policy.
 _POLICY_TRAITS = {
@@ -147,9 +148,28 @@ class CondaStore(LoggingConfigurable):
     ).tag(config=True)
 
     image_base = Unicode(
-        help="""Absolute path of an OCI image layout with the image that environments are put on when they become
-        container images: one that has a C library and a shell. Empty: on nothing, which runs only where these are
-        mounted.""",
+        "docker.io/library/debian:stable-slim",
+        help="""The image that environments are put on when they become container images, one that has a C library and
+        a shell: in a registry (`HOST/NAME:TAG` or `HOST/NAME@sha256:…`; `http://` in front where it has no TLS), or the
+        absolute path of an OCI image layout or of what `docker save` wrote. Empty: on nothing.""",
+    ).tag(config=True)
+
+    image_base_credentials = Unicode(
+        help="""Absolute path of a file that says how to log in to the registry of `image_base`, as `docker login`,
+        `podman login` and `skopeo login` write it; empty means `~/.docker/config.json`, if that is there.""",
+    ).tag(config=True)
+
+    on_demand_fresh_days = Int(
+        7,
+        min=1,
+        help="""Days after which an image on demand is solved and built anew when it is pulled; the old one is given out
+        meanwhile.""",
+    ).tag(config=True)
+
+    on_demand_kept_days = Int(
+        30,
+        min=0,
+        help="Days for which an image on demand is kept that nobody pulls. 0: this service makes none on demand.",
     ).tag(config=True)
 
     @default("store_directory")
@@ -212,16 +232,36 @@ class CondaStore(LoggingConfigurable):
             hook=self._load_hook(),
             kept_artifacts=tuple(ArtifactType(name) for name in self.build_artifacts_kept_on_deletion),
             image_base=self._find_base(),
+            image_credentials=self._find_credentials(),
+            on_demand=OnDemandRules(fresh_days=self.on_demand_fresh_days, kept_days=self.on_demand_kept_days),
             refusal=refusal,
         )
 
     def _find_base(self) -> str:
-        base = Path(self.image_base)
-        if not self.image_base:
-            return ""
-        if not base.is_absolute() or not ((base / "oci-layout").is_file() and (base / "index.json").is_file()):
-            raise ConfigurationError(f"c.CondaStore.image_base: “{base}” is no absolute path of an OCI image layout.")
-        return str(base)
+        base = self.image_base
+        if base.startswith("/"):
+            path = Path(base)
+            if not path.is_file() and not ((path / "oci-layout").is_file() and (path / "index.json").is_file()):
+                raise ConfigurationError(
+                    f"c.CondaStore.image_base: there is no OCI image layout, and no archive of an image, at “{base}”."
+                )
+        elif base:
+            try:
+                ImageReference.parse(base)
+            except InvalidNameError as exc:
+                raise ConfigurationError(f"c.CondaStore.image_base: {exc.message}") from exc
+        return base
+
+    def _find_credentials(self) -> str:
+        if not self.image_base_credentials:
+            usual = Path.home() / ".docker" / "config.json"
+            return str(usual) if os.access(usual, os.R_OK) else ""
+        path = Path(self.image_base_credentials)
+        if not path.is_absolute() or not os.access(path, os.R_OK):
+            raise ConfigurationError(
+                f"c.CondaStore.image_base_credentials: “{path}” is no absolute path of a file that can be read."
+            )
+        return str(path)
 
     def _read_policy(self, build_seconds: int) -> PolicyValues:
         given = {key: getattr(self, trait) for trait, key in _POLICY_TRAITS.items()}
@@ -231,7 +271,7 @@ class CondaStore(LoggingConfigurable):
         given["allowed_channels"] = self.conda_allowed_channels or None
         wanted = {key: value for key, value in given.items() if value is not None}
         try:
-            return read_values(wanted)
+            return _keep_set(read_values(wanted))
         except InvalidRequestError as exc:
             traits = {f"`{key}`": f"`c.CondaStore.{trait}`" for trait, key in _POLICY_TRAITS.items()}
             traits |= {
@@ -254,6 +294,13 @@ class CondaStore(LoggingConfigurable):
         if not callable(found):
             raise ConfigurationError(f"c.CondaStore.validate_specification: “{hook}” is no function.")
         return cast("Hook", found)
+
+
+def _keep_set(values: PolicyValues) -> PolicyValues:
+    """Leave out what is as it would be anyway: that comes from nobody's configuration."""
+    usual = PolicyValues.model_validate({})
+    fields = {name for name in values.model_fields_set if getattr(values, name) != getattr(usual, name)}
+    return PolicyValues.model_construct(fields, **dict(values))
 
 
 def current_platform() -> str:

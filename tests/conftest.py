@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,30 @@ def db(data: DataDirectory) -> Iterator[Database]:
 def rules() -> BuildRules:
     """Rules that allow what stands under one alias."""
     return make.rules()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> Generator[None]:
+    """What a fixture puts into the temporary folder goes with it, unless a test failed meanwhile.
+
+    Hubs, builds and images of a whole run would be tens of gigabytes together.
+    """
+    if "tmp_path_factory" not in fixturedef.argnames:
+        return (yield)
+    place = request.getfixturevalue("tmp_path_factory").getbasetemp()
+    before, failed = set(place.iterdir()), request.session.testsfailed
+
+    def remove() -> None:
+        if request.session.testsfailed == failed:
+            for directory in made:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    made: set[Path] = set()
+    request.addfinalizer(remove)  # the first to be added is the last to be called: whoever works in there has ended
+    try:
+        return (yield)
+    finally:
+        made |= set(place.iterdir()) - before
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conda_store_hub.builder import child
 from conda_store_hub.builder.digests import Md5Finder
@@ -19,21 +20,33 @@ from conda_store_hub.builder.explicit import format_explicit
 from conda_store_hub.builder.files import Written, finish_file, write_file
 from conda_store_hub.builder.lockfile import LockedPlatform, LockfileRequest, format_pinned
 from conda_store_hub.builder.pixi import format_pixi_lock
-from conda_store_hub.builder.prefix import CondaPackage, find_site_packages, read_conda_packages
+from conda_store_hub.builder.prefix import CondaPackage, find_site_packages, read_conda_packages, read_time
 from conda_store_hub.builder.provided import find_provided
 from conda_store_hub.builder.words import format_seconds, format_size
 from conda_store_hub.core import disk
-from conda_store_hub.core.errors import ArtifactError, BuildDiskFullError, CondaStoreHubError
+from conda_store_hub.core.errors import ArtifactError, ArtifactNotNowError, BuildDiskFullError, CondaStoreHubError
 from conda_store_hub.core.policy import PYPI
-from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BuildRequest, Package, Phase
+from conda_store_hub.core.protocol import (
+    OF_IMAGES,
+    ArtifactEvent,
+    ArtifactType,
+    BuildRequest,
+    Package,
+    Phase,
+)
+
+if TYPE_CHECKING:
+    from conda_store_hub.builder.image import WrittenImage
 
 _PHASES = {
     ArtifactType.YAML: Phase.YAML,
     ArtifactType.EXPLICIT: Phase.EXPLICIT,
     ArtifactType.LOCKFILE: Phase.LOCKFILE,
     ArtifactType.PIXI_LOCK: Phase.PIXI_LOCK,
+    ArtifactType.SBOM: Phase.SBOM,
     ArtifactType.CONDA_PACK: Phase.ARCHIVE,
     ArtifactType.DOCKER_MANIFEST: Phase.IMAGE,
+    ArtifactType.OCI_ARCHIVE: Phase.IMAGE_ARCHIVE,
 }
 _Told = tuple[Written, *tuple[str, ...]]
 """A file, and what it lacks of what was asked for, in sentences."""
@@ -47,6 +60,7 @@ class ArtifactWriter:
         self._events = events
         self._prefix = Path(request.directories.prefix)
         self._work = Path(request.directories.work)
+        self._base: str | None = None
 
     def write(self) -> None:
         """Write what was asked for; each artifact ends in an event, with an error or without."""
@@ -55,7 +69,9 @@ class ArtifactWriter:
         later = {
             ArtifactType.LOCKFILE: self._write_lockfile,
             ArtifactType.PIXI_LOCK: self._write_pixi_lock,
+            ArtifactType.SBOM: self._write_sbom,
             ArtifactType.DOCKER_MANIFEST: self._write_image,
+            ArtifactType.OCI_ARCHIVE: self._write_image_archive,
         }
         for kind in (kind for kind in at_once if kind in asked):
             self._write(kind, at_once[kind])
@@ -75,7 +91,7 @@ class ArtifactWriter:
         try:
             written, *notes = write()
         except Exception as exc:  # noqa: BLE001 - an edge: one artifact's failure does not stop the others
-            event = ArtifactEvent(artifact=kind, error=_explain(kind, exc))
+            event = ArtifactEvent(artifact=kind, error=_explain(kind, exc), passes=isinstance(exc, ArtifactNotNowError))
         else:
             event = ArtifactEvent(
                 artifact=kind,
@@ -83,6 +99,7 @@ class ArtifactWriter:
                 sha256=written.sha256,
                 size=written.size,
                 note=" ".join(notes),
+                base=self._base if kind in OF_IMAGES else None,
             )
             took = format_seconds(time.monotonic() - started)
             say(f"Wrote {written.path.name}: {format_size(written.size)} in {took}")
@@ -130,15 +147,44 @@ class ArtifactWriter:
         text = format_pixi_lock(self._request.channels, self._request.pip_index or PYPI, platforms)
         return write_file(self._work / "pixi.lock", text), *self._elsewhere.notes
 
+    def _write_sbom(self) -> _Told:
+        from conda_store_hub.builder.sbom import format_sbom
+
+        text = format_sbom(self._request, self._here.packages, read_time(self._prefix))
+        return (write_file(self._work / "sbom.cdx.json", text),)
+
     def _write_archive(self) -> _Told:
         from conda_store_hub.builder.pack import write_archive
 
         return (write_archive(self._prefix, self._work / "environment.tar.gz"),)
 
-    def _write_image(self) -> _Told:
+    @cached_property
+    def _image(self) -> tuple[WrittenImage, bytes]:
+        """The image, and its manifest, whose file who is told of it takes away."""
         from conda_store_hub.builder.image import ImageWriter
 
-        return (ImageWriter(self._request, self._conda, self._events).write(),)
+        keep = self._kept if ArtifactType.OCI_ARCHIVE in self._request.artifacts else None
+        if keep is not None:
+            keep.mkdir(exist_ok=True)
+        is_asked = ArtifactType.DOCKER_MANIFEST in self._request.artifacts
+        written = ImageWriter(self._request, self._conda, self._events if is_asked else None, keep).write()
+        self._base = written.base
+        return written, written.manifest.path.read_bytes()
+
+    @property
+    def _kept(self) -> Path:
+        return self._work / "image"
+
+    def _write_image(self) -> _Told:
+        image, _ = self._image
+        return image.manifest, *image.notes
+
+    def _write_image_archive(self) -> _Told:
+        from conda_store_hub.builder.image_archives import write_image_archive
+
+        image, manifest = self._image
+        written = write_image_archive(self._work / "image.tar", manifest, self._kept, self._request.image.name)
+        return written, *image.notes
 
     def _write_lockfile(self) -> _Told:
         finder = Md5Finder()

@@ -65,12 +65,10 @@ class BytecodeStore:
     ) -> BytecodeStore | None:
         """Return the store for the prefix's Python; None without one, or with one older than 3.7."""
         library = (find_site_packages(packages) or "").rpartition("/")[0]
-        python = next((each.package.sha256 for each in packages if each.package.name == "python"), None)
-        interpreter = _describe_once(root, prefix / "bin" / "python", python) if python else None
+        interpreter = _find_interpreter(root, prefix, packages)
         if interpreter is None:
             return None
-        # One tag may stand for two layouts: a Python without the global lock keeps packages elsewhere.
-        folder = root / f"{interpreter.tag}-{interpreter.magic}-{library.rpartition('/')[2]}"
+        folder = _name_folder(root, interpreter, library)
         return cls(folder, interpreter, prefix=prefix, library=library, packages=packages, events=events)
 
     def link(self) -> Linked:
@@ -227,6 +225,36 @@ def _publish(staged: Path, folder: Path, paths: Sequence[str | None]) -> None:
     (staged / _MANIFEST).write_text(json.dumps({"paths": paths, "size": size}))
     with suppress(FileExistsError):
         staged.rename(folder)
+
+
+def find_shared(root: Path, prefix: Path, packages: Sequence[CondaPackage]) -> dict[str, dict[str, Path]]:
+    """Return, by package, where bytecode belongs in a prefix, and the file of the store that it is a name of.
+
+    A package that the store has nothing of is left out. Nothing of the prefix is believed.
+    """
+    library = (find_site_packages(packages) or "").rpartition("/")[0]
+    interpreter = _find_interpreter(root, prefix, packages)
+    if interpreter is None:
+        return {each.package.name: {} for each in packages}
+    folder = _name_folder(root, interpreter, library)
+    shared: dict[str, dict[str, Path]] = {}
+    for each in packages:
+        if each.package.sha256:
+            with suppress(OSError, ValueError, LookupError):
+                place = folder / each.package.sha256
+                paths = json.loads((place / _MANIFEST).read_bytes())["paths"]
+                shared[each.package.name] = {path: place / str(n) for n, path in enumerate(paths) if path is not None}
+    return shared
+
+
+def _find_interpreter(root: Path, prefix: Path, packages: Sequence[CondaPackage]) -> Interpreter | None:
+    python = next((each.package.sha256 for each in packages if each.package.name == "python"), None)
+    return _describe_once(root, prefix / "bin" / "python", python) if python else None
+
+
+def _name_folder(root: Path, interpreter: Interpreter, library: str) -> Path:
+    # One tag may stand for two layouts: a Python without the global lock keeps packages elsewhere.
+    return root / f"{interpreter.tag}-{interpreter.magic}-{library.rpartition('/')[2]}"
 
 
 def _describe_once(root: Path, executable: Path, sha256: str) -> Interpreter | None:

@@ -29,8 +29,7 @@ class Distributions:
         self._prefix = prefix
         self._folder = prefix / site_packages
         found = importlib.metadata.distributions(path=[str(self._folder)])
-        # What an uninstallation left behind may have no name.
-        self._by_name = {canonicalize_name(name): each for each in found if (name := each.metadata["Name"])}
+        self._by_name = {canonicalize_name(name): each for each in found if (name := _find_name(each))}
 
     @property
     def versions(self) -> dict[str, str]:
@@ -84,3 +83,11 @@ class Distributions:
         metadata = found.metadata if found is not None else {}
         text = next((metadata[key] for key in ("License-Expression", "License") if key in metadata), "")
         return text if "\n" not in text and len(text) <= _MAX_LICENSE else ""
+
+
+def _find_name(distribution: importlib.metadata.Distribution) -> str | None:
+    """Return a name; what an uninstallation left behind has none, and metadata of old is no UTF-8, as it has to be."""
+    try:
+        return distribution.metadata["Name"]
+    except UnicodeDecodeError:
+        return None

@@ -36,6 +36,10 @@ class HashingFile:
             view = view[self._file.write(view) :]
         return len(data)
 
+    def tell(self) -> int:
+        """Return how much was written."""
+        return self._size
+
     def flush(self) -> None:
         """Do nothing: there is no buffer."""
 

@@ -13,12 +13,11 @@ from typing import IO, cast
 from conda_pack.core import CondaPackException, Packer
 from isal import igzip_threaded
 
+from conda_store_hub.builder.compression import COPY_BYTES, LEVEL
 from conda_store_hub.builder.files import HashingFile, Written
 from conda_store_hub.builder.pack_files import list_pack_files
+from conda_store_hub.builder.prefix import read_time
 from conda_store_hub.core.errors import ArtifactError
-
-_LEVEL = 2  # of 0 to 3
-_COPY_BYTES = 1 << 20
 
 
 def write_archive(prefix: Path, path: Path) -> Written:
@@ -28,7 +27,7 @@ def write_archive(prefix: Path, path: Path) -> Written:
     """
     out = HashingFile(path)
     try:
-        stream = cast("IO[bytes]", igzip_threaded.open(out, "wb", compresslevel=_LEVEL, threads=1))
+        stream = cast("IO[bytes]", igzip_threaded.open(out, "wb", compresslevel=LEVEL, threads=1))
         with stream, tempfile.TemporaryDirectory(dir=path.parent) as scratch, _Tar(stream, prefix, scratch) as tar:
             # `conda_pack.pack` itself only writes to a path, and only with its own compressors.
             packer = Packer(str(prefix), tar)
@@ -59,12 +58,12 @@ class _Tar:
     def __init__(self, stream: IO[bytes], *folders: Path | str) -> None:
         """Files in one of the folders keep their time; what is made on the way gets that of the environment."""
         self._folders = tuple(f"{folder}/" for folder in folders)
-        self._time = int((Path(folders[0]) / "conda-meta" / "history").stat().st_mtime)
+        self._time = read_time(Path(folders[0]))
         self._tar = tarfile.TarFile(
             fileobj=cast("IO[bytes]", _Sink(stream)),
             mode="w",
             format=tarfile.GNU_FORMAT,
-            copybufsize=_COPY_BYTES,
+            copybufsize=COPY_BYTES,
         )
 
     def __enter__(self) -> _Tar:

@@ -186,14 +186,20 @@ class PipInstaller:
         return kind(message, detail=detail)
 
     def _require_no_overlap(self, files: Collection[str]) -> None:
-        """Raise PipConflictError when a file of a conda package was replaced."""
-        taken = set(files)
+        """Raise PipConflictError when a file of a conda package was replaced, its record, or what is compiled of it."""
+        taken = {_find_module(path) or path: path for path in files} | {path: path for path in files}
         for each in self._conda:
-            for file in each.files:
-                if file.path in taken:
+            for path in (*(file.path for file in each.files), each.record):
+                if path in taken:
                     raise PipConflictError(
-                        f"The pip part replaces a file of conda's package {each.package.name}: {file.path}."
+                        f"The pip part replaces a file of conda's package {each.package.name}: {taken[path]}."
                     )
+
+
+def _find_module(path: str) -> str | None:
+    """Return the module that a file is the bytecode of, as Python looks for it (PEP 3147)."""
+    folder, _, name = path.rpartition("/__pycache__/")
+    return f"{folder}/{name.partition('.')[0]}.py" if folder and name.endswith(".pyc") else None
 
 
 def _is_version(text: str) -> bool:

@@ -65,7 +65,6 @@ class Pipeline:
         say(f"Done after {format_seconds(self._events.elapsed)}")
 
     def _solve_only(self) -> None:
-        require_this_platform(self._request.platform)
         asyncio.run(self._solve(Solver(self._request)))
 
     def _make_usable(self) -> None:

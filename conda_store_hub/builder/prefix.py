@@ -51,6 +51,11 @@ class CondaPackage:
     file_name: str
     files: tuple[LinkedFile, ...]
 
+    @property
+    def record(self) -> str:
+        """The path of its record in the prefix."""
+        return f"conda-meta/{self.file_name.removesuffix('.conda').removesuffix('.tar.bz2')}.json"
+
 
 def read_conda_packages(prefix: Path) -> tuple[CondaPackage, ...]:
     """Return conda's packages by name; raise InstallError when a record cannot be read."""
@@ -88,6 +93,11 @@ def list_kernels(prefix: Path) -> tuple[Kernel, ...]:
     folder = prefix / "share" / "jupyter" / "kernels"
     found = (_find_kernel(path, prefix) for path in sorted(folder.glob("*/kernel.json")))
     return tuple(kernel for kernel in found if kernel is not None)
+
+
+def read_time(prefix: Path) -> int:
+    """Return when conda's packages were installed, in seconds since 1970."""
+    return int((prefix / "conda-meta" / "history").stat().st_mtime)
 
 
 def forget_credentials(prefix: Path) -> None:

@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from http import HTTPStatus
-from typing import IO
 
 import httpx
 
-from conda_store_hub.core.errors import BeingMadeError, DamagedError, UnavailableError
+from conda_store_hub.client.parts import Part
+from conda_store_hub.core.errors import BeingMadeError, DamagedError, RangeNotSatisfiableError, UnavailableError
 
 RETRIES = 6
 _MOST_DAMAGED = 2
 _PAUSE_SECONDS = 1.0  # between two questions for what is being made; the service holds each for most of a minute
+_PIECE = 1 << 20
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):")
 _RANGE = re.compile(r"bytes (\d+)-")
 
@@ -29,26 +30,35 @@ OnBytes = Callable[[int, int], None]
 
 
 class Download:
-    """The bytes that came so far, in a file that is opened for writing."""
+    """The bytes that came so far, also in an earlier try."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.forget()
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._file = part.file
+        self._expected: bytes | None = None
+        self._digest = hashlib.sha256()
+        self.size, self.total = 0, 0
+        if part.etag is not None:
+            self._read_again()
+
+    def _read_again(self) -> None:
+        while piece := self._file.read(_PIECE):
+            self._digest.update(piece)
+            self.size += len(piece)
 
     def forget(self) -> None:
         """Begin anew."""
         self._file.seek(0)
         self._file.truncate()
         self.size, self.total = 0, 0
-        self._etag: str | None = None
-        self._expected: bytes | None = None
+        self._expected = None
         self._digest = hashlib.sha256()
 
     def make_headers(self) -> dict[str, str]:
         """Return what asks for all that is missing, of the same bytes (RFC 9110, 13.1.5 and 14.2)."""
         headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
-        if self.size and self._etag is not None:
-            headers |= {"Range": f"bytes={self.size}-", "If-Range": self._etag}
+        if self.size and self._part.etag is not None:
+            headers |= {"Range": f"bytes={self.size}-", "If-Range": self._part.etag}
         return headers
 
     def begin(self, answer: httpx.Response) -> None:
@@ -57,13 +67,13 @@ class Download:
             start = _RANGE.match(answer.headers.get("Content-Range", ""))
             if start is None or int(start[1]) != self.size:
                 raise UnavailableError("The service sent another part of the file than it was asked for.")
-            return
-        self.forget()
-        etag = answer.headers.get("ETag", "")
-        self._etag = etag if etag.startswith('"') else None
+        else:
+            self.forget()
+            etag = answer.headers.get("ETag", "")
+            self._part.name_after(etag if etag.startswith('"') else None)
         digest = _DIGEST.search(answer.headers.get("Repr-Digest", ""))
-        self._expected = base64.b64decode(digest[1]) if digest else None
-        self.total = int(answer.headers.get("Content-Length", "0"))
+        self._expected = base64.b64decode(digest[1]) if digest else self._expected
+        self.total = self.size + int(answer.headers.get("Content-Length", "0"))
 
     def take(self, piece: bytes) -> None:
         """Write what came next."""
@@ -84,7 +94,8 @@ def fetch(ask: Ask, download: Download, *, wait: float, on_bytes: OnBytes | None
     BeingMadeError when it has not made the file within `wait` seconds; DamagedError when it comes with other bytes
     than it should twice.
     """
-    until, furthest, failures, damaged = time.monotonic() + wait, 0, 0, 0
+    until, furthest, failures, damaged = time.monotonic() + wait, download.size, 0, 0
+    start = furthest
     while True:
         try:
             _fetch_on(ask, download, on_bytes)
@@ -101,7 +112,7 @@ def fetch(ask: Ask, download: Download, *, wait: float, on_bytes: OnBytes | None
         except UnavailableError:
             failures = 0 if download.size > furthest else failures + 1
             furthest = max(furthest, download.size)
-            if not furthest or failures > RETRIES:
+            if furthest == start or failures > RETRIES:
                 raise
             pause(failures)
         else:
@@ -114,6 +125,16 @@ def pause(failures: int) -> None:
 
 
 def _fetch_on(ask: Ask, download: Download, on_bytes: OnBytes | None) -> None:
+    try:
+        _fetch_rest(ask, download, on_bytes)
+    except RangeNotSatisfiableError:
+        if not download.size:
+            raise
+        download.forget()  # all of it was there, and it had not got its name
+        _fetch_rest(ask, download, on_bytes)
+
+
+def _fetch_rest(ask: Ask, download: Download, on_bytes: OnBytes | None) -> None:
     with ask(download.make_headers()) as answer:
         download.begin(answer)
         for piece in answer.iter_raw():  # as they come: what is gathered to larger ones is lost when it breaks off

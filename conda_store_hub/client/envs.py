@@ -21,8 +21,11 @@ from typing import IO, cast
 
 from pydantic import ValidationError
 
+from conda_store_hub.client.addresses import name_server
 from conda_store_hub.client.api import Client
-from conda_store_hub.client.envcache import EnvironmentCache, Hold, Made, Origin, discard, name_server, replace_text
+from conda_store_hub.client.atomic import discard, replace_text
+from conda_store_hub.client.cached import Hold, Made, Origin
+from conda_store_hub.client.envcache import EnvironmentCache
 from conda_store_hub.client.failures import find_error_class
 from conda_store_hub.client.filelocks import FileLock
 from conda_store_hub.client.making import (
@@ -158,7 +161,7 @@ class _Making:
             )
             # A record must not outlive a loss of power that its environment has not; to force thousands of files to
             # disk one by one would take minutes.
-            os.sync()
+            disk.force(self._place.prefix.parent)
             replace_text(self._place.record, made.dump())
         except BaseException:
             discard(self._place.prefix)

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from conda_store_hub.core.errors import LocalEnvironmentError
+from conda_store_hub.core.errors import CondaStoreHubError, LocalEnvironmentError
 
+CACHE_ELSEWHERE = "set CONDA_STORE_CACHE to a folder on another one"
 _LOOK_SECONDS = 0.1
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -24,9 +25,14 @@ class FileLock:
     The lock belongs to what was opened, not to the process: a child that inherits the descriptor holds it too.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, advice: str = CACHE_ELSEWHERE, error: type[CondaStoreHubError] = LocalEnvironmentError
+    ) -> None:
+        """`advice`: what to do where a file system knows no locks; `error`: what is raised then, and after waiting."""
         self._path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._advice = advice
+        self._error = error
+        self._descriptor = _open(path)
 
     def __enter__(self) -> Self:
         """Use as a context manager: let go at the end."""
@@ -51,24 +57,21 @@ class FileLock:
             return False
         except OSError as exc:
             if exc.errno in _NO_LOCKS:
-                raise LocalEnvironmentError(
-                    f"The file system of {self._path.parent} knows no locks: set CONDA_STORE_CACHE to a folder on"
-                    " another one."
-                ) from exc
+                raise self._error(f"The file system of {self._path.parent} knows no locks: {self._advice}.") from exc
             raise
         return True
 
     def lock(self, *, seconds: float, shared: bool = False, check: Callable[[], object] = lambda: None) -> None:
         """Lock as soon as nobody stands in the way; `check` is called while this waits, and may raise.
 
-        Raises LocalEnvironmentError for what somebody else has for longer than `seconds`.
+        Raises an error for what somebody else has for longer than `seconds`.
         """
         until = time.monotonic() + seconds
         while not self.try_lock(shared=shared):
             check()
             if time.monotonic() > until:
                 folder, name = self._path.parent, self._path.name
-                raise LocalEnvironmentError(
+                raise self._error(
                     f"Another process has been at {folder} for more than {seconds:g} s, and has to end first: try again"
                     f" later. If it hangs, end it; `fuser` tells who has its file {name} open."
                 )
@@ -89,3 +92,14 @@ class FileLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _open(path: Path) -> int:
+    """Open the file, which is made; where nothing can be written, one that is there can still be locked."""
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    except OSError as exc:
+        if exc.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY | flags)

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conda_store_hub.client.envcache import name_server
+from conda_store_hub.client.addresses import name_server
 from conda_store_hub.client.filelocks import FileLock
+from conda_store_hub.client.homes import require_home
 from conda_store_hub.client.kernelspecs import KernelJson, list_kernel_jsons
 from conda_store_hub.core.errors import LocalEnvironmentError
 from conda_store_hub.core.names import KernelName
@@ -48,10 +49,13 @@ def find_user_folder() -> Path:
     """Return where Jupyter looks for a person's own kernels (jupyter_core, "Data files")."""
     if own := os.environ.get("JUPYTER_DATA_DIR"):
         return Path(own) / "kernels"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Jupyter" / "kernels"
     data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "jupyter" / "kernels"
+    if data and sys.platform != "darwin":
+        return Path(data) / "jupyter" / "kernels"
+    home = require_home("name an installation with --prefix")
+    if sys.platform == "darwin":
+        return home / "Library" / "Jupyter" / "kernels"
+    return home / ".local" / "share" / "jupyter" / "kernels"
 
 
 def find_prefix_folder(prefix: Path) -> Path:

@@ -22,6 +22,7 @@ _writing = threading.Lock()
 
 def main() -> int:
     """Make what the first line of standard input asks for."""
+    os.umask(os.umask(0o022) | 0o022)  # an open one would let others change what is made here
     request = MakeRequest.model_validate_json(sys.stdin.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:

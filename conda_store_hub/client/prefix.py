@@ -21,7 +21,7 @@ from rattler import InstallerReporter, PackageCache, PackageCacheLayer, Subdir, 
 from rattler.exceptions import InstallerError
 from rattler.networking import Client
 
-from conda_store_hub.client.envcache import replace_text
+from conda_store_hub.client.atomic import replace_text
 from conda_store_hub.client.making import MakePhase, MakeRequest, OnProgress, Progress
 from conda_store_hub.core.engine import explain_install, make_record
 from conda_store_hub.core.errors import (

@@ -23,7 +23,9 @@ FILES = {
     ArtifactType.LOCKFILE: ArtifactFile(path="lockfile", name="conda-lock.yml", media_type="application/yaml"),
     ArtifactType.EXPLICIT: ArtifactFile(path="explicit", name="explicit.txt", media_type="text/plain"),
     ArtifactType.PIXI_LOCK: ArtifactFile(path="pixi", name="pixi.lock", media_type="application/yaml"),
+    ArtifactType.SBOM: ArtifactFile(path="sbom", name="sbom.cdx.json", media_type="application/vnd.cyclonedx+json"),
     ArtifactType.CONDA_PACK: ArtifactFile(path="archive", name="environment.tar.gz", media_type="application/gzip"),
+    ArtifactType.OCI_ARCHIVE: ArtifactFile(path="image", name="image.tar", media_type="application/x-tar"),
 }
 
 #: What of an image is a file; it is served by the registry.

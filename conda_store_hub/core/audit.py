@@ -24,6 +24,8 @@ class AuditAction(StrEnum):
     BUILD_CANCEL = "build.cancel"
     BUILD_PIN = "build.pin"
     BUILD_DELETE = "build.delete"
+    BUILD_TAG = "build.tag"
+    BUILD_UNTAG = "build.untag"
     ARTIFACT_DAMAGED = "artifact.damaged"
     STORAGE_FREE = "storage.free"
     CACHE_TRIM = "cache.trim"

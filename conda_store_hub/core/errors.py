@@ -93,6 +93,14 @@ class NotAuthenticatedError(CondaStoreHubError):
     exit_code = 3
 
 
+class LoginFailedError(CondaStoreHubError):
+    """You are not logged in yet: this login was begun too long ago or in another browser, or the Hub was told no."""
+
+    code = "login-failed"
+    status = 403
+    exit_code = 3
+
+
 class ForbiddenError(CondaStoreHubError):
     """You do not have the right to do this."""
 
@@ -168,6 +176,12 @@ class PreconditionFailedError(InvalidRequestError):
     status = 412
 
 
+class FormUsedError(ConflictError):
+    """This form was sent already."""
+
+    code = "form-used"
+
+
 class InUseError(ConflictError):
     """Something here is in use."""
 
@@ -216,6 +230,9 @@ class UnavailableError(CondaStoreHubError):
     status = 503
     exit_code = 7
 
+    seconds: int = 5
+    """After how many to try again."""
+
 
 class BeingMadeError(UnavailableError):
     """This is being made; ask again in a moment."""
@@ -223,11 +240,31 @@ class BeingMadeError(UnavailableError):
     code = "being-made"
 
 
+class FailedForNowError(UnavailableError):
+    """This could not be made for now; ask again in a moment."""
+
+    code = "failed-for-now"
+
+
 class TooManyDownloadsError(UnavailableError):
     """You are being sent as many files at once as one may be; try again when one of them has ended."""
 
     code = "too-many-downloads"
     status = 429
+
+
+class TooManyRequestsError(UnavailableError):
+    """You have asked for as much as one may in this time."""
+
+    code = "too-many-requests"
+    status = 429
+
+    @classmethod
+    def until(cls, seconds: int, message: str) -> TooManyRequestsError:
+        """Return the error of who may ask again then."""
+        error = cls(message)
+        error.seconds = seconds
+        return error
 
 
 class HubUnavailableError(UnavailableError):
@@ -329,6 +366,12 @@ class ArtifactError(BuildError):
     code = "artifact-failed"
 
 
+class ArtifactNotNowError(ArtifactError):
+    """An artifact of the build could not be made now; in a moment it may be."""
+
+    code = "artifact-not-now"
+
+
 class BuildDiskFullError(BuildError):
     """The disk filled up during the build."""
 
@@ -395,3 +438,20 @@ class MakingCancelledError(LocalEnvironmentError):
     """It was given up before the environment was made."""
 
     code = "local-environment-cancelled"
+
+
+# A command that waits for a build ends without what it waited for.
+
+
+class BuildCancelledError(CondaStoreHubError):
+    """The build was cancelled."""
+
+    code = "build-cancelled"
+    exit_code = 13
+
+
+class WaitTimedOutError(CondaStoreHubError):
+    """It was not there in time."""
+
+    code = "wait-timed-out"
+    exit_code = 14

@@ -10,11 +10,12 @@ from typing import Final
 from conda_store_hub.core.oci import IMAGE_PREFIX, MOST_BASE_LAYERS, MOST_LAYERS
 from conda_store_hub.core.protocol import Package
 
-_WRITER: Final = "1"
+_WRITER: Final = "2"
 """What a layer's bytes are made by; a change of it makes all layers anew."""
 _SHARED_LAYERS: Final = 16
-_OWN_LAYERS: Final = 2
-"""The pip part, and what makes the packages an environment."""
+"""For the packages that have none of their own."""
+_OWN_LAYERS: Final = 3
+"""What hides an environment of the base, the pip part, and what makes the packages an environment."""
 _MOST: Final = MOST_LAYERS - MOST_BASE_LAYERS - _OWN_LAYERS
 _NOARCH: Final = "noarch"
 
@@ -24,6 +25,7 @@ class LayerPlan:
     """A layer that an image has: what it is known by before it is made, and the packages in it, by name."""
 
     key: str
+    """Empty where its bytes do not follow from its packages: then it is no other image's."""
     packages: tuple[str, ...]
 
 
@@ -34,12 +36,13 @@ def plan_layers(
 
     The largest packages have a layer each. Where there are too many, the others share layers: in which one a package
     is follows from its name alone, so that a change of one package changes one layer. `altered`: packages whose files
-    are not all there, because another package has files of the same paths; their layers are nobody else's.
+    are not all there, because another package has files of the same paths; their layers are nobody else's. Nor are
+    those of packages whose digest is not known.
     """
     conda = sorted((each for each in packages if each.manager == "conda"), key=lambda each: each.name)
     python = next((each.version for each in conda if each.name == "python"), "")
     odd = frozenset(altered)
-    keys = {each.name: _make_key(each, python, is_altered=each.name in odd) for each in conda}
+    keys = {each.name: "" if each.name in odd else _make_key(each, python) for each in conda}
     if len(conda) <= most:
         return tuple(LayerPlan(key=keys[each.name], packages=(each.name,)) for each in conda)
     shared = max(1, min(_SHARED_LAYERS, most // 2))
@@ -58,14 +61,22 @@ def _spread(packages: Iterable[Package], number: int) -> list[list[str]]:
 
 
 def _join(keys: Sequence[str]) -> str:
-    return keys[0] if len(keys) == 1 else hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
+    if len(keys) == 1 or not all(keys):
+        return keys[0] if len(keys) == 1 else ""
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
 
 
-def _make_key(package: Package, python: str, *, is_altered: bool) -> str:
-    """Return what a package's layer is known by: all that its bytes depend on.
+def depends_on_python(package: Package) -> bool:
+    """Tell whether a package's layer is another one with another Python."""
+    return package.subdir == _NOARCH or any(need.split(" ")[0] == "python" for need in package.depends)
+
+
+def _make_key(package: Package, python: str) -> str:
+    """Return what a package's layer is known by: all that its bytes depend on; empty where that is not known.
 
     The Python of the environment counts for what is compiled for it, or has its version in its paths.
     """
-    uses_python = package.subdir == _NOARCH or any(need.split(" ")[0] == "python" for need in package.depends)
-    parts = (_WRITER, IMAGE_PREFIX, package.url, package.sha256, python if uses_python else "", str(is_altered))
+    if not package.sha256:
+        return ""
+    parts = (_WRITER, IMAGE_PREFIX, package.url, package.sha256, python if depends_on_python(package) else "")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

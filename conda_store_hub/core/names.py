@@ -125,7 +125,6 @@ class BuildKey:
             raise InvalidNameError("This is not a build key.") from exc
         return cls(spec_sha256=sha256, scheduled_on=when, build_id=int(build_id), environment=name)
 
-
     @classmethod
     def find_id(cls, text: str) -> int | None:
         """Return the number of the build that a number, or a key that may be cut, names; None for other texts."""
@@ -242,6 +241,11 @@ class DataDirectory:
     def pip_cache(self) -> Path:
         """The cache of the pip part."""
         return self.root / "pkgs" / ".uv"
+
+    @property
+    def bases(self) -> Path:
+        """Images that environments are put on, as registries gave them."""
+        return self.root / "bases"
 
     @property
     def prefixes(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from datetime import datetime
 from typing import Final
@@ -20,14 +21,26 @@ MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
+ZSTD_LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+zstd"
+PLAIN_LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar"
+DOCKER_MANIFEST_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_INDEX_TYPE: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+MOST_MANIFEST: Final = 4 << 20
+"""Bytes of a manifest or a configuration (distribution specification, "Push": 4 MiB)."""
 
 DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}$"
 _DIGEST = re.compile(DIGEST_PATTERN)
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def is_digest(text: str) -> bool:
     """Tell whether a text is a digest that is used here (image specification, descriptor.md, "Digests")."""
     return _DIGEST.fullmatch(text) is not None
+
+
+def this_architecture() -> str:
+    """Return the processor of this machine, as images spell it."""
+    return _ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
 class _Json(BaseModel):
@@ -52,7 +65,7 @@ class Descriptor(_Json):
     """What is somewhere else, by its digest (image specification, descriptor.md); `size` in bytes."""
 
     media_type: str
-    digest: str
+    digest: str = Field(pattern=DIGEST_PATTERN)
     size: int = Field(ge=0)
     platform: Platform | None = None
     annotations: dict[str, str] | None = None
@@ -77,6 +90,12 @@ class Index(_Json):
     annotations: dict[str, str] | None = None
 
 
+class Named(BaseModel):
+    """An empty object: of a volume or a port, the name is all there is."""
+
+    model_config = ConfigDict(frozen=True)
+
+
 class Execution(BaseModel):
     """How a container is run (image specification, config.md, "config"); its names are in Pascal case."""
 
@@ -88,6 +107,9 @@ class Execution(BaseModel):
     cmd: tuple[str, ...] | None = None
     working_dir: str | None = None
     labels: dict[str, str] | None = None
+    volumes: dict[str, Named] | None = None
+    exposed_ports: dict[str, Named] | None = None
+    stop_signal: str | None = None
 
 
 class RootFs(BaseModel):

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from conda_store_hub.core.errors import InvalidRequestError, InvalidSpecificationError, PolicyRefusedError
+from conda_store_hub.core.errors import (
+    InvalidNameError,
+    InvalidRequestError,
+    InvalidSpecificationError,
+    PolicyRefusedError,
+)
 from conda_store_hub.core.matchspec import parse_dependency
 from conda_store_hub.core.spec import Entry
 
@@ -105,6 +110,16 @@ def is_all_forbidden(versions: str | None, forbidden: str | None) -> bool:
     ]
     met = [version for version in tried if wanted.matches(version)]
     return bool(met) and all(refused.matches(version) for version in met)
+
+
+def is_any_possible(name: str, versions: str) -> bool:
+    """Tell whether there can be a version of a package that is as wanted; raise InvalidNameError if it says nothing."""
+    try:
+        read_package(f"{name} {versions}")
+    except (InvalidSpecificationError, PolicyRefusedError) as exc:
+        raise InvalidNameError(f"“{name} {versions}” says nothing of versions that can be compared.") from exc
+    wanted = _read_versions(versions)
+    return any(wanted.matches(version) for typed in _VERSION.findall(versions) for version in _around(typed))
 
 
 def _around(typed: str) -> list[Version]:

@@ -29,6 +29,8 @@ class Permission(StrEnum):
     SETTING_READ = "setting::read"
     SETTING_UPDATE = "setting::update"
     METRICS_READ = "metrics::read"
+    IMAGE_REQUEST = "image::request"
+    """Of conda-store-hub alone: to have images made of packages that one names, where there are such."""
 
 
 class Role(StrEnum):
@@ -46,7 +48,7 @@ class Role(StrEnum):
 
 _RANKS = {role: rank for rank, role in enumerate(Role)}
 
-_VIEWER = frozenset({Permission.ENVIRONMENT_READ, Permission.NAMESPACE_READ})
+_VIEWER = frozenset({Permission.ENVIRONMENT_READ, Permission.NAMESPACE_READ, Permission.IMAGE_REQUEST})
 _DEVELOPER = _VIEWER | {
     Permission.ENVIRONMENT_CREATE,
     Permission.ENVIRONMENT_UPDATE,

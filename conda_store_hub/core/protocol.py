@@ -57,6 +57,8 @@ class ArtifactType(StrEnum):
     DOCKER_MANIFEST = "DOCKER_MANIFEST"
     EXPLICIT = "EXPLICIT"
     PIXI_LOCK = "PIXI_LOCK"
+    SBOM = "SBOM"
+    OCI_ARCHIVE = "OCI_ARCHIVE"
     RECORDS = "RECORDS"
     PIP_LOCK = "PIP_LOCK"
 
@@ -66,13 +68,18 @@ PrefixArtifact = Literal[
     ArtifactType.YAML,
     ArtifactType.EXPLICIT,
     ArtifactType.PIXI_LOCK,
+    ArtifactType.SBOM,
     ArtifactType.CONDA_PACK,
     ArtifactType.DOCKER_MANIFEST,
+    ArtifactType.OCI_ARCHIVE,
 ]
 """What a builder writes of a finished prefix, with the build or later."""
 
 MADE_OF_PREFIXES: tuple[PrefixArtifact, ...] = get_args(PrefixArtifact)
 """All of them."""
+
+OF_IMAGES: tuple[ArtifactType, ...] = (ArtifactType.DOCKER_MANIFEST, ArtifactType.OCI_ARCHIVE)
+"""What is made once the packages are known: of layers that other images have."""
 
 
 class ArtifactState(StrEnum):
@@ -96,8 +103,10 @@ class Phase(StrEnum):
     LOCKFILE = "lockfile"
     EXPLICIT = "explicit"
     PIXI_LOCK = "pixi_lock"
+    SBOM = "sbom"
     ARCHIVE = "archive"
     IMAGE = "image"
+    IMAGE_ARCHIVE = "image_archive"
 
 
 class PackageReason(StrEnum):
@@ -152,8 +161,19 @@ class ImageRequest(_Frozen):
     known: dict[str, Layer] = {}
     """Layers that are there already, by the keys of `core.image_layers`."""
     base: str = ""
-    """Path of an OCI image layout with the image that the environment is put on; empty: on nothing."""
+    """The image that the environment is put on: the absolute path of a layout or an archive, or a reference; empty: on
+    nothing."""
+    base_digest: str | None = None
+    """Which one it was put on before; empty: on nothing; None: it is made for the first time."""
+    base_credentials: str = ""
+    """Path of a file that says how to log in to the registry of a reference, as `docker login` writes it."""
+    base_cache: str = ""
+    """Path of the folder where base images are kept."""
     labels: tuple[tuple[str, str], ...] = ()
+    name: str = ""
+    """What an archive calls it: repository and tag."""
+    layers: str = ""
+    """Path of a folder with what is known, by hex digests, where an archive is asked for."""
 
 
 class BuildRequest(_Frozen):
@@ -162,6 +182,7 @@ class BuildRequest(_Frozen):
     v: Literal[1] = PROTOCOL_VERSION
     build_id: int
     name: str
+    namespace: str = ""
     channels: tuple[str, ...]
     dependencies: tuple[Entry, ...]
     pip: tuple[Entry, ...] = ()
@@ -358,7 +379,9 @@ class UsableEvent(_Event):
 class ArtifactEvent(_Event):
     """An artifact was written to `path` in the work directory, or could not be made (`error`).
 
-    `note`: what it lacks of what was asked for, in words for people.
+    `passes`: whether it may be that it can be made in a moment, with nothing changed.
+    `note`: what it lacks of what was asked for, in words for people. `base`: the digest of what an image is put on,
+    empty for nothing.
     """
 
     type: Literal["artifact"] = "artifact"
@@ -367,7 +390,9 @@ class ArtifactEvent(_Event):
     sha256: str = ""
     size: int = 0
     error: str = ""
+    passes: bool = False
     note: str = ""
+    base: str | None = Field(default=None, pattern=rf"^$|{DIGEST_PATTERN}")
 
 
 class BlobEvent(_Event):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,16 +78,17 @@ def find_needing(packages: Iterable[Described]) -> dict[Key, Needing]:
     there = {key_of(package) for package in given}
     found: defaultdict[Key, set[str]] = defaultdict(set)
     for package in given:
-        for key in _list_needs(package, there):
-            if key != key_of(package):
-                found[key].add(package.name)
+        for key in list_needed(package, there):
+            found[key].add(package.name)
     return {key: Needing(tuple(sorted(names)[:MOST_NAMED]), len(names)) for key, names in found.items()}
 
 
-def _list_needs(package: Described, there: set[Key]) -> Iterable[Key]:
-    """Yield what a package needs of what is there: for pip, what conda brought counts as installed."""
+def list_needed(package: Described, there: Container[Key]) -> Iterable[Key]:
+    """Yield what a package needs of what else is there: for pip, what conda brought counts as installed."""
     managers = ("pip", "conda") if package.manager == "pip" else ("conda",)
     for text in package.depends:
         match = _NAME.match(text)
         keys = [make_key(manager, match[1]) for manager in managers] if match else []
-        yield from [key for key in keys if key in there][:1]
+        found = next((key for key in keys if key in there), None)
+        if found is not None and found != key_of(package):
+            yield found

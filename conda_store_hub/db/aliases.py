@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, aliased
 
-from conda_store_hub.db.tables import Environment, EnvironmentAlias
+from conda_store_hub.db.tables import Environment, EnvironmentAlias, Namespace
 
 MOST_ALIASES = 20  # of one environment; the oldest go
 
@@ -29,6 +29,17 @@ def keep_name(session: Session, row: Environment, now: datetime) -> None:
     of_row = select(EnvironmentAlias).where(EnvironmentAlias.environment_id == row.id).order_by(*newest)
     for oldest in session.scalars(of_row.offset(MOST_ALIASES)):
         session.delete(oldest)
+
+
+def find_new_name(session: Session, namespace: str, name: str) -> str | None:
+    """Return the present name of the environment that had this one last; None where there is none any more."""
+    return session.scalar(
+        select(Environment.name)
+        .join(EnvironmentAlias, EnvironmentAlias.environment_id == Environment.id)
+        .join(Namespace, EnvironmentAlias.namespace_id == Namespace.id)
+        .where(Namespace.name == namespace, Namespace.deleted_at.is_(None))
+        .where(EnvironmentAlias.name_key == name.lower(), Environment.deleted_at.is_(None))
+    )
 
 
 def names_that_were(session: Session, environment_ids: Sequence[int]) -> dict[int, list[str]]:

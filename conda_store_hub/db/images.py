@@ -5,14 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import and_, delete, exists, literal, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    cast,
+    collate,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    type_coerce,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
+from conda_store_hub.core.tags import MOST_TAG, order_of
 from conda_store_hub.db import visibility
-from conda_store_hub.db.tables import Artifact, Build, Environment, ImageBlob, Namespace
+from conda_store_hub.db.tables import Artifact, Build, BuildTag, Environment, ImageBlob, Namespace
+
+_NEWEST_IMAGES = 20
 
 
 def add_blob(session: Session, build_id: int, key: str, size: int, *, layer_key: str, diff_id: str) -> None:
@@ -20,14 +39,34 @@ def add_blob(session: Session, build_id: int, key: str, size: int, *, layer_key:
     insert_new = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     session.execute(
         insert_new(ImageBlob)
-        .values(build_id=build_id, key=key, size=size, layer_key=layer_key, diff_id=diff_id)
+        .values(
+            build_id=build_id,
+            key=key,
+            size=size,
+            namespace_id=select(Environment.namespace_id)
+            .join(Build, Build.environment_id == Environment.id)
+            .where(Build.id == build_id)
+            .scalar_subquery(),
+            layer_key=layer_key,
+            diff_id=diff_id,
+        )
         .on_conflict_do_nothing()
     )
+
+
+def size_of(session: Session, build_id: int) -> int:
+    """Return the bytes of the blobs of a build's image."""
+    return session.scalar(select(func.coalesce(func.sum(ImageBlob.size), 0)).where(ImageBlob.build_id == build_id)) or 0
 
 
 def drop_blobs(session: Session, build_id: int) -> None:
     """Forget the blobs of a build's image."""
     session.execute(delete(ImageBlob).where(ImageBlob.build_id == build_id))
+
+
+def drop_other_blobs(session: Session, build_id: int, keys: Iterable[str]) -> None:
+    """Forget the blobs of a build's image but those with `keys`."""
+    session.execute(delete(ImageBlob).where(ImageBlob.build_id == build_id, ImageBlob.key.not_in(list(keys))))
 
 
 class BlobRow(NamedTuple):
@@ -66,27 +105,78 @@ def find_build_of_manifest(session: Session, environment_id: int, key: str) -> i
     )
 
 
-def builds_with_images(session: Session, environment_id: int) -> Sequence[tuple[int, str]]:
-    """Return number and key of each build of an environment whose image is there or can be made."""
-    made = and_(
+def find_build_made_again(session: Session, environment_id: int, sha256: str) -> int | None:
+    """Return the newest build of an environment whose image had that manifest, and is made again or will be."""
+    return session.scalar(
+        select(Artifact.build_id)
+        .join(Build, Build.id == Artifact.build_id)
+        .where(
+            Build.environment_id == environment_id,
+            Artifact.artifact_type == ArtifactType.DOCKER_MANIFEST,
+            Artifact.sha256 == sha256,
+            or_(Artifact.state == ArtifactState.PENDING, Artifact.again_at.is_not(None)),
+        )
+        .order_by(Artifact.build_id.desc())
+        .limit(1)
+    )
+
+
+def has_image(session: Session, build_id: int) -> bool:
+    """Tell whether the image of a build is there or can be made."""
+    wanted = (Build.id == build_id, Build.status == BuildStatus.COMPLETED, or_(_can_be_made(), _is_made()))
+    return session.scalar(select(exists().where(*wanted))) or False
+
+
+def _is_made() -> ColumnElement[bool]:
+    return exists().where(
         Artifact.build_id == Build.id,
         Artifact.artifact_type == ArtifactType.DOCKER_MANIFEST,
         Artifact.state == ArtifactState.READY,
     )
-    can_be_made = and_(Build.deleted_at.is_(None), Build.prefix_name.is_not(None))
-    rows = session.execute(
-        select(Build.id, Build.key).where(
-            Build.environment_id == environment_id,
-            Build.status == BuildStatus.COMPLETED,
-            or_(can_be_made, exists().where(made)),
-        )
+
+
+def _can_be_made() -> ColumnElement[bool]:
+    return and_(Build.deleted_at.is_(None), Build.prefix_name.is_not(None))
+
+
+def tags_of_images(session: Session, environment_id: int, after: str, limit: int) -> list[str]:
+    """Return tags behind `after`, with the first `limit` of each kind among them.
+
+    They are those that somebody gave to builds whose image is there or can be made, and number and key of each build
+    whose image is there.
+    """
+    here = (Build.environment_id == environment_id, Build.status == BuildStatus.COMPLETED)
+    of_builds = select(Build.id).where(*here, _is_made())
+    kinds: tuple[tuple[ColumnElement[str], Select[int]], ...] = (
+        (cast(Build.id, Text), of_builds),
+        (func.substr(Build.key, 1, MOST_TAG), of_builds),
+        (
+            type_coerce(BuildTag.name, Text),
+            select(BuildTag.build_id)
+            .join(Build, Build.id == BuildTag.build_id)
+            .where(*here, or_(_can_be_made(), _is_made())),
+        ),
     )
-    return [(build_id, key) for build_id, key in rows]
+    found: list[str] = []
+    behind, behind_as_written = order_of(after)
+    for tag, statement in kinds:
+        column = _by_bytes(session, tag)
+        low = func.lower(column)
+        found += session.scalars(
+            statement.with_only_columns(tag)
+            .where(or_(low > behind, and_(low == behind, column > behind_as_written)))
+            .order_by(low, column)
+            .limit(limit)
+        )
+    return found
 
 
-def repositories(
-    session: Session, identity: Identity, after: tuple[str, str], limit: int
-) -> Sequence[tuple[str, str]]:
+def _by_bytes(session: Session, column: ColumnElement[str]) -> ColumnElement[str]:
+    """Compare texts by their bytes, as SQLite does by itself."""
+    return collate(column, "C") if session.get_bind().dialect.name == "postgresql" else column
+
+
+def repositories(session: Session, identity: Identity, after: tuple[str, str], limit: int) -> Sequence[tuple[str, str]]:
     """Return namespaces and environments, in lower case and in order, that have images and that `identity` may read."""
     single = visibility.has_single_grants(session, identity)
     names = tuple_(Namespace.name, Environment.name_key)
@@ -114,17 +204,83 @@ class LayerRow(NamedTuple):
     diff_id: str
 
 
-def find_layers(session: Session, layer_keys: Iterable[str]) -> dict[str, LayerRow]:
-    """Return the layers that some image has of those known by `layer_keys`, by that."""
+def find_layers(session: Session, layer_keys: Iterable[str]) -> list[LayerRow]:
+    """Return the layers that some image has of those known by `layer_keys`."""
     rows = session.execute(
         select(ImageBlob.layer_key, ImageBlob.key, ImageBlob.size, ImageBlob.diff_id)
         .where(ImageBlob.layer_key.in_(list(layer_keys)))
         .distinct()
         .order_by(ImageBlob.key)
     )
-    return {row[0]: LayerRow(*row) for row in rows}
+    return [LayerRow(*row) for row in rows]
+
+
+def find_base_layers(session: Session) -> list[LayerRow]:
+    """Return the layers of bases that the images of the newest builds have: what they are known by is their digest."""
+    newest = (
+        select(Artifact.build_id)
+        .where(Artifact.artifact_type == ArtifactType.DOCKER_MANIFEST, Artifact.state == ArtifactState.READY)
+        .order_by(Artifact.build_id.desc())
+        .limit(_NEWEST_IMAGES)
+    )
+    rows = session.execute(
+        select(ImageBlob.layer_key, ImageBlob.key, ImageBlob.size, ImageBlob.diff_id)
+        .where(ImageBlob.build_id.in_(newest), ImageBlob.layer_key.startswith("sha256:"))
+        .distinct()
+    )
+    return [LayerRow(*row) for row in rows]
 
 
 def known_keys(session: Session, keys: Iterable[str]) -> set[str]:
     """Return those of `keys` that an image has."""
     return set(session.scalars(select(ImageBlob.key).where(ImageBlob.key.in_(list(keys))).distinct()))
+
+
+# What images take. What is of one namespace alone would be free if all of its images went.
+
+
+def sizes_by_namespace() -> Subquery:
+    """Add up what each namespace has alone, from an index in the order that it has."""
+    columns = (func.max(ImageBlob.size).label("size"), func.min(ImageBlob.namespace_id).label("namespace_id"))
+    columns += (func.max(ImageBlob.namespace_id).label("last"),)
+    each = select(*columns).group_by(ImageBlob.key).subquery()
+    alone = select(each.c.namespace_id, func.sum(each.c.size).label("size")).where(each.c.namespace_id == each.c.last)
+    return alone.group_by(each.c.namespace_id).subquery()
+
+
+def sizes_of_namespaces(session: Session, namespace_ids: Sequence[int]) -> dict[int, int]:
+    """Add up what some namespaces have alone; those with nothing are left out."""
+    other, here = aliased(ImageBlob), ImageBlob.namespace_id
+    ends = (select(end(other.namespace_id)).where(other.key == ImageBlob.key) for end in (func.min, func.max))
+    each = (
+        select(here, func.max(ImageBlob.size).label("size"))
+        .where(here.in_(namespace_ids), *(here == end.scalar_subquery() for end in ends))
+        .group_by(ImageBlob.namespace_id, ImageBlob.key)
+        .subquery()
+    )
+    rows = session.execute(select(each.c.namespace_id, func.sum(each.c.size)).group_by(each.c.namespace_id))
+    return {namespace_id: int(size) for namespace_id, size in rows}
+
+
+def size_of_environment(session: Session, environment_id: int) -> int:
+    """Add up what the images of an environment have alone."""
+    other, build = aliased(ImageBlob), aliased(Build)
+    elsewhere = (
+        select(other.key)
+        .join(build, build.id == other.build_id)
+        .where(other.key == ImageBlob.key, build.environment_id != environment_id)
+    )
+    each = (
+        select(func.max(ImageBlob.size).label("size"))
+        .join(Build, Build.id == ImageBlob.build_id)
+        .where(Build.environment_id == environment_id, ~elsewhere.exists())
+        .group_by(ImageBlob.key)
+        .subquery()
+    )
+    return int(session.scalar(select(func.sum(each.c.size))) or 0)
+
+
+def add_up(session: Session) -> int:
+    """Add up what all images take; a blob that several have counts once."""
+    each = select(func.max(ImageBlob.size).label("size")).group_by(ImageBlob.key).subquery()
+    return int(session.scalar(select(func.sum(each.c.size))) or 0)

@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Self, TypedDict, TypeVar, Unpack
 
-from sqlalchemy import BigInteger, Select, String, bindparam, func, literal, select, tuple_
+from sqlalchemy import BigInteger, Select, String, bindparam, exists, func, literal, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.protocol import BuildStatus, PackageReason
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus, PackageReason
 from conda_store_hub.db import contents
 from conda_store_hub.db.contents import Lots
 from conda_store_hub.db.tables import (
     NAMESPACE_NAMES,
+    Artifact,
     Build,
     BuildPackage,
     Environment,
@@ -102,6 +103,11 @@ def _lower(text: str | None) -> str | None:
     return None if text is None else text.lower()
 
 
+def _kept(kind: ArtifactType | None) -> ArtifactType | None:
+    """Return a kind of file that stands among the artifacts; a log does not, and each build has one."""
+    return None if kind is ArtifactType.LOGS else kind
+
+
 def _literally(text: str | None) -> str | None:
     """Return a text of which nothing is a pattern to LIKE with `/` as its escape; nothing of an empty one."""
     return text.lower().replace("/", "//").replace("%", "/%").replace("_", "/_") if text else None
@@ -144,6 +150,14 @@ _ENVIRONMENT_COLUMNS = (
     *(Environment.current_build_id, Environment.latest_build_id, Environment.updated_at),
     *(Build.status, Namespace.id, Namespace.name, Namespace.kind, Namespace.hub_name, _CURRENT_SIZE),
 )
+
+
+def _has_file(build_id: Any) -> Condition:
+    """Return what holds for a build with a file of the kind `artifact`."""
+    of_kind = (Artifact.build_id == build_id, Artifact.artifact_type == bindparam("artifact"))
+    return exists().where(*of_kind, Artifact.state == ArtifactState.READY)
+
+
 _SEARCHED = bindparam("search", type_=String())
 _AFTER = tuple_(bindparam("after_namespace", type_=String()), bindparam("after_name", type_=String()))
 _ENVIRONMENT_FILTERS: dict[str, Condition] = {
@@ -151,6 +165,7 @@ _ENVIRONMENT_FILTERS: dict[str, Condition] = {
     "name": Environment.name_key == bindparam("name"),
     "search": (Namespace.name + "/" + Environment.name_key).contains(_SEARCHED, escape="/"),
     "status": Build.status == bindparam("status"),
+    "artifact": _has_file(Environment.current_build_id),
     "after_namespace": Namespace.name >= bindparam("after_namespace"),
     "after_name": tuple_(Namespace.name, Environment.name_key) > _AFTER,
 }
@@ -165,6 +180,8 @@ class EnvironmentFilters(TypedDict, total=False):
     """A text in `NAMESPACE/NAME`."""
     status: BuildStatus | None
     """Of the latest build."""
+    artifact: ArtifactType | None
+    """A file that the active build has."""
     after: tuple[str, str] | None
     """Those behind a namespace and an environment, whether or not they are still there."""
 
@@ -188,6 +205,7 @@ def list_environments(
         name=_lower(filters.get("name")),
         search=_literally(filters.get("search")),
         status=filters.get("status"),
+        artifact=_kept(filters.get("artifact")),
         after_namespace=after[0] if after else None,
         after_name=after[1].lower() if after else None,
     )
@@ -263,6 +281,7 @@ _BUILD_FILTERS: dict[str, Condition] = {
     "namespace": Namespace.name == bindparam("namespace"),
     "name": Environment.name_key == bindparam("name"),
     "status": Build.status == bindparam("status"),
+    "artifact": _has_file(Build.id),
     "below": Build.id < bindparam("below"),
     "above": Build.id > bindparam("above"),
 }
@@ -275,6 +294,8 @@ class BuildFilters(TypedDict, total=False):
     namespace: str | None
     name: str | None
     status: BuildStatus | None
+    artifact: ArtifactType | None
+    """A file that they have."""
     after: int | None
     """Those that follow the build of that number in the order asked for, however far that is from the first."""
 
@@ -298,6 +319,7 @@ def list_builds(
         namespace=filters.get("namespace"),
         name=_lower(filters.get("name")),
         status=filters.get("status"),
+        artifact=_kept(filters.get("artifact")),
         **{"above" if ascending else "below": filters.get("after")},
     )
     single = has_single_grants(session, identity)

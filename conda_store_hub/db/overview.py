@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.protocol import BuildStatus, Phase
+from conda_store_hub.db import images, queries
 from conda_store_hub.db.claims import is_live
 from conda_store_hub.db.tables import Build, BuildPhase, Environment, Namespace
 
@@ -53,17 +54,23 @@ class PhaseSeconds(NamedTuple):
 
 
 class HeldByEnvironment(NamedTuple):
-    """What an environment has on disk, and in how many builds; `deleted`: it can still be brought back."""
+    """What an environment has on disk, and in how many builds."""
 
     namespace: str
     name: str
-    deleted: bool
     builds: int
     size: int
 
 
+class HeldByDeleted(NamedTuple):
+    """What environments have on disk that were deleted and can be brought back, and how many they are."""
+
+    environments: int
+    size: int
+
+
 class HeldByNamespace(NamedTuple):
-    """What a namespace has on disk, of how many environments and builds."""
+    """What a namespace has on disk, of how many environments and builds; `images`: layers that it has alone."""
 
     name: str
     kind: NamespaceKind
@@ -71,6 +78,7 @@ class HeldByNamespace(NamedTuple):
     environments: int
     builds: int
     size: int
+    images: int
 
 
 def list_live(session: Session, limit: int) -> list[LiveBuild]:
@@ -132,20 +140,32 @@ def _held() -> Subquery:
 
 
 def list_largest(session: Session, limit: int) -> list[HeldByEnvironment]:
-    """Return the environments that have the most on disk."""
+    """Return the living environments that have the most on disk."""
     held = _held()
     rows = session.execute(
-        select(Namespace.name, Environment.name, Environment.deleted_at.is_not(None), held.c.builds, held.c.size)
+        select(Namespace.name, Environment.name, held.c.builds, held.c.size)
         .join(Environment, Environment.id == held.c.environment_id)
         .join(Namespace, Environment.namespace_id == Namespace.id)
+        .where(Environment.deleted_at.is_(None))
         .order_by(held.c.size.desc(), Environment.id)
         .limit(limit)
     )
-    return [HeldByEnvironment(*row[:4], int(row[4])) for row in rows]
+    return [HeldByEnvironment(*row[:3], int(row[3])) for row in rows]
 
 
-def list_namespaces(session: Session, limit: int, offset: int) -> list[HeldByNamespace]:
-    """Return namespaces with what they have on disk, those with the most first."""
+def sum_deleted(session: Session) -> HeldByDeleted:
+    """Add up what is on disk of environments that were deleted."""
+    held = _held()
+    row = session.execute(
+        select(func.count(), func.coalesce(func.sum(held.c.size), 0))
+        .join(Environment, Environment.id == held.c.environment_id)
+        .where(Environment.deleted_at.is_not(None))
+    ).one()
+    return HeldByDeleted(row[0], int(row[1]))
+
+
+def list_namespaces(session: Session, limit: int, offset: int, search: str = "") -> list[HeldByNamespace]:
+    """Return namespaces with what they have on disk, those with the most first; with a `search`, those called so."""
     held = _held()
     sums = (
         select(
@@ -158,12 +178,15 @@ def list_namespaces(session: Session, limit: int, offset: int) -> list[HeldByNam
         .group_by(Environment.namespace_id)
         .subquery()
     )
-    size = func.coalesce(sums.c.size, 0)
-    numbers = (func.coalesce(sums.c.environments, 0), func.coalesce(sums.c.builds, 0), size)
+    layers = images.sizes_by_namespace()
+    of_images = func.coalesce(layers.c.size, 0)
+    size = func.coalesce(sums.c.size, 0) + of_images
+    numbers = (func.coalesce(sums.c.environments, 0), func.coalesce(sums.c.builds, 0), size, of_images)
     rows = session.execute(
         select(Namespace.name, Namespace.kind, Namespace.hub_name, *numbers)
         .outerjoin(sums, sums.c.namespace_id == Namespace.id)
-        .where(Namespace.deleted_at.is_(None))
+        .outerjoin(layers, layers.c.namespace_id == Namespace.id)
+        .where(*_living(search))
         .order_by(size.desc(), Namespace.name)
         .limit(limit)
         .offset(offset)
@@ -171,6 +194,10 @@ def list_namespaces(session: Session, limit: int, offset: int) -> list[HeldByNam
     return [HeldByNamespace(*row[:3], *(int(number) for number in row[3:])) for row in rows]
 
 
-def count_namespaces(session: Session) -> int:
-    """Count the namespaces that are not deleted."""
-    return session.scalar(select(func.count()).select_from(Namespace).where(Namespace.deleted_at.is_(None))) or 0
+def count_namespaces(session: Session, search: str = "") -> int:
+    """Count the namespaces that are not deleted; with a `search`, those called so."""
+    return session.scalar(select(func.count()).select_from(Namespace).where(*_living(search))) or 0
+
+
+def _living(search: str) -> list[ColumnElement[bool]]:
+    return [Namespace.deleted_at.is_(None), *([queries.is_called(search)] if search else [])]

@@ -11,7 +11,16 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.db.tables import AuditEntry, Environment, Grant, HubUser, Namespace, Token, TokenLimit
+from conda_store_hub.db.tables import (
+    AuditEntry,
+    AuthorizationCode,
+    Environment,
+    Grant,
+    HubUser,
+    Namespace,
+    Token,
+    TokenLimit,
+)
 from conda_store_hub.db.visibility import allows_on_environment, has_single_grants, is_singled_out
 
 # Users
@@ -160,6 +169,24 @@ def _living(now: datetime) -> ColumnElement[bool]:
     return and_(Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > now))
 
 
+# Codes for which programs get tokens
+
+
+def find_code(session: Session, digest: str) -> AuthorizationCode | None:
+    """Find a code by its digest, with its user; whoever else comes with it waits until the transaction ends."""
+    return session.scalar(
+        select(AuthorizationCode)
+        .options(joinedload(AuthorizationCode.user, innerjoin=True))
+        .where(AuthorizationCode.digest == digest)
+        .with_for_update(of=AuthorizationCode)
+    )
+
+
+def drop_codes(session: Session, before: datetime) -> None:
+    """Forget codes that ended before that."""
+    session.execute(delete(AuthorizationCode).where(AuthorizationCode.expires_at < before))
+
+
 # The audit trail
 
 
@@ -171,11 +198,20 @@ def audit_entries(
     environment: str | None,
     actor: str | None,
     action: AuditAction | None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     before: int | None,
     size: int,
 ) -> Sequence[AuditEntry]:
-    """Return the newest entries below the number `before`."""
-    statement = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(size)
+    """Return the newest entries below the number `before`; of a span of time they are in the order of their times."""
+    statement = select(AuditEntry).limit(size)
+    if since is None and until is None:
+        statement = statement.order_by(AuditEntry.id.desc())
+        if before is not None:
+            statement = statement.where(AuditEntry.id < before)
+    else:
+        statement = statement.order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        statement = statement.where(*_within(session, since, until, before))
     if namespace_id is not None:
         statement = statement.where(AuditEntry.namespace_id == namespace_id)
     if namespace is not None:
@@ -186,6 +222,21 @@ def audit_entries(
         statement = statement.where(AuditEntry.actor == actor)
     if action is not None:
         statement = statement.where(AuditEntry.action == action)
-    if before is not None:
-        statement = statement.where(AuditEntry.id < before)
     return session.scalars(statement).all()
+
+
+def _within(
+    session: Session, since: datetime | None, until: datetime | None, before: int | None
+) -> list[ColumnElement[bool]]:
+    """Return what entries of a span of time have to be, and those that come after an entry in their order."""
+    wanted: list[ColumnElement[bool]] = []
+    if since is not None:
+        wanted.append(AuditEntry.at >= since)
+    if until is not None:
+        wanted.append(AuditEntry.at < until)
+    if before is not None:
+        at = session.scalar(select(AuditEntry.at).where(AuditEntry.id == before))
+        wanted.append(AuditEntry.id < before if at is None else AuditEntry.at <= at)
+        if at is not None:
+            wanted.append(or_(AuditEntry.at < at, AuditEntry.id < before))
+    return wanted

@@ -11,7 +11,16 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.db.claims import is_live
-from conda_store_hub.db.tables import Artifact, Build, BuildPackage, Environment, Namespace, Package, Policy
+from conda_store_hub.db.tables import (
+    Artifact,
+    Build,
+    BuildPackage,
+    Environment,
+    ImageBlob,
+    Namespace,
+    Package,
+    Policy,
+)
 
 
 def list_values(session: Session, namespace_id: int | None, environment_id: int | None) -> Sequence[Policy]:
@@ -73,7 +82,8 @@ def count_held(session: Session, namespace_id: int, environment_id: int | None, 
     """Count what takes room in a namespace, or in an environment of it, with what can be brought back there.
 
     `besides`: the build that is not counted.
-    What builds share counts once: packages that they link, and bytes that artifacts of the same content name.
+    What builds share counts once: packages that they link, layers of their images, and bytes that artifacts of the
+    same content name.
     """
     there = (
         select(
@@ -92,13 +102,18 @@ def count_held(session: Session, namespace_id: int, environment_id: int | None, 
     packages = select(func.sum(Package.installed_size)).where(Package.id.in_(linked))
     stored = (
         select(func.max(Artifact.size).label("size"))
-        .join(there, there.c.id == Artifact.build_id)
-        .where(Artifact.state == ArtifactState.READY)
+        .where(Artifact.build_id.in_(select(there.c.id)), Artifact.state == ArtifactState.READY)
         .group_by(Artifact.key)
         .subquery()
     )
     parts = (func.sum(there.c.own + there.c.log_size), packages.scalar_subquery())
-    parts += (select(func.sum(stored.c.size)).scalar_subquery(),)
+    layers = (
+        select(func.max(ImageBlob.size).label("size"))
+        .where(ImageBlob.build_id.in_(select(there.c.id)))
+        .group_by(ImageBlob.key)
+        .subquery()
+    )
+    parts += (select(func.sum(stored.c.size)).scalar_subquery(), select(func.sum(layers.c.size)).scalar_subquery())
     deleted = and_(there.c.takes_room, there.c.deleted_at.is_not(None))
     row = session.execute(select(_count(there.c.takes_room), _count(deleted), *parts).select_from(there)).one()
     return Held(row[0], row[1], sum(int(part or 0) for part in row[2:]))

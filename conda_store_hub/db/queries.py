@@ -13,13 +13,16 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    func,
     literal,
     or_,
     select,
     update,
 )
 from sqlalchemy.orm import Session, aliased, contains_eager, selectinload
+from sqlalchemy.sql.elements import ColumnElement
 
+from conda_store_hub.core import ondemand
 from conda_store_hub.core.names import NamespaceKind
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
@@ -107,9 +110,19 @@ def _columns(row: Environment | Build) -> list[str]:
     return [column.key for column in type(row).__mapper__.column_attrs]
 
 
-def select_namespaces(identity: Identity, permission: Permission) -> Select[Namespace]:
-    """Select the namespaces in which `identity` has `permission`, by name."""
-    return select(Namespace).where(allows_in_namespace(identity, permission)).order_by(Namespace.name)
+def select_namespaces(
+    identity: Identity, permission: Permission, search: str = "", *, after: str | None = None
+) -> Select[Namespace]:
+    """Select the namespaces in which `identity` has `permission`, by name; called like `search`, and behind `after`."""
+    found = select(Namespace).where(allows_in_namespace(identity, permission)).order_by(Namespace.name)
+    found = found if after is None else found.where(Namespace.name > after)
+    return found.where(is_called(search)) if search else found
+
+
+def is_called(text: str) -> ColumnElement[bool]:
+    """Return what holds for a namespace that has a text in its name, or in that of whose it is on the Hub."""
+    names = (Namespace.name, func.lower(Namespace.hub_name))
+    return or_(*(name.contains(text.lower(), autoescape=True) for name in names))
 
 
 def first_namespaces(session: Session, identity: Identity, limit: int, permission: Permission) -> Sequence[Namespace]:
@@ -282,7 +295,10 @@ def find_specification(session: Session, text_sha256: str) -> Specification | No
 
 
 def kernel_rows(session: Session, identity: Identity, limit: int) -> Sequence[tuple[str, str, Build]]:
-    """Return namespace, environment and active build of what `identity` may see and compute in, their own first."""
+    """Return namespace, environment and active build of what `identity` may see and compute in, their own first.
+
+    Images that somebody asked for are not among them: what all others name would fill everybody's launcher.
+    """
     single = has_single_grants(session, identity)
     own = and_(Namespace.kind == NamespaceKind.USER, Namespace.hub_name == identity.name)
     statement = (
@@ -292,6 +308,7 @@ def kernel_rows(session: Session, identity: Identity, limit: int) -> Sequence[tu
         .where(
             allows_on_environment(identity, Permission.ENVIRONMENT_READ, single=single),
             Environment.deleted_at.is_(None),
+            Namespace.name != ondemand.NAMESPACE,
         )
         .order_by(case((own, 0), else_=1), Namespace.name, Environment.name_key)
         .limit(limit)

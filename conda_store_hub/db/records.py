@@ -146,11 +146,37 @@ def list_artifacts(session: Session, build_id: int) -> list[ArtifactRow]:
     return [ArtifactRow(*row) for row in session.connection().execute(_ARTIFACTS, {"build_id": build_id})]
 
 
+def list_artifact_states(
+    session: Session, build_ids: Sequence[int], kinds: Sequence[ArtifactType]
+) -> dict[int, dict[ArtifactType, ArtifactState]]:
+    """Return the states of what is there, or will be, of these kinds of artifacts, by build."""
+    found: dict[int, dict[ArtifactType, ArtifactState]] = {}
+    wanted = (Artifact.build_id.in_(build_ids), Artifact.artifact_type.in_(kinds))
+    for build_id, kind, state in session.execute(
+        select(Artifact.build_id, Artifact.artifact_type, Artifact.state).where(*wanted)
+    ):
+        found.setdefault(build_id, {})[kind] = state
+    return found
+
+
 def find_artifact(session: Session, build_id: int, artifact_type: ArtifactType) -> Artifact | None:
     """Find one artifact of a build."""
     return session.scalar(
         select(Artifact).where(Artifact.build_id == build_id, Artifact.artifact_type == artifact_type)
     )
+
+
+class Requested(NamedTuple):
+    """How many images somebody had made, and when the first was asked for."""
+
+    images: int
+    first: datetime | None
+
+
+def count_requested(session: Session, who: str | None, since: datetime) -> Requested:
+    """Count the images that somebody has had made since then of what they may not change."""
+    wanted = (Artifact.requested_by == who, Artifact.requested_at > since)
+    return Requested(*session.execute(select(func.count(), func.min(Artifact.requested_at)).where(*wanted)).one())
 
 
 def pending_artifacts(session: Session, build_id: int) -> Sequence[Artifact]:

@@ -14,6 +14,7 @@ from conda_store_hub.core.protocol import LIVE, ArtifactState, BuildStatus
 from conda_store_hub.db.claims import is_live
 from conda_store_hub.db.lifecycle import leased
 from conda_store_hub.db.tables import Artifact, Build, Environment
+from conda_store_hub.db.tags import is_tagged
 
 
 class Spare(NamedTuple):
@@ -34,8 +35,8 @@ class Spare(NamedTuple):
 def spare_builds(session: Session, environment_ids: Sequence[int], now: datetime) -> list[Spare]:
     """Return the spare builds of some environments, by environment, the newest first.
 
-    Left out are active and pinned ones, those with a living lease, those whose files are still being made, and those
-    whose lock another build waits for.
+    Left out are active and pinned ones, those with a tag or a living lease, those whose files are still being made, and
+    those whose lock another build waits for.
     """
     kind = [Build.environment_id, Build.status == BuildStatus.COMPLETED]
     place = func.row_number().over(partition_by=kind, order_by=Build.id.desc())
@@ -55,6 +56,7 @@ def spare_builds(session: Session, environment_ids: Sequence[int], now: datetime
             Environment.deleted_at.is_(None),
             Environment.current_build_id.is_distinct_from(Build.id),
             Build.pinned.is_(False),
+            ~is_tagged(),
             Build.worker.is_(None),
             ~leased(now),
             ~_is_being_made(),

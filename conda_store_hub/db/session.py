@@ -25,7 +25,7 @@ from conda_store_hub.core.errors import (
 P = ParamSpec("P")
 R = TypeVar("R")
 
-HEAD = "0011"  # the newest revision under migrations/versions; a test compares
+HEAD = "0019"  # the newest revision under migrations/versions; a test compares
 
 _READERS = 4
 _BUSY_SECONDS = 10

@@ -8,15 +8,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.protocol import LIVE, ArtifactState, BuildStatus
+from conda_store_hub.db import images
 from conda_store_hub.db.claims import is_live
 from conda_store_hub.db.tables import Artifact, Build
 
 
 class Totals(NamedTuple):
-    """What is on disk, in bytes; an artifact that several builds have counts once."""
+    """What is on disk, in bytes; an artifact, or a layer of images, that several builds have counts once."""
 
     prefixes: int
     artifacts: int
+    images: int
 
 
 def count_live(session: Session) -> dict[BuildStatus, int]:
@@ -27,10 +29,10 @@ def count_live(session: Session) -> dict[BuildStatus, int]:
 
 
 def add_up(session: Session) -> Totals:
-    """Add up prefixes and artifacts; of these an index has all it takes, in the order that it takes."""
+    """Add up prefixes, artifacts and layers; of these an index has all it takes, in the order that it takes."""
     there = (Build.prefix_name.is_not(None), Build.status == BuildStatus.COMPLETED)
     prefixes = session.scalar(select(func.coalesce(func.sum(Build.size), 0)).where(*there))
     ready = Artifact.state == ArtifactState.READY
     kept = select(func.max(Artifact.size).label("size")).where(ready).group_by(Artifact.key).subquery()
     artifacts = session.scalar(select(func.coalesce(func.sum(kept.c.size), 0)))
-    return Totals(int(prefixes or 0), int(artifacts or 0))
+    return Totals(int(prefixes or 0), int(artifacts or 0), images.add_up(session))

@@ -68,6 +68,11 @@ def select_files() -> Select[WatchedFile]:
     )
 
 
+def select_refused() -> Select[WatchedFile]:
+    """Select those whose text was not taken."""
+    return select_files().where(WatchedFile.problem.is_not(None))
+
+
 def find_latest_build(session: Session, environment: Environment) -> Build | None:
     """Find the newest build of an environment, with its specification."""
     statement = select(Build).options(joinedload(Build.specification))

@@ -22,6 +22,7 @@ from conda_store_hub.core.names import NamespaceKind, namespace_name
 from conda_store_hub.core.protocol import ArtifactState, BuildStatus
 from conda_store_hub.core.schemas import KernelView, LogProgress, LogState
 from conda_store_hub.demo import processes
+from conda_store_hub.demo.base import choose_base
 from conda_store_hub.demo.channels import Channel, Say, choose_channel
 from conda_store_hub.demo.errors import DemoError
 from conda_store_hub.demo.hub import DemoHub, HubSettings, find_ports
@@ -77,7 +78,8 @@ def _run(home: Path, port: int | None, *, once: bool) -> None:
 
     with ExitStack() as stack:
         channel = stack.enter_context(choose_channel(home, state, say))
-        settings = _make_settings(home, state, channel, port)
+        config = channel.config + choose_base(home, channel, say)
+        settings = _make_settings(home, state, config, port)
         state.save(home)
         say("starting JupyterHub with the service")
         hub = stack.enter_context(DemoHub(home / "hub", settings))
@@ -91,7 +93,7 @@ def _run(home: Path, port: int | None, *, once: bool) -> None:
             _stay(hub)
 
 
-def _make_settings(home: Path, state: State, channel: Channel, port: int | None) -> HubSettings:
+def _make_settings(home: Path, state: State, config: str, port: int | None) -> HubSettings:
     wanted = {"public": USUAL_PORT} | state.ports | ({"public": port} if port else {})
     ports = find_ports(**{name: wanted.get(name, 0) for name in ("public", "hub", "proxy", "service")})
     if port and ports.public != port:
@@ -104,8 +106,8 @@ def _make_settings(home: Path, state: State, channel: Channel, port: int | None)
         admin_password=state.admin_password,
         token=state.token,
         users=[USER],
-        service={"data_dir": str(ensure_data_dir(home / "data"))},
-        service_config=channel.config + ("c.LocalExecutor.allow_root = True\n" if os.geteuid() == 0 else ""),
+        service={"data_dir": str(ensure_data_dir(home / "data")), "registry": True},
+        service_config=config + ("c.LocalExecutor.allow_root = True\n" if os.geteuid() == 0 else ""),
     )
 
 

@@ -17,8 +17,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from conda_store_hub.client.addresses import name_server
 from conda_store_hub.client.api import Client
-from conda_store_hub.client.envcache import KEEP_BYTES, KEEP_DAYS, EnvironmentCache, Hold, name_server
+from conda_store_hub.client.cached import Hold
+from conda_store_hub.client.envcache import KEEP_BYTES, KEEP_DAYS, EnvironmentCache
 from conda_store_hub.client.envs import ensure_environment
 from conda_store_hub.client.making import MakePhase, Progress
 from conda_store_hub.core.errors import (

@@ -23,10 +23,11 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_async
 from traitlets import Bool, Float, Integer, List, Unicode
 
-from conda_store_hub.client.envcache import Hold, name_server
+from conda_store_hub.client.activation import HARMLESS, Activation, clean_variables, make_script, parse_variables
+from conda_store_hub.client.addresses import name_server
+from conda_store_hub.client.cached import Hold
 from conda_store_hub.core.errors import ActivationError, GoneError
 from conda_store_hub.core.names import KernelName
-from conda_store_hub.lab.activation import HARMLESS, Activation, clean_variables, make_script, parse_variables
 from conda_store_hub.lab.leases import GOODBYE_SECONDS, LeaseKeeper
 from conda_store_hub.lab.local import LocalBuilds, find_local_builds
 from conda_store_hub.lab.outside import find_keeper

@@ -16,7 +16,7 @@ from itertools import islice
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import audit, leases, links, retention, storage
+from conda_store_hub.services import audit, leases, links, ondemand_expiry, retention, storage
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.storage import caches, prefixes
 from conda_store_hub.storage.base import ArtifactStore, Stored, list_shards
@@ -95,6 +95,16 @@ class Cleaner:
             while removed := await self._db.write(retention.remove_due, number, self._rules):
                 builds += removed
         return Freed(builds=builds)
+
+    async def expire_on_demand(self) -> Freed:
+        """Delete environments of images on demand that nobody pulls any more; they can be brought back as others."""
+        freed, after = Freed(), 0
+        while found := await self._db.read(ondemand_expiry.find_unused, self._rules, after):
+            for number in found:
+                freed += Freed(environments=int(await self._db.write(ondemand_expiry.expire, number, self._rules)))
+            after = found[-1]
+        await self._db.write(ondemand_expiry.forget_wishes)
+        return freed
 
     async def give_up_deleted(self) -> Freed:
         """Give up what is left of environments that cannot be brought back."""
@@ -188,6 +198,7 @@ class Cleaner:
         """All of them, by what a person calls them, in the order in which each gains from those before."""
         return {
             "not kept": self.keep_newest,
+            "pulled no more": self.expire_on_demand,
             "cannot be brought back": self.give_up_deleted,
             "without a build": self.remove_orphans,
             "freed": self.free,

@@ -34,6 +34,7 @@ class LocalExecutor(LoggingConfigurable):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._files_first = False
 
     @property
     def worker(self) -> str:
@@ -77,7 +78,7 @@ class LocalExecutor(LoggingConfigurable):
 
     async def _take_one(self) -> bool:
         try:
-            claim = await self._db.write(work.claim, self.worker)
+            claim = await self._db.write(work.claim, self.worker, files_first=self._files_first)
         except (StorageError, UnavailableError) as exc:
             self.log.warning("cannot look for builds: %s", exc.message)
             return False
@@ -86,6 +87,8 @@ class LocalExecutor(LoggingConfigurable):
             return False
         if claim is None:
             return False
+        # In turn, so that who waits for a file, or pulls an image, does not wait for all that is queued.
+        self._files_first = not claim.prefix_ready
         task = asyncio.create_task(self._runner.run(claim), name=f"build-{claim.build_id}")
         self._tasks.add(task)
         task.add_done_callback(self._forget)

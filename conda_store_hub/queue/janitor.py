@@ -99,6 +99,7 @@ class Janitor:
             *([("prefixes and files without a build", clean.remove_orphans)] if daily else []),
             ("builds that newer ones replace", clean.keep_newest_where_completed),
             *([("builds that are kept no longer", clean.keep_newest)] if hourly else []),
+            *([("images on demand that nobody pulls", clean.expire_on_demand)] if hourly else []),
             *([("environments that cannot be brought back", clean.give_up_deleted)] if hourly else []),
             ("files of what was deleted", clean.free),
             *([("caches", clean.trim_caches)] if hourly else []),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from conda_store_hub.core.errors import BuildError, DamagedError, NotFoundError, StorageError
@@ -30,6 +31,7 @@ def make_build_request(claim: Claim, plan: Plan, rules: BuildRules, *, data: Dat
         update={
             "build_id": claim.build_id,
             "name": claim.name,
+            "namespace": claim.namespace,
             "variables": plan.variables,
             "directories": directories,
             "artifacts": claim.artifacts,
@@ -38,7 +40,15 @@ def make_build_request(claim: Claim, plan: Plan, rules: BuildRules, *, data: Dat
             "sha256": claim.sha256,
             "platforms": plan.platforms,
             "limits": limits,
-            "image": ImageRequest(known=claim.layers, base=rules.image_base, labels=_label(claim)),
+            "image": ImageRequest(
+                known={key: layers[0] for key, layers in claim.layers.items()},
+                base=rules.image_base,
+                base_digest=claim.base,
+                base_credentials=rules.image_credentials,
+                base_cache=str(data.bases),
+                labels=_label(claim),
+                name=f"{claim.namespace}/{claim.name.lower()}:{claim.build_id}",
+            ),
         }
     )
 
@@ -106,22 +116,46 @@ async def add_reusable_lock(
     return request.model_copy(update={"reuse": reuse})
 
 
-async def leave_out_lost_layers(request: BuildRequest, store: ArtifactStore) -> BuildRequest:
-    """Have layers made again whose bytes are gone or damaged: they come to the same key, for all images that have them.
+async def leave_out_lost_layers(
+    request: BuildRequest, layers: Mapping[str, Sequence[Layer]], store: ArtifactStore
+) -> BuildRequest:
+    """Take of each of `layers` one whose bytes are there, and have those made again of which there are none.
 
-    What cannot be told now counts as lost too: an image is not held back by a layer that can be made.
+    They come to the same key, for all images that have them. What cannot be told now counts as lost too: an image is
+    not held back by a layer that can be made.
     """
-    layers = request.image.known
-    are_there = await asyncio.gather(*(_is_there(store, layer) for layer in layers.values()))
-    known = {key: layers[key] for key, is_there in zip(layers, are_there, strict=True) if is_there}
+    found = await asyncio.gather(*(_find_whole(store, each) for each in layers.values()))
+    known = {key: layer for key, layer in zip(layers, found, strict=True) if layer is not None}
     return request.model_copy(update={"image": request.image.model_copy(update={"known": known})})
+
+
+async def bring_layers(request: BuildRequest, store: ArtifactStore, home: Path) -> BuildRequest:
+    """Bring the layers that are there to where a builder may read them, which puts them into an archive.
+
+    Those of its base it has.
+    """
+    folder = home / "layers"
+    await asyncio.to_thread(folder.mkdir)
+    for key, layer in request.image.known.items():
+        if key == layer.digest:
+            continue
+        digest = layer.digest.removeprefix("sha256:")
+        await store.bring(artifact_key(digest), folder / digest)
+    return request.model_copy(update={"image": request.image.model_copy(update={"layers": str(folder)})})
+
+
+async def _find_whole(store: ArtifactStore, layers: Sequence[Layer]) -> Layer | None:
+    for layer in layers:
+        if await _is_there(store, layer):
+            return layer
+    return None
 
 
 async def _is_there(store: ArtifactStore, layer: Layer) -> bool:
     try:
         await store.check(artifact_key(layer.digest.removeprefix("sha256:")), layer.size)
     except (StorageError, NotFoundError) as exc:
-        _LOG.warning("the layer %s is made again: %s", layer.digest, exc.message)
+        _LOG.warning("the layer %s is lost: %s", layer.digest, exc.message)
         return False
     return True
 

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +18,8 @@ from conda_store_hub.core.errors import (
     BuildLostError,
     BuildTimedOutError,
     CondaStoreHubError,
+    DamagedError,
+    NotFoundError,
     StorageError,
     UnavailableError,
 )
@@ -45,6 +47,7 @@ from conda_store_hub.queue.process import BuilderProcess
 from conda_store_hub.queue.requests import (
     add_exact_lock,
     add_reusable_lock,
+    bring_layers,
     leave_out_lost_layers,
     make_build_request,
 )
@@ -81,6 +84,7 @@ class _Progress:
     over: bool = False
     reusable: StoredLock | None = None
     wanted: Wanted | None = None
+    blobs: set[str] = field(default_factory=set[str])
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -134,7 +138,7 @@ class Runner:
         """Build, and turn whatever fails into the build's error."""
         try:
             await asyncio.to_thread(home.mkdir, mode=0o700, exist_ok=True)
-            await self._build(claim, home, state)
+            await self._build_with_layers(claim, home, state)
         except BuildLostError:
             raise
         except (OSError, StorageError) as exc:
@@ -144,6 +148,18 @@ class Runner:
         except Exception:  # noqa: BLE001 - a process edge: it logs, and the service goes on
             self._log.exception("build %s: the runner failed", claim.build_id)
             state.error = BuildError("The service failed while it ran this build; its log has the details.")
+
+    async def _build_with_layers(self, claim: Claim, home: Path, state: _Progress) -> None:
+        """Build, and once more when a layer of other images was lost meanwhile: the second time it is left out."""
+        try:
+            await self._build(claim, home, state)
+        except (NotFoundError, DamagedError) as exc:
+            if not claim.layers:
+                raise
+            self._log.warning("build %s: a layer was lost while it was needed: %s", claim.build_id, exc.message)
+            await asyncio.to_thread(prefixes.remove_tree, home)
+            await asyncio.to_thread(home.mkdir, mode=0o700)
+            await self._build(claim, home, state)
 
     async def _build(self, claim: Claim, home: Path, state: _Progress) -> None:
         rules = self._rules.at(claim.policy)
@@ -164,6 +180,8 @@ class Runner:
             state.error = explain_death(await builder.wait())
 
     async def _follow(self, claim: Claim, home: Path, builder: BuilderProcess, state: _Progress) -> None:
+        state.over, state.done = False, False
+        state.blobs.clear()
         ticking = asyncio.create_task(self._tick_until_stopped(claim, builder, state))
         try:
             async with asyncio.TaskGroup() as group:
@@ -210,9 +228,9 @@ class Runner:
             case UsableEvent():
                 await self._activate(claim, builder, event, state)
             case ArtifactEvent():
-                await self._keep(claim, home, event)
+                await self._keep(claim, home, event, blobs=state.blobs)
             case BlobEvent():
-                await self._keep_blob(claim, home, event)
+                state.blobs.add(await self._keep_blob(claim, home, event))
             case ErrorEvent():
                 state.error = rebuild_error(event)
             case ResultEvent():
@@ -234,33 +252,49 @@ class Runner:
             await builder.stop()
         await self._builders.make_ready()
 
-    async def _keep(self, claim: Claim, home: Path, event: ArtifactEvent, solve: Solve | None = None) -> None:
+    async def _keep(
+        self,
+        claim: Claim,
+        home: Path,
+        event: ArtifactEvent,
+        solve: Solve | None = None,
+        blobs: Iterable[str] | None = None,
+    ) -> None:
         """Bytes first, row second: a row never points at bytes that are not there."""
+        key = "" if event.error else artifact_key(event.sha256)
+        if key:
+            await asyncio.to_thread(self._send_ahead, home, Path(event.path), key)
         async with self._store.changing:
-            key = ""
-            if not event.error:
-                key = artifact_key(event.sha256)
-                await asyncio.to_thread(self._adopt, home, Path(event.path), key)
+            if key:
+                await asyncio.to_thread(self._store.adopt, Path(event.path), key)
             await self._patiently(
-                lambda: self._db.write(work.record_artifact, claim.ticket, event, key, solve), (UnavailableError,)
+                lambda: self._db.write(work.record_artifact, claim.ticket, event, key, solve, blobs),
+                (UnavailableError,),
             )
 
-    async def _keep_blob(self, claim: Claim, home: Path, event: BlobEvent) -> None:
-        """Keep a blob of an image, or hold on to one that another image has; the manifest comes after all of them."""
+    async def _keep_blob(self, claim: Claim, home: Path, event: BlobEvent) -> str:
+        """Keep a blob of an image, or hold on to one that another image has; the manifest comes after all of them.
+
+        Returns the key of its bytes.
+        """
         key = artifact_key(event.digest.removeprefix("sha256:"))
+        if event.path:
+            await asyncio.to_thread(self._send_ahead, home, Path(event.path), key)
         async with self._store.changing:
             if event.path:
-                await asyncio.to_thread(self._adopt, home, Path(event.path), key)
+                await asyncio.to_thread(self._store.adopt, Path(event.path), key)
             else:
                 await self._store.check(key, event.size)
             await self._patiently(
                 lambda: self._db.write(work.record_blob, claim.ticket, event, key), (UnavailableError,)
             )
+        return key
 
-    def _adopt(self, home: Path, path: Path, key: str) -> None:
+    def _send_ahead(self, home: Path, path: Path, key: str) -> None:
+        """Upload without the lock that all builds share: that may take minutes."""
         if path.resolve().parent != home.resolve() or not path.is_file():
             raise BuildError(f"The builder reported an artifact outside of its directory: {path.name}.")
-        self._store.adopt(path, key)
+        self._store.send_ahead(path, key)
 
     async def _tick_until_stopped(self, claim: Claim, builder: BuilderProcess, state: _Progress) -> None:
         while not state.over:
@@ -337,7 +371,9 @@ class Runner:
         state.wanted = plan.wanted
         request = make_build_request(claim, plan, rules, data=self._data, home=home)
         if claim.prefix_ready:
-            return await leave_out_lost_layers(request, self._store)
+            request = await leave_out_lost_layers(request, claim.layers, self._store)
+            has_archive = ArtifactType.OCI_ARCHIVE in request.artifacts
+            return await bring_layers(request, self._store, home) if has_archive else request
         if claim.lock is not None:
             return await add_exact_lock(request, claim.lock, store=self._store, home=home)
         state.reusable = await self._db.write(work.note_request, claim.ticket, plan.lock_key())

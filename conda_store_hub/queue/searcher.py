@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from conda_store_hub.core.errors import UnavailableError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.search import Ask, Failed, Found, Question, SearcherSetup, reply
+from conda_store_hub.core.waiting import Waiting
 from conda_store_hub.queue.process import SEARCHER, BuilderProcess
-from conda_store_hub.queue.waiting import Waiting
+from conda_store_hub.services.processes import ProcessState
 
 _IDLE_SECONDS = 300.0
 _PATIENCE = 60.0  # it names channels that take long long before
@@ -60,6 +61,7 @@ class ProcessSearcher:
         self._letting_go: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._fault = ""
 
     async def ask(self, ask: Ask, *, who: str) -> Found:
         """Answer a question; raise UnavailableError when too many wait, or when nothing comes of it."""
@@ -78,7 +80,21 @@ class ProcessSearcher:
         self._end(self._running)
         await asyncio.gather(*self._ending)
 
+    def describe(self) -> ProcessState:
+        """Say how it stands."""
+        running = 0 if self._running is None else 1
+        return ProcessState(running=running, waiting=self._waiting.total, fault=self._fault)
+
     async def _ask(self, ask: Ask) -> Found:
+        try:
+            found = await self._ask_twice(ask)
+        except UnavailableError as exc:
+            self._fault = exc.message
+            raise
+        self._fault = ""
+        return found
+
+    async def _ask_twice(self, ask: Ask) -> Found:
         for _ in range(_ATTEMPTS):
             running = await self._ensure_running()
             try:

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from conda_store_hub.core.errors import BuildTimedOutError, CondaStoreHubError, UnavailableError
+from conda_store_hub.core.errors import BuilderDiedError, BuildTimedOutError, CondaStoreHubError, UnavailableError
 from conda_store_hub.core.names import DataDirectory, new_prefix_name
 from conda_store_hub.core.protocol import BuildRequest, ErrorEvent, LockEvent, ResultEvent
+from conda_store_hub.core.waiting import Waiting
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.failures import explain_death, rebuild_error
 from conda_store_hub.queue.process import BuilderProcess
 from conda_store_hub.queue.requests import add_reusable_lock, make_solve_request
-from conda_store_hub.queue.waiting import Waiting
+from conda_store_hub.services.processes import ProcessState
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.solves import Solved
 from conda_store_hub.services.specifications import Plan
@@ -34,9 +35,8 @@ _REMEMBERED_SECONDS = 60.0
 class _Question(NamedTuple):
     """What is solved for, and what that may take: whoever asks for the same gets the same answer."""
 
-    lock_key: str
+    answer_key: str
     fresh: bool
-    limits: tuple[int | None, ...]
 
 
 @dataclass(kw_only=True)
@@ -44,6 +44,8 @@ class _Running:
     """A solve that is under way, and how many wait for it: it ends with the last of them."""
 
     task: asyncio.Task[Solved]
+    turn: asyncio.Event
+    """Set once its turn has come."""
     waiting: int = 0
 
 
@@ -67,18 +69,17 @@ class ProcessSolver:
         self._running: dict[_Question, _Running] = {}
         self._waiting = Waiting("solves", of_one=_MOST_OF_ONE)
         self._tasks: set[asyncio.Task[Solved]] = set()
+        self._fault = ""
         self._remembered: OrderedDict[str, tuple[float, Solved]] = OrderedDict()
 
     async def solve(self, plan: Plan, rules: BuildRules, *, fresh: bool, who: str) -> Solved:
         """Return the packages of a plan; raise as a build would fail, or UnavailableError when too many wait."""
-        values = rules.values
-        limits = values.solve_seconds, values.build_seconds, values.memory_bytes
-        question = _Question(plan.lock_key(), fresh, limits)
-        if not fresh and (known := self._recall(question.lock_key)):
+        lock_key = plan.lock_key()
+        if not fresh and (known := self._recall(lock_key)):
             return known
         with self._waiting.one_more(who):
-            solved = await self._wait_for(question, plan, rules)
-        self._remember(question.lock_key, solved)
+            solved = await self._wait_for(_ask(plan, rules, fresh=fresh), plan, rules)
+        self._remember(lock_key, solved)
         return solved
 
     async def _wait_for(self, question: _Question, plan: Plan, rules: BuildRules) -> Solved:
@@ -91,6 +92,12 @@ class ProcessSolver:
             if not running.waiting:
                 self._leave(question, running)
 
+    def find_place(self, plan: Plan, rules: BuildRules) -> int:
+        """Return at which place a solve that is under way waits for its turn; 0 where its turn has come."""
+        waiting = [question for question, running in self._running.items() if not running.turn.is_set()]
+        question = _ask(plan, rules, fresh=False)
+        return 1 + waiting.index(question) if question in waiting else 0
+
     async def stop(self) -> None:
         """End what is under way, and wait for what ends already."""
         for task in self._tasks:
@@ -98,15 +105,20 @@ class ProcessSolver:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def describe(self) -> ProcessState:
+        """Say how it stands."""
+        return ProcessState(running=len(self._running), waiting=self._waiting.total, fault=self._fault)
+
     def _join(self, question: _Question, plan: Plan, rules: BuildRules) -> _Running:
         """Return the solve of this that is under way, or begin it."""
         if question not in self._running:
             if len(self._running) >= _MOST_AT_ONCE:
                 raise UnavailableError("Too many specifications are being solved for; try again in a moment.")
-            work = asyncio.create_task(self._solve(plan, rules, fresh=question.fresh), name="solve")
+            turn = asyncio.Event()
+            work = asyncio.create_task(self._solve(plan, rules, turn, fresh=question.fresh), name="solve")
             self._tasks.add(work)
             work.add_done_callback(self._tasks.discard)
-            self._running[question] = _Running(task=work)
+            self._running[question] = _Running(task=work, turn=turn)
         return self._running[question]
 
     def _leave(self, question: _Question, running: _Running) -> None:
@@ -126,8 +138,9 @@ class ProcessSolver:
         while len(self._remembered) > _MOST_REMEMBERED:
             self._remembered.popitem(last=False)
 
-    async def _solve(self, plan: Plan, rules: BuildRules, *, fresh: bool) -> Solved:
+    async def _solve(self, plan: Plan, rules: BuildRules, turn: asyncio.Event, *, fresh: bool) -> Solved:
         async with self._slots:
+            turn.set()
             started = time.monotonic()
             home = self._data.work / f"solve-{new_prefix_name()}"
             await asyncio.to_thread(home.mkdir, mode=0o700)
@@ -149,7 +162,12 @@ class ProcessSolver:
         builder = await self._builders.start(request, home)
         try:
             async with asyncio.timeout(seconds):
-                return await self._read(builder)
+                lock = await self._read(builder)
+                self._fault = ""
+                return lock
+        except BuilderDiedError as exc:
+            self._fault = exc.message
+            raise
         except TimeoutError as exc:
             raise BuildTimedOutError(f"The solve took longer than {seconds} s.") from exc
         finally:
@@ -175,6 +193,10 @@ class ProcessSolver:
             raise error or explain_death(await builder.wait())
         finally:
             draining.cancel()
+
+
+def _ask(plan: Plan, rules: BuildRules, *, fresh: bool) -> _Question:
+    return _Question(plan.answer_key(rules), fresh)
 
 
 async def _drain(builder: BuilderProcess) -> None:

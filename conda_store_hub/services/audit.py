@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import NotAuthenticatedError
+from conda_store_hub.core.errors import InvalidRequestError, NotAuthenticatedError
 from conda_store_hub.core.permissions import Identity, IdentityKind, Permission
 from conda_store_hub.db import people
 from conda_store_hub.db.tables import AuditEntry, Build, Environment, Namespace
@@ -69,15 +69,19 @@ def list_entries(
     environment: str | None = None,
     actor: str | None = None,
     action: AuditAction | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     before: int | None = None,
     size: int,
 ) -> list[schemas.AuditEntry]:
-    """Return what was done, the newest first, below the number `before`.
+    """Return what was done, the newest first, below the number `before`, from `since` on and before `until`.
 
     Who administers all sees all; others name a namespace that they administer, or see what happened in their own.
     """
     if not identity.authenticated:
         raise NotAuthenticatedError
+    if since is not None and until is not None and since >= until:
+        raise InvalidRequestError("`since` must be before `until`: nothing was done between the two.")
     row = None
     if not identity.administers_all:  # who does is told of what is gone too
         name = namespace or rights.find_own_namespace(session, identity) or ""
@@ -89,6 +93,8 @@ def list_entries(
         environment=environment,
         actor=actor,
         action=action,
+        since=since,
+        until=until,
         before=before,
         size=size,
     )

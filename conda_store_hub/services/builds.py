@@ -10,19 +10,25 @@ from typing import Any, Unpack
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import reasons, schemas
+from conda_store_hub.core import ondemand, reasons, schemas
 from conda_store_hub.core.artifacts import FILES
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import ConflictError, EditConflictError, NotAuthenticatedError, NotFoundError
+from conda_store_hub.core.errors import (
+    ConflictError,
+    EditConflictError,
+    ForbiddenError,
+    NotAuthenticatedError,
+    NotFoundError,
+)
 from conda_store_hub.core.names import BuildKey, DataDirectory, shorten
 from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.core.protocol import ArtifactState, BuildStatus
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.core.reasons import Needing
-from conda_store_hub.db import claims, lists, queries, records, tables
+from conda_store_hub.db import claims, lists, queries, records, tables, tags
 from conda_store_hub.db.lists import BuildFilters
 from conda_store_hub.db.session import announce
 from conda_store_hub.services import audit, contents, policies, rights, specifications, views
-from conda_store_hub.services.changes import QUEUE, build_topic, ended_topic
+from conda_store_hub.services.changes import QUEUE, artifacts_topic, build_topic, ended_topic
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import PreparedSpecification
 
@@ -74,9 +80,7 @@ def submit(
     environment = _ensure_environment(session, identity, namespace, prepared, now)
     if latest is not None:
         _require_as_it_was(session, environment, latest)
-    specification = ensure_specification(
-        session, prepared.name, prepared.text, prepared.source.sha256(), _as_conda_store_shows(prepared), now
-    )
+    specification = keep_specification(session, prepared, now)
     build = queue(session, identity, environment, specification, rules, activates=activates, fresh=fresh)
     audit.record_build(session, identity, AuditAction.BUILD_SUBMIT, build)
     return build.id
@@ -108,10 +112,12 @@ def queue(
     activates: bool = True,
     fresh: bool = False,
     restores: bool = False,
+    yields: Sequence[ArtifactType] | None = None,
 ) -> tables.Build:
     """Queue a build in an environment; with `lock`, what that build had is installed exactly, without a solve.
 
     `rules`: those of the configuration. `restores`: it makes again what was there, and no quota is asked.
+    `yields`: what it yields, in place of what the policy says.
     Raises PolicyRefusedError where this service builds nothing, and QuotaExceededError when there is no room for it.
     """
     rules.require_builds()
@@ -136,7 +142,7 @@ def queue(
     )
     session.add_all(
         tables.Artifact(build_id=build.id, artifact_type=wanted, state=ArtifactState.PENDING)
-        for wanted in rules.at(layers).values.artifacts
+        for wanted in (rules.at(layers).values.artifacts if yields is None else yields)
     )
     environment.latest_build_id = build.id
     environment.updated_at = now
@@ -174,11 +180,22 @@ def _require_place(
 ) -> tuple[tables.Namespace, tables.Environment | None]:
     """Return the namespace, and the environment if it is there, in which `identity` may build that name."""
     target = namespace or rights.find_own_namespace(session, identity) or ""
+    if target == ondemand.NAMESPACE:
+        _refuse_by_hand(session, identity)
     row = queries.find_environment(session, target, name) if name is not None else None
     if row is not None and rights.find_role(session, identity, row.namespace, row) is not None:
         rights.require_row(session, identity, row, Permission.ENVIRONMENT_UPDATE, "")
         return row.namespace, row
     return rights.require_namespace(session, identity, target, Permission.ENVIRONMENT_CREATE), None
+
+
+def _refuse_by_hand(session: Session, identity: Identity) -> None:
+    """Raise for who would write into the environments that are made of wishes: what they are follows from the name."""
+    rights.require_namespace(session, identity, ondemand.NAMESPACE, Permission.NAMESPACE_READ)
+    raise ForbiddenError(
+        f"What is in “{ondemand.NAMESPACE}” is made of the names of images that are pulled, and of nothing else:"
+        " build it in another namespace."
+    )
 
 
 def _describe_anew(row: tables.Environment, prepared: PreparedSpecification) -> None:
@@ -189,6 +206,12 @@ def _describe_anew(row: tables.Environment, prepared: PreparedSpecification) -> 
         )
     if prepared.description:
         row.description = prepared.description
+
+
+def keep_specification(session: Session, prepared: PreparedSpecification, now: datetime) -> tables.Specification:
+    """Return the row of a specification that was held against the rules, which is made once."""
+    shown = _as_conda_store_shows(prepared)
+    return ensure_specification(session, prepared.name, prepared.text, prepared.source.sha256(), shown, now)
 
 
 def ensure_specification(
@@ -257,14 +280,16 @@ def _hidden_words(build_id: int) -> str:
 def get_build(session: Session, identity: Identity, build_id: int, *, data: DataDirectory) -> schemas.Build:
     """Return a build in full, with the path of its prefix."""
     row = require(session, identity, build_id, Permission.ENVIRONMENT_READ)
-    return show(session, row, row.environment, data=data)
+    return show(session, identity, row, row.environment, data=data)
 
 
-def show(session: Session, row: tables.Build, environment: tables.Environment, *, data: DataDirectory) -> schemas.Build:
+def show(
+    session: Session, identity: Identity, row: tables.Build, environment: tables.Environment, *, data: DataDirectory
+) -> schemas.Build:
     """Show a build in full, to somebody who may read its environment."""
     yields = records.list_artifacts(session, row.id)
     known = {item.artifact_type for item in yields}
-    return views.build(
+    shown = views.build(
         row,
         environment,
         artifacts=yields,
@@ -272,7 +297,9 @@ def show(session: Session, row: tables.Build, environment: tables.Environment, *
         phases=records.list_phases(session, row.id),
         prefix=str(data.prefix(row.prefix_name)) if row.prefix_name else None,
         position=claims.queue_position(session, row.id) if row.status is BuildStatus.QUEUED else None,
+        tags=tags.tags_of_build(session, row.id),
     )
+    return views.build_for(identity, shown)
 
 
 def has_files(row: tables.Build) -> bool:
@@ -301,11 +328,11 @@ def list_builds(
         session, identity, page=page, size=size, ascending=ascending, packages=wanted.lots, **filters
     )
     places = claims.queue_positions(session, {row.id for row in rows if row.status is BuildStatus.QUEUED})
-    shown = [
+    shown = (
         views.build_summary(row, contents.show_matching(wanted, row.packages), position=places.get(row.id))
         for row in rows
-    ]
-    return shown, count
+    )
+    return [views.build_for(identity, each) for each in shown], count
 
 
 def list_packages(
@@ -354,5 +381,5 @@ def _end(session: Session, identity: Identity, row: tables.Build) -> None:
         row.cancel_requested = True
     if row.status is BuildStatus.BUILDING:
         row.status_info = f"Cancelled by {identity.name}."
-    announce(session, build_topic(row.id))
-    announce(session, QUEUE)
+    for topic in (build_topic(row.id), artifacts_topic(row.id), QUEUE):
+        announce(session, topic)

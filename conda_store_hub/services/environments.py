@@ -8,9 +8,9 @@ from typing import Unpack
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import ondemand, schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import ConflictError, ForbiddenError, NotFoundError
+from conda_store_hub.core.errors import ConflictError, EditConflictError, ForbiddenError, NotFoundError
 from conda_store_hub.core.names import DataDirectory, NamespaceKind, check_description, check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import BuildStatus
@@ -51,9 +51,17 @@ def get_environment(
     if found is None:
         raise rights.hidden(identity, words)
     row = rights.require_row(session, identity, found.row, Permission.ENVIRONMENT_READ, words)
-    build = builds.show(session, found.active, row, data=data) if found.active else None
+    build = builds.show(session, identity, found.active, row, data=data) if found.active else None
     file = watched.find_file_of(session, row.id) if row.namespace.kind is NamespaceKind.SYSTEM else None
     return views.environment(row, found.latest_status, build, watched_file=file.path if file else None)
+
+
+def find_new_name(session: Session, identity: Identity, namespace: str, name: str) -> str:
+    """Return what an environment is called now that had another name; raise NotFoundError where nobody may know."""
+    found = aliases.find_new_name(session, namespace, name)
+    if found is None:
+        raise rights.hidden(identity, rights.say_hidden(namespace, name))
+    return rights.require_environment(session, identity, namespace, found, Permission.ENVIRONMENT_READ).name
 
 
 def find_storage(session: Session, environment_id: int) -> int:
@@ -67,11 +75,18 @@ def update(
     namespace: str,
     name: str,
     change: schemas.ActivateBuild,
+    *,
+    seen: str | None = None,
 ) -> None:
-    """Activate a finished build of the environment, or change its description."""
+    """Activate a finished build of the environment, or change its description.
+
+    `seen`: the description that one saw; raise EditConflictError if it is another by now.
+    """
     row = rights.require_environment(session, identity, namespace, name, Permission.ENVIRONMENT_UPDATE)
     rights.hold_environment(session, identity, row)
     if change.description is not None:
+        if seen is not None and row.description not in (seen, change.description):
+            raise EditConflictError(f"The description was changed since you began. It is now: {row.description}")
         row.description = check_description(change.description)
         row.updated_at = datetime.now(UTC)
         _record(session, identity, AuditAction.ENVIRONMENT_UPDATE, row, None)
@@ -123,11 +138,29 @@ def exchange_names(session: Session, identity: Identity, one: Environment, other
 
 def require_new_name(session: Session, identity: Identity, row: Environment) -> None:
     """Raise unless `identity` may give an environment another name, which takes one in its namespace."""
+    if _is_named_by_wish(row):
+        raise ForbiddenError(f"“{shorten(row.name)}” is called after the image that is pulled: it gets no other name.")
     if not rights.may(session, identity, Permission.ENVIRONMENT_CREATE, row.namespace):
         raise ForbiddenError(
             f"“{shorten(row.name)}” can get no other name from you: that needs {Permission.ENVIRONMENT_CREATE}"
             f" in “{shorten(row.namespace.name)}”."
         )
+
+
+def _is_named_by_wish(row: Environment) -> bool:
+    """Tell whether the name of an environment follows from that of an image, by which it is found again."""
+    return row.namespace.name == ondemand.NAMESPACE
+
+
+def may_rename(session: Session, identity: Identity, namespace: str, name: str) -> bool:
+    """Tell whether `identity` may give an environment another name: that needs rights on it and in its namespace."""
+    row = queries.find_environment(session, namespace, name)
+    return (
+        row is not None
+        and not _is_named_by_wish(row)
+        and rights.may(session, identity, Permission.ENVIRONMENT_UPDATE, row.namespace, row)
+        and rights.may(session, identity, Permission.ENVIRONMENT_CREATE, row.namespace)
+    )
 
 
 def write_name(session: Session, row: Environment, name: str) -> None:

@@ -45,6 +45,15 @@ class _Rows:
         return self.namespace.id, self.environment.id if self.environment else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """What somebody is to have, and until when."""
+
+    subject: SubjectKind
+    role: Role
+    expires_on: datetime | None
+
+
 def require(session: Session, identity: Identity, place: Place, permission: Permission) -> None:
     """Raise unless `identity` has `permission` there: asked before anything is said about who exists."""
     _require(session, identity, place, permission)
@@ -105,7 +114,8 @@ def grant(
     """
     rows = _require(session, identity, place, Permission.MEMBERS_UPDATE)
     queries.hold_namespace(session, rows.namespace)
-    _check(session, identity, rows, request, anonymous_allowed=anonymous_allowed)
+    wanted = _Wanted(subject=request.subject, role=request.role, expires_on=request.expires_on)
+    _check(session, identity, rows, wanted, anonymous_allowed=anonymous_allowed)
     subject = _subject(request, user_id)
     row = people.find_grant(session, *rows.key, subject)
     if row is None:
@@ -123,9 +133,23 @@ def grant(
     return views.member(row)
 
 
-def _check(
-    session: Session, identity: Identity, rows: _Rows, request: schemas.GrantRole, *, anonymous_allowed: bool
+def change(
+    session: Session, identity: Identity, place: Place, grant_id: int, role: Role, *, anonymous_allowed: bool
 ) -> None:
+    """Change a role that was given; when it ends stays as it is."""
+    rows = _require(session, identity, place, Permission.MEMBERS_UPDATE)
+    queries.hold_namespace(session, rows.namespace)
+    row = _get_grant(session, rows, grant_id)
+    shown = views.member(row)
+    wanted = _Wanted(subject=shown.subject, role=role, expires_on=row.expires_at)
+    _check(session, identity, rows, wanted, anonymous_allowed=anonymous_allowed)
+    row.role = role
+    row.granted_by = identity.name
+    row.created_at = datetime.now(UTC)
+    _tell(session, identity, rows, AuditAction.GRANT_SET, row, f"{role} for {_name(shown)}")
+
+
+def _check(session: Session, identity: Identity, rows: _Rows, request: _Wanted, *, anonymous_allowed: bool) -> None:
     held = rights.find_role(session, identity, rows.namespace, rows.environment)
     if held is None or request.role.rank > held.rank:
         raise ForbiddenError(f"Nobody can give more than they have: you have the role {held} here.")
@@ -153,13 +177,21 @@ def _subject(request: schemas.GrantRole, user_id: int | None) -> str:
 def remove(session: Session, identity: Identity, place: Place, grant_id: int) -> None:
     """Take a role back."""
     rows = _require(session, identity, place, Permission.MEMBERS_UPDATE)
+    row = _get_grant(session, rows, grant_id)
+    shown = views.member(row)
+    people.remove_grant(session, grant_id)
+    _tell(session, identity, rows, AuditAction.GRANT_REMOVE, row, f"{row.role} of {_name(shown)}")
+
+
+def _get_grant(session: Session, rows: _Rows, grant_id: int) -> Grant:
     row = people.get_grant(session, *rows.key, grant_id)
     if row is None:
         raise NotFoundError(f"There is no member {grant_id} here.")
-    shown = views.member(row)
-    people.remove_grant(session, grant_id)
-    words = " ".join(part for part in (shown.subject, shown.name) if part)
-    _tell(session, identity, rows, AuditAction.GRANT_REMOVE, row, f"{row.role} of {words}")
+    return row
+
+
+def _name(member: schemas.Member) -> str:
+    return " ".join(part for part in (member.subject, member.name) if part)
 
 
 # conda-store's own way to say it: a role for those whose namespace another one is.

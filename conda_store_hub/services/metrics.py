@@ -62,6 +62,7 @@ class Metrics:
         self._free = self._gauge("data_disk_free_bytes", "What is free on it for the service.")
         self._prefixes = self._gauge("prefixes_bytes", "What prefixes take beside what they share with the cache.")
         self._artifacts = self._gauge("artifacts_bytes", "What the artifacts of builds take.")
+        self._images = self._gauge("images_bytes", "What the layers of images take, each once.")
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
         return Counter(f"{_PREFIX}_{name}", words, labels, registry=self._registry)
@@ -122,5 +123,6 @@ class Metrics:
         found = await db.read(totals.add_up)
         self._prefixes.set(found.prefixes)
         self._artifacts.set(found.artifacts)
+        self._images.set(found.images)
         ended = time.monotonic()
         self._add_up_at = ended + max(ADDED_UP_SECONDS, (ended - began) / _SHARE)

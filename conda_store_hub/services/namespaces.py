@@ -8,19 +8,20 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import ondemand, schemas
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, ForbiddenError, InUseError, InvalidNameError, InvalidRequestError
 from conda_store_hub.core.names import NamespaceKind, check_namespace_name, is_reserved, list_namespace_names, shorten
-from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission, Role
+from conda_store_hub.core.permissions import PERMISSIONS, Identity, Permission, Role, SubjectKind
 from conda_store_hub.db import claims, lifecycle, lists, queries, usage
-from conda_store_hub.db.tables import Namespace
+from conda_store_hub.db.tables import Grant, Namespace
 from conda_store_hub.services import audit, rights, views
 from conda_store_hub.services.changes import announce_artifacts, announce_ends
 
 UNDO = timedelta(days=7)
 MOST_ABOUT = 10_000
-_MOST_SHOWN = 500
+MOST_SHOWN = 500
+"""So many namespaces are listed to choose from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +47,29 @@ def create(session: Session, identity: Identity, name: str) -> schemas.Namespace
     audit.record(session, identity, AuditAction.NAMESPACE_CREATE, namespace=row)
     rights.announce_namespace(session, row)
     return views.namespace(row)
+
+
+def ensure_system(session: Session, writer: Identity, name: str) -> Namespace:
+    """Return a namespace of the service's own; if there is none, make it.
+
+    Everybody who is logged in is a viewer there, until an administrator takes that away.
+    """
+    found = queries.find_namespace(session, name)
+    if found is not None:
+        return found
+    now = datetime.now(UTC)
+    row = Namespace(name=name, kind=NamespaceKind.SYSTEM, about={}, created_at=now)
+    session.add(row)
+    session.flush()
+    audit.record(session, writer, AuditAction.NAMESPACE_CREATE, namespace=row)
+    everybody = Grant(namespace_id=row.id, subject=SubjectKind.AUTHENTICATED, role=Role.VIEWER, created_at=now)
+    everybody.granted_by = writer.name
+    session.add(everybody)
+    words = f"{Role.VIEWER} for {SubjectKind.AUTHENTICATED}"
+    audit.record(session, writer, AuditAction.GRANT_SET, namespace=row, detail=words)
+    session.flush()
+    rights.announce_namespace(session, row)
+    return row
 
 
 def _require_free(session: Session, name: str) -> None:
@@ -85,10 +109,13 @@ def change(session: Session, identity: Identity, name: str, about: dict[str, sch
 
 
 def list_namespaces(
-    session: Session, identity: Identity, *, page: int, size: int
+    session: Session, identity: Identity, *, page: int, size: int, after: str | None = None
 ) -> tuple[list[schemas.NamespaceSummary], int]:
-    """Return a page of the namespaces that `identity` may see with how many environments each has, and their count."""
-    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ)
+    """Return a page of the namespaces that `identity` may see with how many environments each has, and their count.
+
+    after: only those behind this name.
+    """
+    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ, after=after)
     rows, count = lists.list_of_rows(statement).page(session, page=page, size=size)
     living = usage.count_environments(session, [row.id for row in rows])
     return [views.namespace_summary(row, living.get(row.id, 0)) for row in rows], count
@@ -103,9 +130,14 @@ class Overview:
     usage: schemas.Usage
 
 
-def list_overviews(session: Session, identity: Identity, *, page: int, size: int) -> tuple[list[Overview], int]:
-    """Return a page of the namespaces that `identity` may see, each with what it holds, and their count."""
-    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ)
+def list_overviews(
+    session: Session, identity: Identity, *, page: int, size: int, search: str = ""
+) -> tuple[list[Overview], int]:
+    """Return a page of the namespaces that `identity` may see, each with what it holds, and their count.
+
+    `search`: only those with this in their name, or in that of whose they are.
+    """
+    statement = queries.select_namespaces(identity, Permission.NAMESPACE_READ, search)
     rows, count = lists.list_of_rows(statement).page(session, page=page, size=size)
     held = usage.usage_of(session, [row.id for row in rows])
     roles = rights.find_roles(session, identity, [(row, None) for row in rows])
@@ -131,7 +163,7 @@ class DeletedNamespace:
 
 def list_deleted(session: Session, identity: Identity) -> list[DeletedNamespace]:
     """Return the namespaces that `identity` may bring back, the last deleted first; of a name the last alone."""
-    rows = lifecycle.list_deleted_namespaces(session, datetime.now(UTC) - UNDO, _MOST_SHOWN)
+    rows = lifecycle.list_deleted_namespaces(session, datetime.now(UTC) - UNDO, MOST_SHOWN)
     roles = rights.find_roles(session, identity, [(row, None) for row in rows])
     found: dict[str, DeletedNamespace] = {}
     for row, role in zip(rows, roles, strict=True):
@@ -162,19 +194,25 @@ def list_usage(session: Session, identity: Identity, *, page: int, size: int) ->
 
 
 def list_writable(session: Session, identity: Identity) -> list[schemas.Namespace]:
-    """Return the namespaces in which `identity` may create environments, its own first."""
+    """Return the namespaces in which `identity` may write environments, its own first."""
     rows = rights.own_first(
         session,
         identity,
-        queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.ENVIRONMENT_CREATE),
+        queries.first_namespaces(session, identity, MOST_SHOWN, Permission.ENVIRONMENT_CREATE),
         Permission.ENVIRONMENT_CREATE,
     )
-    return [views.namespace(row) for row in rows]
+    return [views.namespace(row) for row in rows if row.name != ondemand.NAMESPACE]
+
+
+def may_write(session: Session, identity: Identity, name: str) -> bool:
+    """Tell whether `identity` may write environments in a namespace, which need not be there."""
+    row = queries.find_namespace(session, name) if name != ondemand.NAMESPACE else None
+    return row is not None and rights.may(session, identity, Permission.ENVIRONMENT_CREATE, row)
 
 
 def list_readable(session: Session, identity: Identity) -> list[schemas.Namespace]:
     """Return the first namespaces that `identity` may see, its own before all others."""
-    rows = queries.first_namespaces(session, identity, _MOST_SHOWN, Permission.NAMESPACE_READ)
+    rows = queries.first_namespaces(session, identity, MOST_SHOWN, Permission.NAMESPACE_READ)
     return [views.namespace(row) for row in rights.own_first(session, identity, rows, Permission.NAMESPACE_READ)]
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import InvalidRequestError
+from conda_store_hub.core.errors import EditConflictError, InvalidRequestError
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.schemas.notes import MAX_BANNER, Banner, JanitorRun, JobDone
 from conda_store_hub.db import notes
@@ -29,9 +29,22 @@ def find_banner(session: Session) -> Banner | None:
     return None if row is None else Banner.model_validate(row.value)
 
 
-def set_banner(session: Session, identity: Identity, banner: Banner | None) -> None:
-    """Set the banner of all pages; None goes back to the configuration's, an empty message shows none."""
+def set_banner(
+    session: Session,
+    identity: Identity,
+    banner: Banner | None,
+    *,
+    seen: Banner | None = None,
+    configured: Banner | None = None,
+) -> None:
+    """Set the banner of all pages; None goes back to the configuration's, an empty message shows none.
+
+    `seen`: the one that was shown before; raise EditConflictError if that is another by now. `configured`: the one of
+    the configuration.
+    """
     rights.require_service(identity, Permission.SETTING_UPDATE)
+    if seen is not None and (find_banner(session) or configured or Banner(message="")) not in (seen, banner):
+        raise EditConflictError("Somebody else has changed the banner since you began.")
     if banner is None:
         notes.remove(session, _BANNER)
         audit.record(session, identity, AuditAction.BANNER_SET, detail="as in the configuration")

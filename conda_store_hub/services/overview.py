@@ -63,6 +63,7 @@ class Overview:
     namespaces: tuple[rows.HeldByNamespace, ...]
     namespace_count: int
     largest: tuple[rows.HeldByEnvironment, ...]
+    deleted: rows.HeldByDeleted
     janitor: JanitorRun | None
 
 
@@ -78,24 +79,28 @@ def read(session: Session, identity: Identity, now: datetime) -> Overview:
         namespaces=tuple(rows.list_namespaces(session, _MOST_LARGE, 0)),
         namespace_count=rows.count_namespaces(session),
         largest=tuple(rows.list_largest(session, _MOST_LARGE)),
+        deleted=rows.sum_deleted(session),
         janitor=notes.find_run(session),
     )
 
 
 def list_namespaces(
-    session: Session, identity: Identity, *, page: int, size: int
+    session: Session, identity: Identity, *, page: int, size: int, search: str = ""
 ) -> tuple[list[rows.HeldByNamespace], int]:
-    """Return a page of all namespaces, those with the most on disk first, and how many there are."""
+    """Return a page of all namespaces, those with the most on disk first, and how many there are.
+
+    `search`: only those with this in their name, or in that of whose they are.
+    """
     rights.require_service(identity, Permission.METRICS_READ)
-    return rows.list_namespaces(session, size, (page - 1) * size), rows.count_namespaces(session)
+    return rows.list_namespaces(session, size, (page - 1) * size, search), rows.count_namespaces(session, search)
 
 
-def find_silent(session: Session, identity: Identity, now: datetime) -> tuple[int, list[int]]:
-    """Return how many builds run, and the numbers of those of which nothing was heard for long."""
+def find_silent(session: Session, identity: Identity, now: datetime) -> tuple[dict[BuildStatus, int], list[int]]:
+    """Return how many builds wait and run, and the numbers of those of which nothing was heard for long."""
     rights.require_service(identity, Permission.METRICS_READ)
     running = [row for row in rows.list_live(session, _MOST_LIVE) if row.status == BuildStatus.BUILDING]
     silent = [row.id for row in running if row.heartbeat_at is not None and now - row.heartbeat_at > _SILENCE]
-    return totals.count_live(session)[BuildStatus.BUILDING], silent
+    return totals.count_live(session), silent
 
 
 def _count_hours(session: Session, now: datetime) -> tuple[Hour, ...]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core import policy, schemas
 from conda_store_hub.core.audit import AuditAction
-from conda_store_hub.core.errors import ForbiddenError, PolicyRefusedError, QuotaExceededError
+from conda_store_hub.core.errors import EditConflictError, ForbiddenError, PolicyRefusedError, QuotaExceededError
 from conda_store_hub.core.layers import Effective, Layer, require_tighter
 from conda_store_hub.core.names import shorten
 from conda_store_hub.core.permissions import Identity, Permission
@@ -117,11 +117,27 @@ def _show(effective: Effective, scope: Scope) -> dict[str, schemas.Setting]:
     }
 
 
+def find_own(setting: schemas.Setting, scope: Scope) -> Any:
+    """Return what is set at `scope` itself; None if nothing is."""
+    return next((one.value for one in setting.given if one.source is scope), None)
+
+
 def change(
-    session: Session, identity: Identity, place: Place, wanted: Change, rules: BuildRules
+    session: Session,
+    identity: Identity,
+    place: Place,
+    wanted: Change,
+    rules: BuildRules,
+    *,
+    seen: Mapping[str, Any] | None = None,
 ) -> dict[str, schemas.Setting]:
-    """Set values in a place and take others back; raise when one is looser than what counts around it."""
+    """Set values in a place and take others back; raise when one is looser than what counts around it.
+
+    `seen`: what one saw set there, by key; raise EditConflictError if it is something else by now.
+    """
     found = _require(session, identity, place, Permission.SETTING_UPDATE)
+    if seen:
+        _require_as_seen(session, found, seen, rules)
     around = tuple(layer for layer in list_layers(session, *found.ids) if layer.scope is not found.scope)
     require_tighter(rules.policy.at(around), wanted, found.scope)
     given = wanted.values.model_dump(mode="json", include=wanted.values.model_fields_set)
@@ -133,6 +149,15 @@ def change(
             _tell(session, identity, found, AuditAction.POLICY_SET, f"{key}: {json.dumps(given[key])}")
     session.flush()
     return _show(rules.policy.at(list_layers(session, *found.ids)), found.scope)
+
+
+def _require_as_seen(session: Session, found: _Rows, seen: Mapping[str, Any], rules: BuildRules) -> None:
+    if found.namespace is not None:
+        rows.lock_namespace(session, found.namespace.id)  # of two at once the second sees what the first has set
+    now = _show(rules.policy.at(list_layers(session, *found.ids)), found.scope)
+    for key, before in seen.items():
+        if find_own(now[key], found.scope) != before:
+            raise EditConflictError(f"Somebody else has changed `{key}` since you began.")
 
 
 def may_change(session: Session, identity: Identity, place: Place) -> bool:

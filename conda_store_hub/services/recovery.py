@@ -69,7 +69,7 @@ def _release(session: Session, row: Build) -> None:
     pending = records.pending_artifacts(session, row.id)
     for artifact in pending:
         if artifact.attempt >= MOST_ATTEMPTS:
-            work.give_up(artifact, _INTERRUPTED)
+            work.give_up(session, artifact, _INTERRUPTED)
     if all(artifact.state is not ArtifactState.PENDING for artifact in pending):
         row.log_complete = True
     row.worker = None

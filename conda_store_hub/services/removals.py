@@ -14,7 +14,7 @@ from conda_store_hub.core.errors import ConflictError, InUseError
 from conda_store_hub.core.names import check_environment_name, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import LIVE, ArtifactType
-from conda_store_hub.db import claims, lifecycle, queries, usage
+from conda_store_hub.db import claims, lifecycle, queries, tags, usage
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Build, Environment
 from conda_store_hub.services import audit, builds, environments, images, rebuilds, rights, views
@@ -76,6 +76,8 @@ class Deleted:
     deleted_on: datetime
     until: datetime
     is_taken: bool
+    may_rename: bool
+    """Whether who asks may give it another name, which needs more than to bring it back."""
 
 
 def foresee_environment(session: Session, identity: Identity, namespace: str, name: str) -> Doomed:
@@ -113,6 +115,7 @@ def find_deleted(session: Session, identity: Identity, namespace: str, name: str
         deleted_on=deleted_on,
         until=deleted_on + UNDO,
         is_taken=queries.find_environment(session, namespace, row.name) is not None,
+        may_rename=rights.may(session, identity, Permission.ENVIRONMENT_CREATE, row.namespace),
     )
 
 
@@ -192,7 +195,8 @@ def delete_build(
 ) -> None:
     """Delete what a build left on disk, but for the artifacts that are kept; it stays listed.
 
-    Refused for the active build, a pinned one, one that is not over, and one that somebody computes with.
+    Refused for the active build, one that is pinned or has a tag, one that is not over, and one that somebody computes
+    with.
     """
     row = builds.require(session, identity, build_id, Permission.BUILD_DELETE)
     rights.hold_environment(session, identity, row.environment)
@@ -211,6 +215,8 @@ def _require_deletable(session: Session, row: Build, *, force: bool) -> None:
         raise ConflictError(f"Build {row.id} is the active one: activate another build first.")
     if row.pinned:
         raise ConflictError(f"Build {row.id} is pinned: let it go first.")
+    if given := tags.tags_of_build(session, row.id):
+        raise ConflictError(f"Build {row.id} has the tag “{shorten(given[0])}”: remove it first.")
     used = lifecycle.count_leases(session, row.id, datetime.now(UTC))
     if used and not force:
         raise InUseError(f"Build {row.id} is in use by {used} kernels or programs: end them, or use force.")

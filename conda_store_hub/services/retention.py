@@ -1,7 +1,8 @@
 """Retention: which builds an environment keeps and for how long, and what goes once it cannot be brought back.
 
 A build stays as long as it is among the newest `keep_builds` of its environment, or younger than `keep_days`. The
-newest completed one always stays, and so do the active one, a pinned one, and one that somebody uses or waits for.
+newest completed one always stays, and so do the active one, one that is pinned or has a tag, and one that somebody uses
+or waits for.
 Those that failed or were cancelled count among themselves in the same way, and nothing is kept of one that goes.
 """
 

@@ -31,6 +31,14 @@ Hook = Callable[[Proposal], str | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OnDemandRules:
+    """For how many days an image on demand is fresh, and for how many it is kept unused; 0: none is made."""
+
+    fresh_days: int = 7
+    kept_days: int = 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BuildRules:
     """The rules of one place; those that the service starts with are what the configuration says."""
 
@@ -40,7 +48,11 @@ class BuildRules:
     kept_artifacts: tuple[ArtifactType, ...] = (ArtifactType.LOGS, ArtifactType.LOCKFILE, ArtifactType.YAML)
     """What stays of a build that is deleted."""
     image_base: str = ""
-    """Path of an OCI image layout with the image that environments are put on; empty: on nothing."""
+    """The image that environments are put on: a path, or a reference; empty: on nothing."""
+    image_credentials: str = ""
+    """Path of a file with credentials for its registry."""
+    on_demand: OnDemandRules = OnDemandRules()
+    """What counts of images on demand."""
     refusal: str | None = None
     """Why this service builds nothing at all; None when it does."""
 

@@ -29,6 +29,7 @@ from conda_store_hub.core.spec import Entry
 from conda_store_hub.db import lifecycle
 from conda_store_hub.db.tables import Package
 from conda_store_hub.services import builds, policies, rights
+from conda_store_hub.services.processes import ProcessState
 from conda_store_hub.services.rules import BuildRules
 
 MOST_CHANNELS = 20
@@ -48,6 +49,10 @@ class Searcher(Protocol):
 
     async def stop(self) -> None:
         """End what is under way."""
+        ...
+
+    def describe(self) -> ProcessState:
+        """Say how it stands."""
         ...
 
 

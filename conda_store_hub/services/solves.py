@@ -14,6 +14,7 @@ from conda_store_hub.core.protocol import Package
 from conda_store_hub.core.reasons import Needing, Wanted, find_needing, key_of
 from conda_store_hub.db import lifecycle, queries
 from conda_store_hub.services import comparisons, rights
+from conda_store_hub.services.processes import ProcessState
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import Plan
 
@@ -41,8 +42,16 @@ class Solver(Protocol):
         """
         ...
 
+    def find_place(self, plan: Plan, rules: BuildRules) -> int:
+        """Return at which place a solve that is under way waits for its turn; 0 where its turn has come."""
+        ...
+
     async def stop(self) -> None:
         """End what is under way."""
+        ...
+
+    def describe(self) -> ProcessState:
+        """Say how it stands."""
         ...
 
 

@@ -77,6 +77,16 @@ class Plan:
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
+    def answer_key(self, rules: BuildRules) -> str:
+        """Return a digest of all that an answer depends on: of what it may take, and where the entries stand, too.
+
+        A fault is told with its line.
+        """
+        values = rules.values
+        limits = values.solve_seconds, values.build_seconds, values.memory_bytes
+        places = [(entry.line, entry.column) for entry in (*self.dependencies, *self.pip, *self.virtual_packages)]
+        return hashlib.sha256(json.dumps([self.lock_key(), limits, places]).encode()).hexdigest()
+
 
 def read(request: schemas.ReadSpecification, platform: str) -> Submission:
     """Read what was submitted, of a lock file what it has for `platform`; raise with the place of the first fault."""
@@ -315,7 +325,7 @@ def _check_pip_has_python(pip: tuple[Entry, ...], dependencies: tuple[Entry, ...
 
 def _check_platforms(specification: Specification, rules: BuildRules) -> None:
     if specification.platforms and rules.platform not in specification.platforms:
-        raise PolicyRefusedError(f"This service builds for {rules.platform}; `platforms:` does not name it.")
+        raise PolicyRefusedError(f"This would be for {rules.platform}; `platforms:` does not name it.")
 
 
 def _constraints(rules: BuildRules, found: Source) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -16,6 +17,7 @@ from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import (
     ConflictError,
     ForbiddenError,
+    FormUsedError,
     InvalidRequestError,
     NotAuthenticatedError,
     NotFoundError,
@@ -110,30 +112,67 @@ def rights_topics(identity: Identity) -> list[str]:
 # Making
 
 
-def make(session: Session, identity: Identity, request: schemas.MakeToken, *, pepper: bytes) -> schemas.NewToken:
-    """Make a token for oneself; its text is in the answer and nowhere else."""
-    owner = _require_maker(identity)
+def make(
+    session: Session, identity: Identity, request: schemas.MakeToken, *, pepper: bytes, form: str = ""
+) -> schemas.NewToken:
+    """Make a token for oneself; its text is in the answer and nowhere else.
+
+    `form`: the mark of the form that it was asked for with. A second time, nothing is made of it.
+    """
+    owner = require_maker(identity)
     people.hold_user(session, owner)
+    token = _derive_text(owner, form, pepper) if form else make_text()
+    _require_unmade(session, token, pepper)
     now = datetime.now(UTC)
     expires = _expiry(request, now)
     limits = _limits(session, identity, request)
-    if people.count_tokens(session, owner, now) >= MOST_TOKENS:
-        raise ConflictError(f"You have {MOST_TOKENS} tokens; revoke those that you do not need.")
-    text = PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+    require_room(session, owner, now)
+    scopes = None if identity.scopes is None else [list(claim.as_words()) for claim in identity.scopes]
     row = Token(
         user_id=owner,
         label=request.label or "made by a program",
-        digest=make_digest(text, pepper),
-        hint=text[-_HINT:],
-        scopes=None if identity.scopes is None else [list(claim.as_words()) for claim in identity.scopes],
+        scopes=scopes,
         created_at=now,
         expires_at=expires,
         limits=limits,
     )
+    return add(session, identity, row, token, pepper=pepper)
+
+
+def _derive_text(owner: int, form: str, pepper: bytes) -> str:
+    """Return the text that belongs to a form: as unknown as a random one to who does not know the pepper."""
+    secret = hmac.digest(pepper, f"form of {owner}: {form}".encode(errors="surrogatepass"), hashlib.sha256)
+    return PREFIX + base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+
+
+def _require_unmade(session: Session, token: str, pepper: bytes) -> None:
+    made = people.find_token(session, make_digest(token, pepper))
+    if made is not None:
+        raise FormUsedError(
+            f"The token “{made.label}” was made of this form already, and its text was shown then. If you do not have"
+            " it, revoke that token and make another one."
+        )
+
+
+def make_text() -> str:
+    """Return the text of a new token."""
+    return PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def add(session: Session, identity: Identity, row: Token, text: str, *, pepper: bytes) -> schemas.NewToken:
+    """Keep a token of a user's under the digest of its text."""
+    row.digest = make_digest(text, pepper)
+    row.hint = text[-_HINT:]
     session.add(row)
     session.flush()
     _record(session, identity, AuditAction.TOKEN_CREATE, row, identity.name or "")
     return schemas.NewToken(token=text, id=row.id)
+
+
+def require_room(session: Session, owner: int, now: datetime) -> None:
+    """Raise ConflictError for who has as many tokens as one may; the user is held."""
+    if people.count_tokens(session, owner, now) >= MOST_TOKENS:
+        raise ConflictError(f"You have {MOST_TOKENS} tokens; revoke those that you do not need.")
 
 
 def _require_user(identity: Identity) -> int:
@@ -144,7 +183,7 @@ def _require_user(identity: Identity) -> int:
     return identity.user_id
 
 
-def _require_maker(identity: Identity) -> int:
+def require_maker(identity: Identity) -> int:
     """Return whose a new token is; a token of ours makes none: what it made would outlive it."""
     owner = _require_user(identity)
     if identity.token_id is not None:
@@ -243,7 +282,16 @@ def _require(session: Session, identity: Identity, token_id: int) -> Token:
 
 def revoke(session: Session, identity: Identity, token_id: int) -> None:
     """End a token, at once: one's own, or anybody's for who administers all."""
-    row = _require(session, identity, token_id)
+    _end(session, identity, _require(session, identity, token_id))
+
+
+def revoke_for(session: Session, identity: Identity, row: Token) -> None:
+    """End a token in the name of whose it is; a second time does nothing."""
+    if row.revoked_at is None:
+        _end(session, identity, row)
+
+
+def _end(session: Session, identity: Identity, row: Token) -> None:
     row.revoked_at = datetime.now(UTC)
     _record(session, identity, AuditAction.TOKEN_REVOKE, row, row.user.name)
     announce(session, rights_topic(token_topic(row.id)))

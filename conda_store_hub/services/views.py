@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from conda_store_hub.core import schemas, source
 from conda_store_hub.core.artifacts import FILES, artifact_address
 from conda_store_hub.core.names import NamespaceKind
-from conda_store_hub.core.permissions import SubjectKind
+from conda_store_hub.core.permissions import Identity, SubjectKind
 from conda_store_hub.core.protocol import ArtifactType, BuildStatus
 from conda_store_hub.core.reasons import Needing
 from conda_store_hub.db.lists import BuildRow, EnvironmentRow, PackageRow
@@ -25,6 +25,8 @@ from conda_store_hub.db.tables import (
     TokenLimit,
 )
 from conda_store_hub.db.usage import Usage
+
+S = TypeVar("S", bound=schemas.BuildSummary)
 
 
 def namespace(row: Namespace) -> schemas.Namespace:
@@ -161,6 +163,18 @@ def build_summary(
     )
 
 
+def build_for(identity: Identity, shown: S) -> S:
+    """Return a build as somebody is shown it: names of people and paths are not for who is not logged in."""
+    if identity.authenticated:
+        return shown
+    hidden: dict[str, Any] = {"requested_by": None}
+    if isinstance(shown, schemas.Build):
+        hidden["prefix"] = None
+    if shown.status is BuildStatus.CANCELED:
+        hidden["status_info"] = "Cancelled."  # what is kept says by whom
+    return shown.model_copy(update=hidden)
+
+
 def _build(row: Build | BuildRow) -> dict[str, Any]:
     """Return the fields that do not depend on what a build belongs to."""
     return {
@@ -192,6 +206,7 @@ def build(
     phases: Iterable[PhaseRow],
     prefix: str | None,
     position: int | None,
+    tags: Iterable[str],
 ) -> schemas.Build:
     """Show a build of an environment in full; its specification is loaded, and the environment's namespace."""
     return schemas.Build(
@@ -207,6 +222,7 @@ def build(
         ],
         phases=phase_times(phases),
         prefix=prefix if row.status is BuildStatus.COMPLETED and row.deleted_at is None else None,
+        tags=list(tags),
     )
 
 

@@ -13,17 +13,16 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import lockfiles, schemas
-from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.errors import ConflictError, InvalidSpecificationError
 from conda_store_hub.core.lockfiles import SourceKind
 from conda_store_hub.core.names import NamespaceKind, shorten
-from conda_store_hub.core.permissions import Claim, Identity, Permission, Reach, Role, SubjectKind
+from conda_store_hub.core.permissions import Claim, Identity, Permission, Reach, Role
 from conda_store_hub.core.protocol import LIVE
 from conda_store_hub.db import lifecycle, lists, queries
 from conda_store_hub.db import watched as rows
-from conda_store_hub.db.tables import Environment, Grant, Namespace, WatchedFile, WatchedFolder
+from conda_store_hub.db.tables import Environment, WatchedFile, WatchedFolder
 from conda_store_hub.db.watched import KnownFile
-from conda_store_hub.services import audit, builds, environments, removals, rights, specifications
+from conda_store_hub.services import audit, builds, environments, namespaces, removals, rights, specifications
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.services.specifications import PreparedSpecification, Submission
 
@@ -45,6 +44,14 @@ class Folder:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RefusedFile:
+    """A file whose text was not taken, in the folder of that path."""
+
+    folder: str
+    file: schemas.WatchedFile
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FileText:
     """A file that was read: where it is, and a digest of its text."""
 
@@ -62,30 +69,12 @@ def begin(session: Session, paths: Collection[str]) -> list[Folder]:
             known[path] = WatchedFolder(path=path, identity="")
             session.add(known[path])
     if paths:
-        _ensure_namespace(session)
+        namespaces.ensure_system(session, WRITER, NAMESPACE)
     session.flush()
     return [
         Folder(id=row.id, path=path, identity=row.identity, problem=row.problem)
         for path, row in ((path, known[path]) for path in paths)
     ]
-
-
-def _ensure_namespace(session: Session) -> None:
-    """Make the namespace, in which everybody who is logged in sees all, until an administrator takes that away."""
-    if queries.find_namespace(session, NAMESPACE) is not None:
-        return
-    now = datetime.now(UTC)
-    row = Namespace(name=NAMESPACE, kind=NamespaceKind.SYSTEM, about={}, created_at=now)
-    session.add(row)
-    session.flush()
-    audit.record(session, WRITER, AuditAction.NAMESPACE_CREATE, namespace=row)
-    everybody = Grant(namespace_id=row.id, subject=SubjectKind.AUTHENTICATED, role=Role.VIEWER, created_at=now)
-    everybody.granted_by = WRITER.name
-    session.add(everybody)
-    words = f"{Role.VIEWER} for {SubjectKind.AUTHENTICATED}"
-    audit.record(session, WRITER, AuditAction.GRANT_SET, namespace=row, detail=words)
-    session.flush()
-    rights.announce_namespace(session, row)
 
 
 def record_folder(session: Session, folder_id: int, identity: str, problem: str | None) -> None:
@@ -278,6 +267,13 @@ def list_files(
     files = [_show_file(row) for row in found]
     folders = [_show_folder(row, identity) for row in rows.list_folders(session)]
     return files, count, folders
+
+
+def list_refused(session: Session, identity: Identity, limit: int) -> tuple[list[RefusedFile], int]:
+    """Return files whose text was not taken, where they are and why, and their count; for who may see all."""
+    rights.require_service(identity, Permission.SETTING_READ)
+    found, count = lists.list_of_rows(rows.select_refused()).page(session, page=1, size=limit)
+    return [RefusedFile(folder=row.folder.path, file=_show_file(row)) for row in found], count
 
 
 def _show_file(row: WatchedFile) -> schemas.WatchedFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ from conda_store_hub.core.layers import Layer as PolicyLayer
 from conda_store_hub.core.names import new_prefix_name
 from conda_store_hub.core.oci import Layer
 from conda_store_hub.core.protocol import (
+    OF_IMAGES,
     TRANSITIONS,
     ArtifactEvent,
     ArtifactState,
@@ -34,6 +35,7 @@ from conda_store_hub.db import claims, lifecycle, queries, records
 from conda_store_hub.db.session import announce
 from conda_store_hub.db.tables import Artifact, Build
 from conda_store_hub.services import environments, images, policies
+from conda_store_hub.services.artifacts import AGAIN_AFTER
 from conda_store_hub.services.changes import QUEUE, artifacts_topic, build_topic
 from conda_store_hub.services.rules import BuildRules
 
@@ -90,8 +92,10 @@ class Claim:
     requested_by: str | None = None
     waited: float | None = None
     """For how many seconds it was queued; None if it was begun before."""
-    layers: dict[str, Layer] = field(default_factory=dict[str, Layer])
+    layers: dict[str, tuple[Layer, ...]] = field(default_factory=dict[str, tuple[Layer, ...]])
     """Of the image that is asked for: those that another one has, by what they are known by."""
+    base: str | None = None
+    """The digest of what the image was put on when it was made before, empty for nothing; None if it never was."""
 
     @property
     def build_id(self) -> int:
@@ -107,23 +111,31 @@ class Usable(StrEnum):
     CANCELLED = "cancelled"
 
 
-def claim(session: Session, worker: str) -> Claim | None:
-    """Take the next build to do: a queued one, else one whose artifacts somebody waits for or left unfinished."""
-    now = datetime.now(UTC)
-    build_id = claims.claim(session, worker, new_prefix_name(), now)
-    ready = build_id is None
-    if build_id is None:
-        build_id = claims.claim_artifacts(session, worker, now)
-    if build_id is None:
-        return None
-    announce(session, build_topic(build_id))
-    return _claim(session, _get(session, build_id), prefix_ready=ready)
+def claim(session: Session, worker: str, *, files_first: bool = False) -> Claim | None:
+    """Take the next build to do: a queued one, or one whose artifacts somebody waits for or left unfinished.
+
+    `files_first` says which of the two is looked for before the other.
+    """
+    for ready in (files_first, not files_first):
+        build_id = _take_files(session, worker) if ready else _take_queued(session, worker)
+        if build_id is not None:
+            announce(session, build_topic(build_id))
+            return _claim(session, _get(session, build_id), prefix_ready=ready)
+    return None
+
+
+def _take_queued(session: Session, worker: str) -> int | None:
+    return claims.claim(session, worker, new_prefix_name(), datetime.now(UTC))
+
+
+def _take_files(session: Session, worker: str) -> int | None:
+    return claims.claim_artifacts(session, worker, datetime.now(UTC))
 
 
 def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
     row.log_complete = False
     # Which layers of the image there are is known once the packages are: it is a claim of its own.
-    artifacts = records.hand_out_artifacts(session, row.id, () if prefix_ready else (ArtifactType.DOCKER_MANIFEST,))
+    artifacts = records.hand_out_artifacts(session, row.id, () if prefix_ready else OF_IMAGES)
     return Claim(
         ticket=Ticket(build_id=row.id, turn=row.turn),
         name=row.environment.name,
@@ -138,8 +150,14 @@ def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
         namespace=row.environment.namespace.name,
         requested_by=row.requested_by,
         waited=_find_wait(row) if not prefix_ready else None,
-        layers=images.find_layers(session, row.id) if ArtifactType.DOCKER_MANIFEST in artifacts else {},
+        layers=images.find_layers(session, row.id) if set(OF_IMAGES) & set(artifacts) else {},
+        base=_find_base(session, row.id),
     )
+
+
+def _find_base(session: Session, build_id: int) -> str | None:
+    found = (records.find_artifact(session, build_id, kind) for kind in OF_IMAGES)
+    return next((each.base for each in found if each is not None and each.base is not None), None)
 
 
 def _find_wait(row: Build) -> float | None:
@@ -282,10 +300,16 @@ def record_blob(session: Session, ticket: Ticket, event: BlobEvent, key: str) ->
 
 
 def record_artifact(
-    session: Session, ticket: Ticket, event: ArtifactEvent, key: str, solve: Solve | None = None
+    session: Session,
+    ticket: Ticket,
+    event: ArtifactEvent,
+    key: str,
+    solve: Solve | None = None,
+    blobs: Iterable[str] | None = None,
 ) -> None:
     """Say that an artifact's bytes are in storage under `key`, or why there are none; of a lock, how it was found.
 
+    Of an image, `blobs` are the keys of all that it has; what else was recorded of it is forgotten.
     One that was deleted with its build before it was there stays deleted, and what it has is freed.
     """
     build = require_held(session, ticket)
@@ -300,11 +324,23 @@ def record_artifact(
         row.state = ArtifactState.FAILED if event.error else ArtifactState.READY
     row.key = key
     row.error = event.error or None
+    row.again_at = datetime.now(UTC) + AGAIN_AFTER if event.error and event.passes else None
     row.note = event.note or None
-    row.sha256 = event.sha256 or None
+    row.base = row.base if event.base is None else event.base
+    row.sha256 = event.sha256 or (row.sha256 if event.passes else None)
     row.size = event.size if not event.error else None
+    if event.artifact is ArtifactType.DOCKER_MANIFEST:
+        _forget_blobs(session, row, blobs)
     announce(session, build_topic(build_id))
     announce(session, artifacts_topic(build_id))
+
+
+def _forget_blobs(session: Session, row: Artifact, blobs: Iterable[str] | None) -> None:
+    """Forget of an image what is not of it, which is all of one that is not there."""
+    if row.state is not ArtifactState.READY:
+        images.forget(session, row.build_id)
+    elif blobs is not None:
+        images.forget_others(session, row.build_id, blobs)
 
 
 def _record_solve(row: Build, solve: Solve) -> None:
@@ -328,7 +364,7 @@ def end(session: Session, row: Build, error: CondaStoreHubError | None, *, cance
     for artifact in records.pending_artifacts(session, row.id):
         # One that was asked for while the builder worked is not known to it: the next one makes it.
         if artifact.attempt or row.status is not BuildStatus.COMPLETED:
-            give_up(artifact, said)
+            give_up(session, artifact, said)
     row.log_complete = True
     row.cancel_requested = row.deleted_at is not None
     row.progress = None
@@ -339,9 +375,11 @@ def end(session: Session, row: Build, error: CondaStoreHubError | None, *, cance
     announce(session, QUEUE)
 
 
-def give_up(artifact: Artifact, words: str) -> None:
+def give_up(session: Session, artifact: Artifact, words: str) -> None:
     """Say why an artifact is not made."""
     artifact.state, artifact.error = ArtifactState.FAILED, words
+    if artifact.artifact_type is ArtifactType.DOCKER_MANIFEST:
+        images.forget(session, artifact.build_id)
 
 
 def _note_end(row: Build, error: CondaStoreHubError | None, *, cancelled: bool) -> None:

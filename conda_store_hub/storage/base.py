@@ -7,6 +7,7 @@ types and names live in the database.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
@@ -75,8 +76,15 @@ class ArtifactStore(Protocol):
     Between all processes that change what is stored.
     """
 
+    def send_ahead(self, path: Path, key: str) -> None:
+        """Do what takes long of adopting the file at `path`, while `changing` is not held."""
+        ...
+
     def adopt(self, path: Path, key: str) -> None:
-        """Take the file at `path` (on the work directory's file system) under `key`; `path` is gone afterwards."""
+        """Take the file at `path` (on the work directory's file system) under `key`; `path` is gone afterwards.
+
+        Quick where it was sent ahead, and is still there.
+        """
         ...
 
     async def head(self, key: str) -> int:
@@ -87,6 +95,13 @@ class ArtifactStore(Protocol):
         """Raise NotFoundError when there is nothing, and DamagedError when it is not what was stored, of that size.
 
         Cheap when it was done before. Not every store can tell more than the size.
+        """
+        ...
+
+    async def bring(self, key: str, path: Path) -> None:
+        """Have the bytes at `path` (on the work directory's file system) too, to be read and not to be changed.
+
+        Raises NotFoundError when there are none.
         """
         ...
 
@@ -110,11 +125,23 @@ class ObjectArtifactStore:
         self._store = store
         self.changing = changing
 
-    def adopt(self, path: Path, key: str) -> None:
-        """Upload, then remove the file."""
+    def send_ahead(self, path: Path, key: str) -> None:
+        """Upload."""
         with _translated():
             obstore.put(self._store, key, path)
+
+    def adopt(self, path: Path, key: str) -> None:
+        """Upload what is not there, or was removed since it was sent ahead, and remove the file."""
+        with _translated():
+            if not self._has(key, path.stat().st_size):
+                obstore.put(self._store, key, path)
         path.unlink()
+
+    def _has(self, key: str, size: int) -> bool:
+        try:
+            return obstore.head(self._store, key)["size"] == size
+        except FileNotFoundError:
+            return False
 
     async def head(self, key: str) -> int:
         """Ask the store."""
@@ -125,6 +152,14 @@ class ObjectArtifactStore:
         """Compare the size; the bytes are the store's to keep, which has digests and copies of its own."""
         if await self.head(key) != size:
             raise DamagedError
+
+    async def bring(self, key: str, path: Path) -> None:
+        """Download, a piece at a time."""
+        size = await self.head(key)
+        with path.open("wb") as file:
+            async with contextlib.aclosing(self.read(key, 0, size)) as pieces:
+                async for piece in pieces:
+                    await asyncio.to_thread(file.write, piece)
 
     async def read(self, key: str, start: int, end: int) -> AsyncGenerator[bytes]:
         """Stream one range."""
@@ -160,6 +195,9 @@ class LocalArtifactStore(ObjectArtifactStore):
         self._checks = Checks()
         self._readers = 0
 
+    def send_ahead(self, path: Path, key: str) -> None:
+        """Do nothing: a rename is quick."""
+
     def adopt(self, path: Path, key: str) -> None:
         """Rename into place."""
         target = self._root / key
@@ -182,6 +220,12 @@ class LocalArtifactStore(ObjectArtifactStore):
             if not whole:
                 raise DamagedError
 
+    async def bring(self, key: str, path: Path) -> None:
+        """Link: however much it is, it costs nothing."""
+        self._checks.note_link(digest_of(key))
+        with _translated():
+            await asyncio.to_thread(path.hardlink_to, self._root / key)
+
     async def read(self, key: str, start: int, end: int) -> AsyncGenerator[bytes]:
         """Read in threads straight from the file, one piece ahead of who takes them."""
         if start >= end:
@@ -199,10 +243,14 @@ class LocalArtifactStore(ObjectArtifactStore):
             try:
                 while piece := await coming:
                     start += len(piece)
-                    coming = read_on(start)
+                    if start < end:
+                        coming = read_on(start)
+                    else:
+                        file.close()  # who has all of it may stop at once, and the loop with them
                     yield piece
-                if start < end:
-                    raise DamagedError
+                    if start >= end:
+                        return
+                raise DamagedError
             finally:
                 self._readers -= 1
                 coming.add_done_callback(lambda _: file.close())

@@ -3,6 +3,10 @@
 A file is read once after the start of the service, and again when its inode, times or size are others. Two who ask at
 once wait for one reading, and one that nobody waits for any more is not begun. What changes a file without a trace in
 them, a dying disk, is found by the next start.
+
+The change time moves also when a file gets another name or loses one, as layers do that are lent to a builder. Then it
+is enough that inode, size and time of modification are the same. Who sets that time by hand, which takes the service's
+own account, is found out by the next start.
 """
 
 from __future__ import annotations
@@ -33,12 +37,17 @@ class Signature(NamedTuple):
     changed: int
     modified: int
     size: int
+    links: int
 
     @classmethod
     def of(cls, path: Path) -> Signature:
         """Look at a file; raise OSError when it is not there."""
         found = path.stat()
-        return cls(found.st_dev, found.st_ino, found.st_ctime_ns, found.st_mtime_ns, found.st_size)
+        return cls(found.st_dev, found.st_ino, found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_nlink)
+
+    def differs_by_name_alone(self, other: Signature) -> bool:
+        """Tell whether it can be that nothing but the names of a file are others."""
+        return self._replace(changed=0, links=0) == other._replace(changed=0, links=0)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -55,6 +64,7 @@ class Checks:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[Signature, bool]] = OrderedDict()
+        self._lent: set[str] = set()
         self._running: dict[tuple[str, Signature], _Reading] = {}
         # Of their own: who wants a lock file, or what is checked already, does not wait behind gigabytes.
         self._small = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="checks-small")
@@ -64,7 +74,9 @@ class Checks:
         """Tell whether a file has the bytes with that digest; raise OSError when it cannot be read."""
         signature = await asyncio.to_thread(Signature.of, path)
         known, good = self._known.get(sha256, (None, False))
-        if known == signature:
+        if known is not None and self._is_same(sha256, known, signature):
+            self._known[sha256] = signature, good
+            self._known.move_to_end(sha256)  # what is asked for most is forgotten last
             return good
         reading = self._running.get((sha256, signature)) or self._begin(path, sha256, signature)
         reading.waiting += 1
@@ -74,6 +86,17 @@ class Checks:
             reading.waiting -= 1
             if not reading.waiting and reading.work.cancel():  # what has begun goes on: who comes back needs it
                 self._running.pop((sha256, signature), None)
+
+    def note_link(self, sha256: str) -> None:
+        """Expect the file with that digest to get another name, and to lose it some time."""
+        self._lent.add(sha256)
+
+    def _is_same(self, sha256: str, known: Signature, now: Signature) -> bool:
+        """Tell whether a file has the bytes that it had."""
+        is_lent = sha256 in self._lent or now.links != known.links
+        if now.links == 1:
+            self._lent.discard(sha256)
+        return known == now or (is_lent and known.differs_by_name_alone(now))
 
     def _begin(self, path: Path, sha256: str, signature: Signature) -> _Reading:
         work = (self._small if signature.size < _SMALL else self._large).submit(_has_digest, path, sha256)

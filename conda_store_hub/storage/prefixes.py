@@ -26,6 +26,7 @@ def ensure_data_directory(data: DataDirectory, *, publish_links: bool) -> None:
         data.bytecode: _PRIVATE,
         data.repodata: _PRIVATE,
         data.pip_cache: _PRIVATE,
+        data.bases: _PRIVATE,
         data.prefixes: _TRAVERSE,
         data.links: _OPEN if publish_links else _PRIVATE,
         data.objects: _PRIVATE,

@@ -126,6 +126,17 @@ class PixiLockHandler(FileHandler):
         await self.send(arguments.read_id(build_id))
 
 
+class SbomHandler(FileHandler):
+    """`GET /api/v1/build/ID/sbom/`, `…/sbom.cdx.json`."""
+
+    kind = ArtifactType.SBOM
+
+    @_yields(kind)
+    async def get(self, build_id: str) -> None:
+        """Send the software bill of materials of a build (CycloneDX 1.6, JSON)."""
+        await self.send(arguments.read_id(build_id))
+
+
 class ArchiveHandler(FileHandler):
     """`GET /api/v1/build/ID/archive/`, `…/environment.tar.gz`."""
 
@@ -134,6 +145,17 @@ class ArchiveHandler(FileHandler):
     @_yields(kind)
     async def get(self, build_id: str) -> None:
         """Send the archive of a build (conda-pack)."""
+        await self.send(arguments.read_id(build_id))
+
+
+class ImageHandler(FileHandler):
+    """`GET /api/v1/build/ID/image/`, `…/image.tar`."""
+
+    kind = ArtifactType.OCI_ARCHIVE
+
+    @_yields(kind)
+    async def get(self, build_id: str) -> None:
+        """Send the container image of a build, as an OCI archive that is one of `docker save` too."""
         await self.send(arguments.read_id(build_id))
 
 
@@ -181,6 +203,17 @@ class ActivePixiLockHandler(ActiveFileHandler):
         await self.send_active(namespace, name)
 
 
+class ActiveSbomHandler(ActiveFileHandler):
+    """`GET /api/v1/environment/NAMESPACE/NAME/sbom.cdx.json`."""
+
+    kind = ArtifactType.SBOM
+
+    @_yields(kind)
+    async def get(self, namespace: str, name: str) -> None:
+        """Send the software bill of materials of the active build (CycloneDX 1.6, JSON)."""
+        await self.send_active(namespace, name)
+
+
 class ActiveArchiveHandler(ActiveFileHandler):
     """`GET /api/v1/environment/NAMESPACE/NAME/environment.tar.gz`."""
 
@@ -189,6 +222,17 @@ class ActiveArchiveHandler(ActiveFileHandler):
     @_yields(kind)
     async def get(self, namespace: str, name: str) -> None:
         """Send the archive of the active build (conda-pack)."""
+        await self.send_active(namespace, name)
+
+
+class ActiveImageHandler(ActiveFileHandler):
+    """`GET /api/v1/environment/NAMESPACE/NAME/image.tar`."""
+
+    kind = ArtifactType.OCI_ARCHIVE
+
+    @_yields(kind)
+    async def get(self, namespace: str, name: str) -> None:
+        """Send the container image of the active build, as an OCI archive that is one of `docker save` too."""
         await self.send_active(namespace, name)
 
 

@@ -10,7 +10,7 @@ from conda_store_hub.core.errors import NotFoundError
 from conda_store_hub.services import audit
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import MAX_SIZE, Id, Query, Size, Text
+from conda_store_hub.web.query import MAX_SIZE, Id, Query, Size, Text, Time
 
 
 class AuditQuery(Query):
@@ -20,6 +20,8 @@ class AuditQuery(Query):
     environment: Text | None = Field(None, description="Only those about environments of this name.")
     actor: Text | None = Field(None, description="Only what this user did.")
     action: AuditAction | None = Field(None, description="Only deeds of this kind.")
+    since: Time | None = Field(None, description="Only what was done at this time (RFC 3339) or after it.")
+    until: Time | None = Field(None, description="Only what was done before this time.")
     before: Id | None = Field(None, description="Only entries with a lower number: what the last page gave.")
     size: Size = Field(MAX_SIZE, description=f"How many entries a page has; more than {MAX_SIZE} means {MAX_SIZE}.")
 
@@ -41,6 +43,8 @@ class AuditHandler(ApiHandler):
             environment=query.environment,
             actor=query.actor,
             action=query.action,
+            since=query.since,
+            until=query.until,
             before=query.before,
             size=query.size,
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 
 from conda_store_hub.core import schemas
@@ -20,7 +18,7 @@ from conda_store_hub.services import builds, rebuilds, removals
 from conda_store_hub.web import arguments, downloads, events
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import ForceQuery, Id, Number, Packages, PagedQuery, Query, Status, Text
+from conda_store_hub.web.query import FileKind, ForceQuery, Id, Number, Packages, PagedQuery, Query, Status, Text
 from conda_store_hub.web.wire import show_build
 
 
@@ -35,9 +33,8 @@ class BuildsQuery(PagedQuery):
     packages: Packages = Field(
         (), description="Only those that have this package, a name with versions or without: `numpy>=2`."
     )
+    artifact: FileKind | None = Field(None, description="Only those that have this file.")
     order: Text = Field("desc", description="`asc` lists the oldest first, anything else the newest.")
-
-    unsupported: ClassVar[tuple[str, ...]] = ("artifact",)
 
 
 class PackagesQuery(PagedQuery):
@@ -69,6 +66,7 @@ class BuildsHandler(ApiHandler):
             namespace=query.namespace,
             name=query.name,
             status=query.status,
+            artifact=query.artifact,
             after=query.after,
             ascending=query.order == "asc",
             packages=query.packages,

@@ -19,7 +19,18 @@ from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.cursor import make_cursor, read_cursor
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import MAX_ID, MAX_SIZE, ForceQuery, Packages, PagedQuery, Query, Size, Status, Text
+from conda_store_hub.web.query import (
+    MAX_ID,
+    MAX_SIZE,
+    FileKind,
+    ForceQuery,
+    Packages,
+    PagedQuery,
+    Query,
+    Size,
+    Status,
+    Text,
+)
 from conda_store_hub.web.wire import show_environment
 
 # conda-store's released client never asks for a second page of environments: with more than one it asks for the
@@ -30,12 +41,13 @@ _UNASKED_SIZE = 1000
 class EnvironmentFilters(Query):
     """Which environments are meant."""
 
-    unsupported: ClassVar[tuple[str, ...]] = ("artifact", "jwt")
+    unsupported: ClassVar[tuple[str, ...]] = ("jwt",)
 
     namespace: Text | None = Field(None, description="Only those of this namespace.")
     name: Text | None = Field(None, description="Only those of this name.")
     search: Text | None = Field(None, description="Only those with this text in `NAMESPACE/NAME`.")
     status: Status | None = Field(None, description="Only those whose latest build is in this state.")
+    artifact: FileKind | None = Field(None, description="Only those whose active build has this file.")
     packages: Packages = Field(
         (), description="Only those whose active build has this package, a name with versions or without: `numpy>=2`."
     )
@@ -72,6 +84,7 @@ class EnvironmentsHandler(ApiHandler):
             name=query.name,
             search=query.search,
             status=query.status,
+            artifact=query.artifact,
             packages=query.packages,
         )
         self.write_model(schemas.Page[schemas.Environment](data=rows, page=query.page, size=size, count=count))
@@ -95,6 +108,7 @@ class EnvironmentsByCursorHandler(ApiHandler):
             name=query.name,
             search=query.search,
             status=query.status,
+            artifact=query.artifact,
             packages=query.packages,
         )
         last = rows[-1] if rows else None
@@ -107,14 +121,14 @@ class EnvironmentsByCursorHandler(ApiHandler):
 class EnvironmentHandler(ApiHandler):
     """`/api/v1/environment/NAMESPACE/NAME/`."""
 
-    @Operation(answer=schemas.Answer[schemas.Environment], needs=Permission.ENVIRONMENT_READ)
+    @Operation(answer=schemas.Answer[schemas.Environment], needs=Permission.ENVIRONMENT_READ, statuses=(200, 304))
     async def get(self, namespace: str, name: str) -> None:
-        """Return one environment with its active build."""
+        """Return one environment with its active build; with `If-None-Match`, if it is no longer that one."""
         where = arguments.read_names(namespace, name)
         found = await self.services.db.read(
             environments.get_environment, self.identity, *where, data=self.services.data
         )
-        self.write_model(schemas.Answer[schemas.Environment](data=show_environment(found)))
+        self.write_news(schemas.Answer[schemas.Environment](data=show_environment(found)))
 
     @Operation(
         answer=schemas.Answer[None],

@@ -12,7 +12,7 @@ from conda_store_hub.core.errors import (
     QuotaExceededError,
 )
 from conda_store_hub.core.permissions import Permission
-from conda_store_hub.services import comparisons, environments, leases, rebuilds, removals
+from conda_store_hub.services import comparisons, environments, leases, rebuilds, removals, tags
 from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
@@ -92,6 +92,42 @@ class PinHandler(ApiHandler):
         await self.services.db.write(removals.pin, self.identity, number, pinned=request.pinned)
         words = "The build is pinned." if request.pinned else "The build is no longer pinned."
         self.write_model(schemas.Answer[None](data=None, message=words))
+
+
+class TagHandler(ApiHandler):
+    """`/api/v1/build/ID/tag/TAG/`."""
+
+    @Operation(
+        answer=schemas.Answer[None],
+        body=schemas.TagBuild,
+        needs=Permission.ENVIRONMENT_UPDATE,
+        errors=(ConflictError, InvalidNameError),
+    )
+    async def put(self, build_id: str, tag: str) -> None:
+        """Give a tag to a build, by which its image is pulled; while it has one, the build is not deleted.
+
+        An environment has each tag once: it is taken from another build only if you say so.
+        """
+        number, request = arguments.read_id(build_id), self.read_optional_body(schemas.TagBuild)
+        await self.services.db.write(tags.give, self.identity, number, tag, move=request.move)
+        self.write_model(schemas.Answer[None](data=None, message="The build has the tag."))
+
+    @Operation(answer=schemas.Answer[None], needs=Permission.ENVIRONMENT_UPDATE)
+    async def delete(self, build_id: str, tag: str) -> None:
+        """Take a tag from a build."""
+        await self.services.db.write(tags.remove, self.identity, arguments.read_id(build_id), tag)
+        self.write_model(schemas.Answer[None](data=None, message="The build no longer has the tag."))
+
+
+class TagsHandler(ApiHandler):
+    """`GET /api/v1/environment/NAMESPACE/NAME/tag/`."""
+
+    @Operation(answer=schemas.Answer[list[schemas.Tag]], needs=Permission.ENVIRONMENT_READ)
+    async def get(self, namespace: str, name: str) -> None:
+        """List the tags that people gave to builds of an environment."""
+        where = arguments.read_names(namespace, name)
+        found = await self.services.db.read(tags.list_tags, self.identity, *where)
+        self.write_model(schemas.Answer[list[schemas.Tag]](data=found))
 
 
 class DiffHandler(ApiHandler):

@@ -18,7 +18,7 @@ from conda_store_hub.services import namespaces, users
 from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import PagedQuery, Query
+from conda_store_hub.web.query import PagedQuery, Query, Text
 
 
 class DeleteQuery(Query):
@@ -27,13 +27,20 @@ class DeleteQuery(Query):
     force: bool = Field(default=False, description="Also when something in it is being built; that is cancelled.")
 
 
+class NamespacesQuery(PagedQuery):
+    """Which page of namespaces."""
+
+    after: Text | None = Field(None, description="Only those behind this name: a cursor.")
+
+
 class VersionHandler(ApiHandler):
     """`GET /api/v1/`."""
 
     @Operation(answer=schemas.Answer[schemas.Version], public=True)
     def get(self) -> None:
         """Tell the version; clients ask it to see whether the service is there."""
-        self.write_model(schemas.Answer[schemas.Version](data=schemas.Version(version=__version__)))
+        version = schemas.Version(version=__version__, registry=self.services.registry.describe())
+        self.write_model(schemas.Answer[schemas.Version](data=version))
 
 
 class PermissionHandler(ApiHandler):
@@ -62,12 +69,12 @@ class UsageHandler(ApiHandler):
 class NamespacesHandler(ApiHandler):
     """`GET /api/v1/namespace/`."""
 
-    @Operation(answer=schemas.Page[schemas.NamespaceSummary], query=PagedQuery, shareable=True)
+    @Operation(answer=schemas.Page[schemas.NamespaceSummary], query=NamespacesQuery, shareable=True)
     async def get(self) -> None:
         """List the namespaces that who asks may see, by name."""
-        query = self.read_query(PagedQuery)
+        query = self.read_query(NamespacesQuery)
         rows, count = await self.services.db.read(
-            namespaces.list_namespaces, self.identity, page=query.page, size=query.size
+            namespaces.list_namespaces, self.identity, page=query.page, size=query.size, after=query.after
         )
         self.write_model(
             schemas.Page[schemas.NamespaceSummary](data=rows, page=query.page, size=query.size, count=count)

@@ -17,6 +17,8 @@ from conda_store_hub.core.names import (
     check_namespace_name,
     shorten,
 )
+from conda_store_hub.core.references import TAG_PATTERN
+from conda_store_hub.core.tags import MOST_TAG
 from conda_store_hub.web.query import MAX_ID
 
 _ID = re.compile(r"[0-9]{1,10}")
@@ -31,6 +33,7 @@ PARTS: dict[str, Any] = {
         str,
         Field(max_length=MAX_NAMESPACE, pattern=f"^{NAMESPACE_PATTERN}$", description="The name of a namespace."),
     ],
+    "tag": Annotated[str, Field(max_length=MOST_TAG, pattern=f"^{TAG_PATTERN}$", description="A tag of a build.")],
     "package": Annotated[
         str, Field(max_length=200, pattern="^[A-Za-z0-9_.-]+$", description="The name of a conda package.")
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections import Counter
@@ -25,6 +26,7 @@ from conda_store_hub.core.errors import (
 )
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import ANONYMOUS, Identity
+from conda_store_hub.core.waiting import Waiting
 from conda_store_hub.db.session import Database
 from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.metrics import Metrics
@@ -34,8 +36,10 @@ from conda_store_hub.services.solves import Solver
 from conda_store_hub.storage.base import ArtifactStore
 from conda_store_hub.web.appearance import Pages
 from conda_store_hub.web.failures import as_error, say_what_is_wrong
+from conda_store_hub.web.held import HeldSolves
 from conda_store_hub.web.operations import JSON, Operation, Route, find_operation, list_methods
 from conda_store_hub.web.query import Query, read_query
+from conda_store_hub.web.registry.place import Registry
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -48,7 +52,8 @@ Q = TypeVar("Q", bound=Query)
 MAX_BODY = 1_500_000
 MAX_LOCK_BODY = 6_000_000
 """Bytes of a request that may hold a lock file."""
-_RETRY_SECONDS = 5
+MOST_PULLS, MOST_PULLS_OF_ALL = 200, 1000
+"""Pulls that wait for images that are being made, of one person and of all: each holds a connection for minutes."""
 _STAY_SECONDS = 1.0
 SERVER_FAULT = 500
 _ALLOWED = {"GET": ("GET", "HEAD")}
@@ -75,10 +80,16 @@ class Services:
     searcher: Searcher
     auth: HubAuthenticator
     readiness: Readiness
+    builds_at_once: int = 1
     pages: Pages = field(default_factory=Pages)
+    registry: Registry = field(default_factory=Registry)
     metrics: Metrics = field(default_factory=Metrics)
     downloading: Counter[str] = field(default_factory=Counter[str])
-    """How many files are being sent to each person, or address of the anonymous."""
+    """How many files are being sent to each person, or address of the anonymous, and how many of images."""
+    pulling: Waiting = field(default_factory=lambda: Waiting("images", of_one=MOST_PULLS, of_all=MOST_PULLS_OF_ALL))
+    """Who waits for images that are being made."""
+    held: HeldSolves = field(default_factory=HeldSolves)
+    """Previews that go on while nobody waits."""
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Who has it reads a large text: it takes the processor from whoever else is answered."""
 
@@ -127,6 +138,11 @@ class BaseHandler(RequestHandler):
         readiness = self.services.readiness
         if not readiness.ready:
             raise UnavailableError(readiness.message or "The service is starting; try again in a moment.")
+
+    def write_model(self, model: BaseModel) -> None:
+        """Answer with a value of the wire."""
+        self.set_header("Content-Type", JSON)
+        self.finish(model.model_dump_json())
 
     def read_query(self, model: type[Q]) -> Q:
         """Return what the query asks for; raise InvalidRequestError in words when it makes no sense."""
@@ -194,7 +210,7 @@ class BaseHandler(RequestHandler):
         """Write what everybody may know of the error."""
         error = cast("CondaStoreHubError", kwargs["error"])
         if isinstance(error, UnavailableError):
-            self.set_header("Retry-After", str(_RETRY_SECONDS))
+            self.set_header("Retry-After", str(error.seconds))
         if status_code == NotAuthenticatedError.status:
             self.set_header("WWW-Authenticate", 'Bearer realm="conda-store-hub"')
         if status_code == MethodNotAllowedError.status:
@@ -244,10 +260,16 @@ class ApiHandler(BaseHandler):
             )
         return None
 
-    def write_model(self, model: BaseModel) -> None:
-        """Answer with a value of the wire."""
-        self.set_header("Content-Type", JSON)
-        self.finish(model.model_dump_json())
+    def write_news(self, model: BaseModel) -> None:
+        """Answer with a value of the wire, or with 304 to who says that they have it (`If-None-Match`)."""
+        text = model.model_dump_json()
+        self.set_header("ETag", f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"')
+        if self.check_etag_header():
+            self.set_status(304)
+            self.finish()
+        else:
+            self.set_header("Content-Type", JSON)
+            self.finish(text)
 
     def read_body(self, model: type[M]) -> M:
         """Return the body as a value; raise InvalidRequestError in words when it is none."""

@@ -70,12 +70,21 @@ def matches(header: str, etag: str) -> bool:
     return "*" in named or etag in named
 
 
+def find_person(handler: BaseHandler) -> str:
+    """Return to whom something is counted: who asks, or the address of who does not say who they are."""
+    who = handler.identity
+    return who.name if who.authenticated and who.name else f"@{find_source(handler.request)}"
+
+
 @contextlib.contextmanager
-def counted(handler: BaseHandler) -> Generator[None]:
-    """Count a download to who asks while it lasts; raise TooManyDownloadsError when they have as many as one may."""
-    who, under_way = handler.identity, handler.services.downloading
-    name = who.name if who.authenticated and who.name else f"@{find_source(handler.request)}"
-    if under_way[name] >= MOST_AT_ONCE:
+def counted(handler: BaseHandler, images: int | None = None) -> Generator[None]:
+    """Count a download to who asks while it lasts; raise TooManyDownloadsError when they have as many as one may.
+
+    `images`: it is of images, which are counted apart, and of which one may have so many: a person can be a cluster.
+    """
+    name, under_way = find_person(handler), handler.services.downloading
+    name, most = (name, MOST_AT_ONCE) if images is None else (f"images of {name}", images)
+    if under_way[name] >= most:
         raise TooManyDownloadsError
     under_way[name] += 1
     try:
@@ -175,22 +184,23 @@ async def send_log(handler: BaseHandler, build_id: int, offset: int) -> None:
         # It may be opened again while more is made of the build; then it is longer after that.
         chosen = _agree(handler, part.size, f'"log-{build_id}-{part.size}"')
         if chosen is not None:
-            await _stream_log(handler, build_id, chosen)
+            await _stream_log(handler, build_id, chosen, part.data[chosen.start : chosen.end])
         return
     start = part.next_offset - len(part.data)
     handler.set_header("Content-Length", str(end - start))
     if handler.request.method != "HEAD":
-        await _stream_log(handler, build_id, ByteRange(start=start, end=end))
+        await _stream_log(handler, build_id, ByteRange(start=start, end=end), part.data)
 
 
-async def _stream_log(handler: BaseHandler, build_id: int, part: ByteRange) -> None:
+async def _stream_log(handler: BaseHandler, build_id: int, part: ByteRange, data: bytes) -> None:
+    """Send a part of a log of which `data`, its beginning, was read already."""
     _expect_reader(handler)
     at = part.start
     with contextlib.suppress(StreamClosedError):
         while at < part.end:
-            data = await handler.services.db.read(logs.peek_bytes, build_id, at, part.end)
+            data = data or await handler.services.db.read(logs.peek_bytes, build_id, at, part.end)
             if not data:
                 break
             handler.write(data)
             await handler.flush()
-            at += len(data)
+            at, data = at + len(data), b""

@@ -19,7 +19,7 @@ from conda_store_hub.services.logs import LogSlice
 from conda_store_hub.services.tokens import rights_topics
 from conda_store_hub.web.base import BaseHandler
 
-_QUIET_SECONDS = 25.0  # after which a comment says that the line is alive
+_QUIET_SECONDS = 12.0  # after which an event says that the line is alive: scripts of a browser are not told of comments
 _LONGEST_SECONDS = 900.0  # after which the reader comes again, and is asked again who they are
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
@@ -121,9 +121,9 @@ class LiveLog:
         """Wait for news, or for the end of the reader's time."""
         news = self._news
         while news is not None and (left := self._until - time.monotonic()) > 0:
-            if await changes.wait(news, min(left, _QUIET_SECONDS)):
+            if await changes.wait(news, min(left, _QUIET_SECONDS)) or left <= _QUIET_SECONDS:
                 return
-            self._handler.write(": still here\n\n")
+            self._handler.write(make_event("alive", ""))
             await self._handler.flush()
 
     async def _read(self, offset: int) -> LogSlice | None:

@@ -58,9 +58,13 @@ class FileHandler(BaseHandler, StaticFileHandler):
         return super().parse_url_path(url_path)
 
     def set_extra_headers(self, path: str) -> None:
-        """Let browsers keep what carries its digest; what styles import carries none, and changes with releases."""
+        """Let browsers keep what carries its digest; what styles and scripts import carries none.
+
+        Modules are asked for anew each time: after an upgrade, old ones beside new ones would break a page.
+        """
         versioned = self.get_query_argument("v", "") != ""
-        self.set_header("Cache-Control", "public, max-age=31536000, immutable" if versioned else "public, max-age=600")
+        otherwise = "no-cache" if path.endswith(".js") else "public, max-age=600"
+        self.set_header("Cache-Control", "public, max-age=31536000, immutable" if versioned else otherwise)
 
     def compute_etag(self) -> str | None:
         """Give the file's."""

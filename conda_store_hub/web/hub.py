@@ -15,7 +15,7 @@ from urllib.parse import quote
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, field_validator
 from tornado.web import RequestHandler
 
-from conda_store_hub.core.errors import ConfigurationError, HubUnavailableError, UnavailableError
+from conda_store_hub.core.errors import ConfigurationError, HubUnavailableError, LoginFailedError, UnavailableError
 
 if TYPE_CHECKING:
     import logging
@@ -44,6 +44,8 @@ class HubEnvironment:
     keyfile: str
     certfile: str
     client_ca: str
+    public_url: str
+    """Where people find the service's pages, if the Hub knows (`c.JupyterHub.public_url`); it ends with a slash."""
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> HubEnvironment:
@@ -72,6 +74,7 @@ class HubEnvironment:
             keyfile=variables.get("JUPYTERHUB_SSL_KEYFILE", ""),
             certfile=variables.get("JUPYTERHUB_SSL_CERTFILE", ""),
             client_ca=variables.get("JUPYTERHUB_SSL_CLIENT_CA", ""),
+            public_url=_end_with_slash(variables.get("JUPYTERHUB_PUBLIC_URL") or ""),
         )
 
     @property
@@ -82,6 +85,10 @@ class HubEnvironment:
     def hub_page(self, path: str) -> str:
         """Return the address of a page of the Hub, as a browser must ask for it."""
         return f"{self.host}{self.base_url}hub/{path}"
+
+
+def _end_with_slash(url: str) -> str:
+    return f"{url.rstrip('/')}/" if url else ""
 
 
 def _refuse_surrogates(value: str | list[str]) -> str | list[str]:
@@ -265,6 +272,23 @@ class Hub:
         from conda_store_hub.web.oauth import make_login_url
 
         return make_login_url(oauth, handler)
+
+    async def finish_login(self, handler: RequestHandler) -> None:
+        """Have a browser that comes back from the Hub logged in, and go on to where it was going.
+
+        Raises LoginFailedError where it did not begin here, or was refused.
+        """
+        oauth = await self.get_oauth()
+        from conda_store_hub.web.oauth import FAILURES, find_status, finish_login
+
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                await finish_login(oauth, handler)
+        except FAILURES as exc:
+            self._log.warning("a login was not finished: %s", exc)
+            if find_status(exc) < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise LoginFailedError from exc
+            raise HubUnavailableError("The Hub did not confirm that you logged in.") from exc
 
     async def close(self) -> None:
         """Close the connections to the Hub."""

@@ -37,7 +37,7 @@ class FileMaker(BaseHandler):
     async def _look(self, build_id: int) -> Location:
         found = await self.services.db.read(artifacts.find, self.identity, build_id, self.kind)
         if isinstance(found, Missing):
-            self._refuse(build_id, found)
+            self.refuse(build_id, found)
         await self.require_bytes(found)
         return found
 
@@ -52,19 +52,24 @@ class FileMaker(BaseHandler):
             if isinstance(found, Location) and await self._is_whole(found, until):
                 return found
             if found is Missing.UNASKED:
-                await db.write(artifacts.request, self.identity, build_id, self.kind, self.services.rules)
-            if not await self._hear_of_change(until):
-                return None if self.left else self._refuse(build_id, Missing.PENDING)
+                await self.order(build_id)
+            if not await self.hear_of_change(until):
+                return None if self.left else self.refuse(build_id, Missing.PENDING)
             await self.stay()
+
+    async def order(self, build_id: int) -> None:
+        """Have the file of a build made that nobody asked for yet."""
+        await self.services.db.write(artifacts.request, self.identity, build_id, self.kind, self.services.rules)
 
     async def require_bytes(self, location: Location) -> None:
         """Raise NotFoundError where there are no bytes at all; they are not read for who wants none."""
         try:
             await self.services.store.head(location.key)
         except NotFoundError:
-            self._refuse(location.build_id, Missing.UNASKED)
+            self.refuse(location.build_id, Missing.UNASKED)
 
-    def _refuse(self, build_id: int, found: Missing) -> NoReturn:
+    def refuse(self, build_id: int, found: Missing) -> NoReturn:
+        """Raise the error for a file that is not there, or not yet."""
         what = f"The {self.kind} of build {build_id}"
         if found is Missing.UNASKED:
             raise NotFoundError(f"{what} is not there: GET has it made.")
@@ -102,7 +107,7 @@ class FileMaker(BaseHandler):
             )
         return None
 
-    async def _hear_of_change(self, until: float) -> bool:
+    async def hear_of_change(self, until: float) -> bool:
         """Wait for news at most until then; tell whether there are any for somebody who is still there."""
         if self.news is None or self.left:
             return False

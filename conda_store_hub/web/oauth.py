@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from jupyterhub.httpclient import JupyterHubHTTPClient, fetch
@@ -63,14 +63,6 @@ class _Answers(_ExpiringDict):
             self.timestamps[key] -= max(0, self.max_age - _REFUSED_SECONDS)
 
 
-class CallbackHandler(HubOAuthCallbackHandler):
-    """Where the Hub sends a browser that has logged in."""
-
-    def initialize(self, oauth: HubOAuth) -> None:
-        """Use our OAuth instead of the library's only one."""
-        self.hub_auth = oauth
-
-
 def make_oauth(environment: HubEnvironment, cache_max_age: int) -> HubOAuth:
     """Return an OAuth client with these values; the library's own reading of the environment is not used."""
     return HubOAuth(
@@ -98,6 +90,21 @@ def make_login_url(oauth: HubOAuth, handler: RequestHandler) -> str:
     state = oauth.set_state_cookie(handler, next_url=handler.request.uri, code_verifier=verifier)
     asked: dict[str, Any] = {"code_challenge": challenge, "code_challenge_method": method, "state": state}
     return url_concat(oauth.login_url, asked)
+
+
+def find_status(failure: Exception) -> int:
+    """Return the status that the library gives a failure."""
+    return failure.status_code if isinstance(failure, HTTPError) else HTTPStatus.BAD_GATEWAY
+
+
+async def finish_login(oauth: HubOAuth, handler: RequestHandler) -> None:
+    """Do what the library's handler does where the Hub sends a browser that has logged in; raise HTTPError as it does.
+
+    Of a handler it needs `hub_auth`, and `current_user` for who was logged in before.
+    """
+    library = cast("HubOAuthCallbackHandler", handler)
+    library.hub_auth = oauth
+    await HubOAuthCallbackHandler.get(library)
 
 
 async def fetch_json(oauth: HubOAuth, address: str) -> tuple[int, object]:

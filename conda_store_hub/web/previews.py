@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from conda_store_hub.core.schemas import PackageVersion, SolvedPackage, SolvedSpecification
+from conda_store_hub.core.schemas.wire import Wire
+from conda_store_hub.services.solves import Solver
+from conda_store_hub.web.held import Held
+from conda_store_hub.web.rendering import show_count
 
 _FIRST = "asked"
 
@@ -33,13 +37,46 @@ class Preview:
     """Bytes of what is new or another, as downloaded where it is not known yet."""
     reused: bool
     seconds: float
+    has_pip: bool
+    """Whether pip brings more, which no dry run chooses."""
 
     def count(self, kind: str) -> int:
         """Return how many packages change in this way."""
         return sum(change.kind == kind for change in self.changes)
 
 
-def make_preview(solved: SolvedSpecification) -> Preview:
+class PreviewState(Wire):
+    """How a dry run stands that goes on without its page, for the script of that."""
+
+    key: str
+    """What it is asked for by."""
+    has_ended: bool
+    says: str
+    """What is happening, in words; empty where it has ended."""
+    seconds: float
+    """How long ago it was begun."""
+
+
+def describe_held(held: Held, solver: Solver) -> PreviewState:
+    """Return how a dry run stands."""
+    has_ended = held.task.done()
+    says = "" if has_ended else _say_stage(held, solver.find_place(held.plan, held.rules))
+    return PreviewState(key=held.key, has_ended=has_ended, says=says, seconds=round(held.seconds, 1))
+
+
+def _say_stage(held: Held, place: int) -> str:
+    if place > 1:
+        before = place - 1
+        return f"Waiting for its turn: {show_count(before, 'other')} {'is' if before == 1 else 'are'} before it."
+    if place == 1:
+        return "Waiting for its turn: it is next."
+    if held.plan.locked:
+        return "Looking up the packages of the lock file."
+    channels = len(held.plan.channels)
+    return f"Reading {'the channel' if channels == 1 else f'the {channels} channels'} and choosing packages."
+
+
+def make_preview(solved: SolvedSpecification, *, has_pip: bool) -> Preview:
     """Return a dry run as it is shown."""
     changes, kept = list(_list_changes(solved)), []
     if solved.diff is not None:
@@ -56,6 +93,7 @@ def make_preview(solved: SolvedSpecification) -> Preview:
         download=sum(change.after.size for change in changes if change.after),
         reused=solved.reused,
         seconds=solved.seconds,
+        has_pip=has_pip,
     )
 
 

@@ -6,12 +6,13 @@ Values may end with a slash: conda-store's released client appends one to the wh
 from __future__ import annotations
 
 import functools
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from conda_store_hub.core.errors import InvalidRequestError
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.protocol import ArtifactType, BuildStatus
 from conda_store_hub.web.words import say_refusal
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ def _raise_case(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
 
+def _to_utc(when: datetime) -> datetime:
+    """Return a time in UTC; one without a zone, as a form sends it, is in UTC already."""
+    try:
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("it is no time that can be shown in UTC") from exc
+
+
 def _refuse_nul(text: str) -> str:
     if "\0" in text:
         raise ValueError("it holds a NUL character")
@@ -43,8 +52,10 @@ Id = Annotated[int, Field(ge=0, le=MAX_ID)]
 Number = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 Size = Annotated[int, Field(ge=1), AfterValidator(_cap)]
 MOST_PACKAGES = 10
+Time = Annotated[datetime, AfterValidator(_to_utc)]
 Packages = Annotated[tuple[Text, ...], Field(max_length=MOST_PACKAGES)]
 Status = Annotated[BuildStatus, BeforeValidator(_raise_case)]
+FileKind = Annotated[ArtifactType, BeforeValidator(_raise_case)]
 
 
 class Query(BaseModel):

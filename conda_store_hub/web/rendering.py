@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -41,18 +40,35 @@ _PHASES = {
     Phase.LOCKFILE: "Write the lockfile",
     Phase.EXPLICIT: "Write the explicit list",
     Phase.PIXI_LOCK: "Write pixi.lock",
+    Phase.SBOM: "Write the SBOM",
     Phase.ARCHIVE: "Pack the archive",
     Phase.IMAGE: "Make the image",
+    Phase.IMAGE_ARCHIVE: "Pack the image",
 }
 #: An address in a text: what ends a sentence, or stands around it, is not of it.
 _ADDRESS = re.compile(r"""(https?://[^\s<>"'()]*[^\s<>"'().,:;!?])""")
 _UNIT = 1000
-_MINUTE = 60
+_UNITS = ("kB", "MB", "GB", "TB")
+_LONGEST_TEXT = 100_000
+_MINUTE = _HOUR = 60
+_DAY = 24
 
 
 def render(context: Context) -> str:
     """Return the HTML of a page."""
     return _environment().get_template(context.template).render(page=context)
+
+
+def render_part(template: str, **values: Any) -> str:
+    """Return the HTML of a part of a page, to be kept and put into many."""
+    return _environment().get_template(template).render(**values)
+
+
+def load_templates() -> None:
+    """Compile all templates, which takes a second on a small machine, so that no page has to wait for it."""
+    environment = _environment()
+    for name in environment.list_templates(extensions=("html",)):
+        environment.get_template(name)
 
 
 @functools.cache
@@ -76,6 +92,7 @@ def _environment() -> Environment:
         "prose": show_prose,
         "count": show_count,
         "linked": show_links,
+        "beginning": cut_text,
     }
     names: dict[str, Any] = {
         "static": files.url,
@@ -96,6 +113,13 @@ def show_prose(text: str) -> Markup:
     return Markup().join(Markup("<code>{}</code>").format(piece) if at % 2 else escape(piece) for at, piece in pieces)
 
 
+def cut_text(text: str) -> str:
+    """Return the first lines of a long text, as much as a page has of it; all of one that is not long."""
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    return text[: text.rfind("\n", 0, _LONGEST_TEXT) + 1 or _LONGEST_TEXT]
+
+
 def show_links(text: str) -> Markup:
     """Return a text as HTML, with the web addresses in it as links; everything else is as it was typed."""
     from markupsafe import Markup, escape  # jinja2's
@@ -109,8 +133,12 @@ def show_size(size: int) -> str:
     """Return a number of bytes as people read it: `12.3 MB`."""
     if size < _UNIT:
         return f"{size} bytes"
-    power = min(3, int(math.log(size, _UNIT)))
-    return f"{size / _UNIT**power:.1f} {('kB', 'MB', 'GB')[power - 1]}"
+    amount = size / _UNIT
+    for unit in _UNITS[:-1]:
+        if round(amount, 1) < _UNIT:  # what comes to 1000.0 of a unit is 1.0 of the next one
+            return f"{amount:.1f} {unit}"
+        amount /= _UNIT
+    return f"{amount:.1f} {_UNITS[-1]}"
 
 
 def show_count(number: int, one: str, many: str = "") -> str:
@@ -119,11 +147,15 @@ def show_count(number: int, one: str, many: str = "") -> str:
 
 
 def show_seconds(seconds: float) -> str:
-    """Return how long something took: `3.2 s`, `4 min 05 s`."""
-    if seconds < _MINUTE:
+    """Return how long something took: `3.2 s`, `4 min 05 s`, `2 h 00 min`, `3 d 04 h`."""
+    if round(seconds, 1) < _MINUTE:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), _MINUTE)
-    return f"{minutes} min {rest:02} s"
+    hours, minutes_left = divmod(minutes, _HOUR)
+    days, hours_left = divmod(hours, _DAY)
+    if days:
+        return f"{days} d {hours_left:02} h"
+    return f"{hours} h {minutes_left:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
 def show_time(when: datetime) -> str:

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPServerRequest
-from tornado.routing import Router
 from tornado.web import Application, RequestHandler
 
 from conda_store_hub.core.errors import MethodNotAllowedError
+from conda_store_hub.core.oauth import AUTHORIZE_PATH, METADATA_PATH, REVOKE_PATH, TOKEN_PATH
 from conda_store_hub.web import (
     api_artifacts,
     api_audit,
@@ -38,6 +38,7 @@ from conda_store_hub.web.page import PageNotFoundHandler
 from conda_store_hub.web.pages import (
     admin,
     audit,
+    authorize,
     banner,
     build,
     build_removal,
@@ -52,10 +53,12 @@ from conda_store_hub.web.pages import (
     namespaces,
     packages,
     policy,
+    preview,
     reference,
     removal,
     session,
     share,
+    specification,
     user,
 )
 from conda_store_hub.web.registry import routes as registry
@@ -67,7 +70,7 @@ class Rule:
     """A pattern of what follows our prefix, and what answers there."""
 
     pattern: str
-    target: type[RequestHandler] | Router
+    target: type[RequestHandler]
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -100,10 +103,13 @@ ROUTES = (
     Route(f"{_ENVIRONMENT}conda-lock.yml", api_artifacts.ActiveLockfileHandler),
     Route(f"{_ENVIRONMENT}explicit.txt", api_artifacts.ActiveExplicitHandler),
     Route(f"{_ENVIRONMENT}pixi.lock", api_artifacts.ActivePixiLockHandler),
+    Route(f"{_ENVIRONMENT}sbom.cdx.json", api_artifacts.ActiveSbomHandler),
     Route(f"{_ENVIRONMENT}environment.tar.gz", api_artifacts.ActiveArchiveHandler),
+    Route(f"{_ENVIRONMENT}image.tar", api_artifacts.ActiveImageHandler),
     Route(f"{_ENVIRONMENT}restore/", api_life.EnvironmentRestoreHandler),
     Route(f"{_ENVIRONMENT}rename/", api_life.RenameHandler),
     Route(f"{_ENVIRONMENT}clone/", api_life.CloneHandler),
+    Route(f"{_ENVIRONMENT}tag/", api_life.TagsHandler),
     Route(f"{_ENVIRONMENT}member/", api_members.EnvironmentMembersHandler),
     Route(f"{_ENVIRONMENT}member/{{member_id}}/", api_members.EnvironmentMemberHandler),
     Route("api/v1/setting/", api_settings.ServiceSettingsHandler),
@@ -119,6 +125,7 @@ ROUTES = (
     Route(f"{_BUILD}logs/", api_builds.LogHandler),
     Route(f"{_BUILD}cancel/", api_builds.CancelHandler),
     Route(f"{_BUILD}pin/", api_life.PinHandler),
+    Route(f"{_BUILD}tag/{{tag}}/", api_life.TagHandler),
     Route(f"{_BUILD}diff/{{other_id}}/", api_life.DiffHandler),
     Route(f"{_BUILD}lease/", api_life.LeaseHandler),
     Route(f"{_BUILD}artifact/", api_artifacts.ArtifactHandler),
@@ -131,8 +138,12 @@ ROUTES = (
     Route(f"{_BUILD}explicit.txt", api_artifacts.ExplicitHandler, name="explicit_txt"),
     Route(f"{_BUILD}pixi/", api_artifacts.PixiLockHandler),
     Route(f"{_BUILD}pixi.lock", api_artifacts.PixiLockHandler, name="pixi_lock_file"),
+    Route(f"{_BUILD}sbom/", api_artifacts.SbomHandler),
+    Route(f"{_BUILD}sbom.cdx.json", api_artifacts.SbomHandler, name="sbom_cdx_json"),
     Route(f"{_BUILD}archive/", api_artifacts.ArchiveHandler),
     Route(f"{_BUILD}environment.tar.gz", api_artifacts.ArchiveHandler, name="environment_tar_gz"),
+    Route(f"{_BUILD}image/", api_artifacts.ImageHandler),
+    Route(f"{_BUILD}image.tar", api_artifacts.ImageHandler, name="image_tar"),
     Route("api/v1/watched-file/", api_watched.WatchedFilesHandler),
     Route("api/v1/package/", api_packages.PackageSearchHandler),
     Route("api/v1/package/{package}/", api_packages.PackageBuildsHandler),
@@ -156,7 +167,7 @@ def make_application(services: Services, *, prefix: str, cookie_secret: bytes) -
         routes=ROUTES,
     )
     api_rules = [Rule(route.pattern, route.handler) for route in ROUTES]
-    page_rules = _page_rules(application, services)
+    page_rules = _page_rules()
     application.settings["route_names"] = _name_routes(page_rules)
     rules = [*api_rules, Rule("api(?:/.*)?", ApiNotFoundHandler), *page_rules]
     without_slash = (re.escape(prefix.rstrip("/")) or "/", session.SlashHandler)
@@ -165,17 +176,22 @@ def make_application(services: Services, *, prefix: str, cookie_secret: bytes) -
     return application
 
 
-def _page_rules(application: Application, services: Services) -> list[Rule]:
+def _page_rules() -> list[Rule]:
     return [
-        Rule("oauth_callback", CallbackRouter(application, services)),
+        Rule("oauth_callback", session.CallbackHandler),
         Rule("login/?", session.LoginHandler),
         Rule("", home.HomeHandler),
         Rule("user/?", user.UserHandler),
         Rule("user/token/([^/]+)/?", user.TokenHandler),
+        Rule(re.escape(METADATA_PATH), authorize.MetadataHandler),
+        Rule(f"{AUTHORIZE_PATH}?", authorize.AuthorizeHandler),
+        Rule(f"{TOKEN_PATH}?", authorize.ExchangeHandler),
+        Rule(f"{REVOKE_PATH}?", authorize.RevocationHandler),
         Rule("create/?", create.CreateHandler),
+        Rule("create/preview/([^/]+)/?", preview.PreviewHandler),
         Rule(r"environment/([^/]+)/([^/]+)/?", environment.EnvironmentHandler),
         Rule(r"environment/([^/]+)/([^/]+)/share/?", share.ShareHandler),
-        Rule(r"environment/([^/]+)/([^/]+)/share/([^/]+)/?", share.ShareRemovalHandler),
+        Rule(r"environment/([^/]+)/([^/]+)/share/([^/]+)/?", share.ShareMemberHandler),
         Rule(r"environment/([^/]+)/([^/]+)/policy/?", policy.EnvironmentPolicyHandler),
         Rule(r"environment/([^/]+)/([^/]+)/rename/?", environment_forms.RenameHandler),
         Rule(r"environment/([^/]+)/([^/]+)/description/?", environment_forms.DescribeHandler),
@@ -185,19 +201,19 @@ def _page_rules(application: Application, services: Services) -> list[Rule]:
         Rule(r"environment/([^/]+)/([^/]+)/restore/?", removal.RestoreHandler),
         Rule(r"build/([^/]+)/?", build.BuildHandler),
         Rule(r"build/([^/]+)/packages/?", packages.PackagesHandler),
+        Rule(r"build/([^/]+)/specification/?", specification.SpecificationHandler),
         Rule(r"build/([^/]+)/delete/?", build_removal.BuildRemovalHandler),
         Rule("namespace/?", namespaces.NamespacesHandler),
         Rule("namespace/([^/]+)/?", namespace.NamespaceHandler),
         Rule("namespace/([^/]+)/member/?", share.MembersHandler),
-        Rule("namespace/([^/]+)/member/([^/]+)/?", share.MemberRemovalHandler),
+        Rule("namespace/([^/]+)/member/([^/]+)/?", share.MemberHandler),
         Rule("namespace/([^/]+)/policy/?", policy.NamespacePolicyHandler),
         Rule("namespace/([^/]+)/delete/?", namespaces.DeleteHandler),
         Rule("namespace/([^/]+)/restore/?", namespaces.RestoreHandler),
-        Rule("namespace/([^/]+)/deleted/?", namespace.DeletedHandler),
         Rule("admin/?", admin.OverviewHandler),
         Rule("admin/janitor/?", admin.JanitorHandler),
         Rule("admin/namespaces/?", admin.AllNamespacesHandler),
-        Rule("admin/policy/?", admin.ServicePolicyHandler),
+        Rule("admin/policy/?", policy.ServicePolicyHandler),
         Rule("admin/audit/?", audit.AuditHandler),
         Rule("admin/health/?", health.PartsHandler),
         Rule("admin/banner/?", banner.BannerHandler),
@@ -215,7 +231,7 @@ def _name_routes(page_rules: list[Rule]) -> RouteNames:
     pages_of = (
         (re.split(r"[(?]", rule.pattern)[0], rule.target)
         for rule in page_rules
-        if isinstance(rule.target, type) and rule.target is not PageNotFoundHandler
+        if rule.target is not PageNotFoundHandler
     )
     return RouteNames([*((route.template, route.handler) for route in ROUTES), *registry.NAMES, *pages_of])
 
@@ -237,21 +253,6 @@ class ServiceApplication(Application):
         is_api = request.path.startswith(f"{self.settings['prefix']}api/")
         refusal = oversize.ApiRefusal if is_api else oversize.PageRefusal
         return self.get_handler_delegate(request, refusal, {"error": fault})
-
-
-class CallbackRouter(Router):
-    """Loads the Hub's own callback handler when the Hub first calls back."""
-
-    def __init__(self, application: Application, services: Services) -> None:
-        self._application = application
-        self._services = services
-
-    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        """Find the Hub's handler."""
-        oauth = self._services.auth.hub.load_oauth()
-        from conda_store_hub.web.oauth import CallbackHandler
-
-        return self._application.get_handler_delegate(request, CallbackHandler, {"oauth": oauth})
 
 
 class OutsideHandler(RequestHandler):
@@ -277,7 +278,8 @@ def log_request(handler: RequestHandler) -> None:
     if not isinstance(handler, BaseHandler):
         return
     log = handler.log
-    quiet = status in (200, 304) and isinstance(handler, (HealthHandler, MetricsHandler, api_kernels.KernelsHandler))
+    usual = (HealthHandler, MetricsHandler, api_kernels.KernelsHandler, preview.PreviewHandler)
+    quiet = status in (200, 304) and (status == 304 or isinstance(handler, usual))
     (log.debug if quiet else log.info)(
         "%d %s %s %s %.0f ms",
         status,

@@ -70,15 +70,25 @@ export class Composer {
     const { outline } = isLock ? { outline: null } : read(text);
     this._lists.hidden = outline === null;
     this._tell(outline ? '' : isLock ? LOCKED : UNREADABLE);
+    this._outline = outline;
     if (outline) {
-      this._outline = outline;
       this._rows.forEach((rows, list) => rows.show(outline[list].map(entry => entry.text)));
     }
   }
 
-  /** Take over what was typed and not added yet: who builds means it. */
-  takePending(): void {
-    this._adders.forEach(field => field.take());
+  /** Take over what was typed and not added yet: who builds means it. False if some of it was refused, which is said. */
+  takePending(): boolean {
+    if (this._outline === null) {
+      return true; // there is only the text
+    }
+    const refused = [...this._rows.values(), ...this._adders.values()].filter(one => !one.take());
+    const isTaken = refused.length === 0 && !this._isRefused;
+    this._isRefused = false;
+    if (!isTaken) {
+      this._tell(REFUSED);
+      this._note.scrollIntoView({ block: 'nearest' });
+    }
+    return isTaken;
   }
 
   private _makeSection(section: ISection): HTMLElement {
@@ -112,14 +122,16 @@ export class Composer {
   private _makeAdder(section: ISection, options: Pick<ConstructorParameters<typeof Field>[0], 'packages' | 'where' | 'check'>) {
     const { list, add } = section;
     const field: Field = new Field({ ...options, label: add, takesOnLeave: false, onDone: value => put(value) });
-    const put = (value: string): void => {
+    const put = (value: string): boolean => {
       const { text } = this._document;
       const made = list === 'channels' ? addEntry(text, list, value) : putDependency(text, list, value);
-      if (this._change(made, `${value} is in the list.`)) {
+      const isPut = this._change(made, `${value} is in the list.`);
+      if (isPut) {
         field.input.value = '';
         field.value = '';
       }
       field.input.focus();
+      return isPut;
     };
     field.input.placeholder = add;
     const button = makeButton('+', () => (field.value.trim() ? put(field.value.trim()) : field.input.focus()));
@@ -141,6 +153,7 @@ export class Composer {
     if (made !== null) {
       this._document.text = made;
     }
+    this._isRefused = made === null;
     this.refresh();
     this._tell(made === null ? REFUSED : '');
     this._said.textContent = made === null ? '' : said;
@@ -163,4 +176,6 @@ export class Composer {
   private readonly _rows = new Map<ListName, Rows>();
   private readonly _adders = new Map<ListName, Field>();
   private _outline: IOutline | null = null;
+  /** What somebody left by pressing the button that sends it would be said too late. */
+  private _isRefused = false;
 }

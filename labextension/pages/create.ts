@@ -2,6 +2,7 @@
 import { setName } from '../src/document';
 import { isLockfile, read } from '../src/reading';
 import { Composer, type IDocument } from './composer';
+import { History } from './history';
 import { Packages } from './service';
 
 /** Milliseconds of silence after which what was typed is read. */
@@ -17,15 +18,25 @@ const page: IDocument = {
     return text.value;
   },
   set text(made: string) {
-    put(made);
+    change(made);
   },
   get namespace() {
     return place.value;
   }
 };
 const composer = new Composer(root, page, new Packages(root.dataset.prefix!));
+const history = new History(text, made => {
+  put(made);
+  composer.refresh();
+});
 let timer: ReturnType<typeof setTimeout> | undefined;
 let isPutting = false;
+
+/** Change the text so that it can be undone. */
+function change(made: string): void {
+  history.note(made);
+  put(made);
+}
 
 /** Change the text as if it was typed, so that it is kept and looked at. */
 function put(made: string): void {
@@ -51,10 +62,23 @@ function look(): void {
 text.addEventListener('input', () => {
   if (!isPutting) {
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      composer.refresh();
-      look();
-    }, PAUSE);
+    timer = setTimeout(settle, PAUSE);
+  }
+});
+
+/** Read what was typed. */
+function settle(): void {
+  clearTimeout(timer);
+  timer = undefined;
+  history.mark();
+  composer.refresh();
+  look();
+}
+
+// Who keeps what stands in the form keeps the name that belongs to it.
+text.addEventListener('csh:settle', () => {
+  if (timer !== undefined) {
+    settle();
   }
 });
 
@@ -63,18 +87,23 @@ name?.addEventListener('input', () => {
   const { outline } = isLockfile(text.value) ? { outline: null } : read(text.value);
   const made = outline && name.value.trim() ? setName(text.value, name.value.trim()) : null;
   if (made !== null && made !== text.value) {
-    put(made);
+    change(made);
   }
 });
 
-// Before it is sent: what was typed a moment ago counts.
+// Before it is sent: what was typed a moment ago counts. What is refused is said, and nothing is built without it.
 text.form?.addEventListener(
   'submit',
-  () => {
+  event => {
     clearTimeout(timer);
+    timer = undefined;
     composer.refresh();
-    composer.takePending();
+    const isTaken = composer.takePending();
     look();
+    if (!isTaken) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
   },
   { capture: true }
 );

@@ -12,8 +12,8 @@ export interface IFieldOptions {
   readonly where: () => IWhere;
   /** What is wrong with what stands in it; null for nothing. */
   readonly check: (text: string) => string | null;
-  /** Something whole was typed or chosen: with Enter, or by leaving a field that was changed. */
-  readonly onDone: (value: string) => void;
+  /** Something whole was typed or chosen: with Enter, or by leaving a field that was changed. False if it was refused. */
+  readonly onDone: (value: string) => boolean;
   /** Whether leaving it is enough. */
   readonly takesOnLeave: boolean;
 }
@@ -63,9 +63,15 @@ export class Field {
     this._judge();
   }
 
-  /** What stands in it is whole. */
-  take(): void {
-    this._done();
+  /** What stands in it is whole; false if it was refused. */
+  take(): boolean {
+    return this._done();
+  }
+
+  /** Show again what the text has. */
+  reset(): void {
+    this.input.value = this._saved;
+    this._judge();
   }
 
   private _typed(): void {
@@ -149,14 +155,15 @@ export class Field {
     }
   }
 
-  private _done(): void {
+  private _done(): boolean {
     clearTimeout(this._timer);
     this._asking?.abort();
     this._offer([]);
     const value = this.value.trim();
-    if (value && value !== this._saved) {
-      this._options.onDone(value);
+    if (value === '') {
+      this.reset(); // what is removed is removed by its button: the text has it still
     }
+    return value === '' || value === this._saved || this._options.onDone(value);
   }
 
   private _left(): void {
@@ -181,8 +188,7 @@ export class Field {
     } else if (event.key === 'Escape' && this._items.length > 0) {
       this._offer([]);
     } else if (event.key === 'Escape') {
-      this.input.value = this._saved;
-      this._judge();
+      this.reset();
     } else {
       return;
     }

@@ -9,7 +9,8 @@ export interface IRowsOptions {
   readonly noun: string;
   readonly isOrdered: boolean;
   readonly field: Omit<IFieldOptions, 'onDone' | 'label' | 'takesOnLeave'>;
-  readonly onReplace: (index: number, value: string) => void;
+  /** False if it was refused. */
+  readonly onReplace: (index: number, value: string) => boolean;
   readonly onRemove: (index: number) => void;
   readonly onMove: (from: number, to: number) => void;
 }
@@ -48,6 +49,11 @@ export class Rows {
     entries.forEach((text, index) => this._update(this._rows[index]!, text, index, entries.length));
   }
 
+  /** Take over what was typed; false if something was refused. */
+  take(): boolean {
+    return [...this._rows].map(row => row.field.take()).every(Boolean);
+  }
+
   /** Put the focus on an entry: on what moves it, or on its field. */
   focus(index: number, onGrip: boolean): void {
     const row = this._rows[Math.min(index, this._rows.length - 1)];
@@ -56,8 +62,15 @@ export class Rows {
 
   private _makeRow(index: number): IRow {
     const { list, field: options, onReplace, onRemove } = this._options;
-    const field = new Field({ ...options, label: list, takesOnLeave: true, onDone: value => onReplace(index, value) });
-    const grip = make('span', { class: 'grip text-body-secondary', tabindex: '0', role: 'button' }, '⠿');
+    const put = (value: string): boolean => {
+      const isPut = onReplace(index, value);
+      if (!isPut) {
+        field.reset();
+      }
+      return isPut;
+    };
+    const field: Field = new Field({ ...options, label: list, takesOnLeave: true, onDone: put });
+    const grip = make('span', { class: 'grip text-body-secondary', tabindex: '0', role: 'button', 'aria-pressed': 'false' }, '⠿');
     const up = makeButton('↑', () => this._move(index, index - 1));
     const down = makeButton('↓', () => this._move(index, index + 1));
     const remove = makeButton('×', () => onRemove(index));
@@ -76,26 +89,42 @@ export class Rows {
     label(row.remove, `Remove ${text}`);
     label(row.up, `Move ${text} up`);
     label(row.down, `Move ${text} down`);
-    label(row.grip, `Move ${text}, ${noun} ${index + 1} of ${count}: Alt and the arrow keys`);
+    label(row.grip, `Move ${text}, ${noun} ${index + 1} of ${count}: Enter, then the arrow keys`);
     row.up.disabled = index === 0;
     row.down.disabled = index === count - 1;
   }
 
   private _move(from: number, to: number): void {
     if (to >= 0 && to < this.length && to !== from) {
+      const isHeld = this._isHeld;
       this._options.onMove(from, to);
       this.focus(to, true);
+      this._hold(this._rows[Math.min(to, this.length - 1)]!.grip, isHeld);
     }
+  }
+
+  /** Pick an entry up by its grip, so that the arrow keys move it, or put it down. */
+  private _hold(grip: HTMLElement, isHeld: boolean): void {
+    this._isHeld = isHeld;
+    grip.setAttribute('aria-pressed', String(isHeld));
   }
 
   private _makeMovable({ node, grip }: IRow, index: number): void {
     node.addEventListener('keydown', event => {
-      const step = event.altKey ? { ArrowUp: -1, ArrowDown: 1 }[event.key] : undefined;
+      const isMoving = event.altKey || (this._isHeld && event.target === grip);
+      const step = isMoving ? { ArrowUp: -1, ArrowDown: 1 }[event.key] : undefined;
       if (step) {
         event.preventDefault();
         this._move(index, index + step);
       }
     });
+    grip.addEventListener('keydown', event => {
+      if (event.key === 'Enter' || event.key === ' ' || (event.key === 'Escape' && this._isHeld)) {
+        event.preventDefault();
+        this._hold(grip, !this._isHeld);
+      }
+    });
+    grip.addEventListener('blur', () => this._hold(grip, false));
     // Only by the grip: text in the field can be selected.
     grip.draggable = true;
     grip.addEventListener('dragstart', event => {
@@ -128,4 +157,5 @@ export class Rows {
 
   private readonly _rows: IRow[] = [];
   private _dragged: number | null = null;
+  private _isHeld = false;
 }

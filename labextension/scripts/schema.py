@@ -24,7 +24,7 @@ WANTED = (
     *("Environment", "ActivateBuild", "NewName", "CloneEnvironment", "Member", "GrantRole"),
     *("Build", "BuildSummary", "BuildId", "Rebuild", "PinBuild", "Package", "PackageDiff", "DepartedPackages"),
     *("SubmitSpecification", "SolveSpecification", "SolvedSpecification", "Setting"),
-    *("FoundPackage", "ChannelPackage", "ChannelProblem"),
+    *("FoundPackage", "ChannelPackage", "ChannelProblem", "Version"),
 )
 _REFERENCE = re.compile(r'"#/components/schemas/([^"]+)"')
 _OPTIONS = ("--immutable", "--root-types", "--root-types-no-schema-prefix", "--default-non-nullable=false")

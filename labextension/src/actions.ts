@@ -3,8 +3,7 @@ import { Dialog, InputDialog, Notification, showDialog, showErrorMessage } from 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 import { ApiError } from './api';
-import { putDependency } from './document';
-import { isLockfile } from './reading';
+import { begin, choose, extend } from './beginning';
 import {
   type Build,
   COMMANDS,
@@ -36,12 +35,12 @@ export class Actions {
     await settings.set('favourites', rest.length < favourites.length ? rest : [...favourites, name]);
   }
 
-  /** Build the newest specification once more. */
+  /** Build once more what is active. */
   async rebuild(target: IEnvironmentArgs): Promise<void> {
     await this._try(async api => {
-      const environment = await api.environment(target.namespace, target.name);
-      if (environment.latest_build_id) {
-        this._begun(target, await api.rebuild(environment.latest_build_id));
+      const buildId = choose(await api.environment(target.namespace, target.name));
+      if (buildId !== null) {
+        this._begun(target, await api.rebuild(buildId));
       }
     });
   }
@@ -50,18 +49,16 @@ export class Actions {
   async addKernel(target: IEnvironmentArgs): Promise<void> {
     const { trans } = this._options;
     await this._try(async api => {
-      const environment = await api.environment(target.namespace, target.name);
-      if (!environment.latest_build_id) {
+      const { buildId, latest, text: before } = await begin(api, target, null);
+      if (buildId === null) {
         return;
       }
-      const build = await api.build(environment.latest_build_id);
-      const before = build.specification.text;
-      const text = isLockfile(before) ? null : putDependency(before, 'dependencies', KERNEL);
+      const text = extend(before, target.name, KERNEL);
       if (text === null) {
         const said = trans.__('%1 cannot be put into this specification by itself: edit it.', KERNEL);
         throw new ApiError(said, 'invalid-specification', 400);
       }
-      const request = { specification: text, namespace: target.namespace, latest_build_id: build.id };
+      const request = { specification: text, namespace: target.namespace, latest_build_id: latest };
       this._begun(target, await api.submit(request));
     });
   }

@@ -2,7 +2,7 @@
 import type { Artifact, ArtifactType, Build } from './tokens';
 
 /** The order in which people look for them; what the service has besides comes last. */
-const ORDER: readonly ArtifactType[] = ['YAML', 'LOCKFILE', 'EXPLICIT', 'PIXI_LOCK', 'CONDA_PACK'];
+const ORDER: readonly ArtifactType[] = ['YAML', 'LOCKFILE', 'EXPLICIT', 'PIXI_LOCK', 'SBOM', 'CONDA_PACK', 'OCI_ARCHIVE'];
 
 export interface IDownload {
   readonly type: ArtifactType;

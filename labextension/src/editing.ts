@@ -1,19 +1,20 @@
 /** One specification that somebody writes: its text, where it goes, what the service says of it, and its draft. */
 import { type ISignal, Signal } from '@lumino/signaling';
 import { ApiError } from './api';
+import { begin, type IBeginning } from './beginning';
 import { setName } from './document';
 import { type IFault, isLockfile, read, type Reading } from './reading';
-import type { Drafts, IDraft } from './drafts';
+import { type Drafts, type IDraft, newDraftKey } from './drafts';
 import type { IApi, IEnvironmentArgs, SolvedSpecification } from './tokens';
 
 /** Milliseconds of silence after which what was typed is kept. */
 const PAUSE = 400;
 
-/** A dry run: of which text, and what came of it. */
+/** A dry run: of which text and where, and what came of it. */
 export type Preview =
   | { readonly state: 'none' }
   | { readonly state: 'solving' }
-  | { readonly state: 'solved'; readonly solved: SolvedSpecification; readonly text: string }
+  | { readonly state: 'solved'; readonly solved: SolvedSpecification; readonly of: string }
   | { readonly state: 'failed'; readonly error: ApiError };
 
 export interface IEditingOptions {
@@ -26,6 +27,8 @@ export interface IEditingOptions {
   /** For a new one: where it goes at first, and what it begins with. */
   readonly namespace?: string;
   readonly template?: string;
+  /** Whether another editor has the draft of that key; those of others are offered to a new one. */
+  readonly isOpen?: (key: string) => boolean;
 }
 
 export class Editing {
@@ -149,9 +152,14 @@ export class Editing {
     return this._preview;
   }
 
-  /** Whether the preview is of another text than there is now. */
+  /** Whether the preview is of another text or place than there is now. */
   get isPreviewStale(): boolean {
-    return this._preview.state === 'solved' && this._preview.text !== this._text;
+    return this._preview.state === 'solved' && this._preview.of !== this._sayWhat();
+  }
+
+  /** What the text began with, until something else has taken its place: a draft, or a build of it. */
+  get began(): IBeginning | null {
+    return this._draftFrom === null ? this._began : null;
   }
 
   /** When the draft was kept that was taken up again; null where there was none. */
@@ -159,7 +167,39 @@ export class Editing {
     return this._draftFrom;
   }
 
-  /** Begin: with what was typed last and not built, or else with what the environment was last built from. */
+  /** What was begun as new elsewhere and is neither open nor built; null where there is nothing to be offered. */
+  get offered(): IDraft | null {
+    const { _offered: offered } = this;
+    return offered && !this._options.isOpen?.(offered.key) ? offered.draft : null;
+  }
+
+  /** Go on with what is offered: from now on it is this one's, and what was typed here before is offered in its turn. */
+  async goOn(): Promise<void> {
+    const { _offered: offered, _options: options } = this;
+    if (!offered) {
+      return;
+    }
+    this._offered = null;
+    if (this.isDirty) {
+      await options.drafts.save(newDraftKey(), this._makeDraft());
+    }
+    this._takeUp(offered.draft);
+    this._forget();
+    this._changed.emit();
+    await this.keep();
+    await options.drafts.remove(offered.key);
+  }
+
+  /** Take what is offered away; the one before it is offered then. */
+  async refuse(): Promise<void> {
+    if (this._offered) {
+      await this._options.drafts.remove(this._offered.key);
+      this._offered = await this._findOffered();
+      this._changed.emit();
+    }
+  }
+
+  /** Begin: with what was typed last and not built, or else with what the environment's active build was made of. */
   async load(): Promise<void> {
     const before = this._text;
     this._isLoading = true;
@@ -185,13 +225,23 @@ export class Editing {
     } else if (draft && (draft.text !== this._text || this._problem)) {
       this._takeUp(draft);
     }
+    this._offered = draft ? null : await this._findOffered();
     this._isLoading = false;
     this._changed.emit();
   }
 
+  /** Begin with another build; what was typed is offered to what is begun as new. */
+  async beginWith(buildId: number): Promise<void> {
+    if (this.isDirty) {
+      await this._options.drafts.save(newDraftKey(), this._makeDraft());
+    }
+    await this.discard(buildId);
+  }
+
   /** Take the draft away, and begin anew. */
-  async discard(): Promise<void> {
+  async discard(buildId: number | null = null): Promise<void> {
     clearTimeout(this._timer);
+    this._wanted = buildId;
     await this._options.drafts.remove(this.key);
     this._draftFrom = null;
     this._fault = this._conflict = null;
@@ -214,12 +264,12 @@ export class Editing {
   async solve(fresh = false): Promise<void> {
     this._solving?.abort();
     const solving = (this._solving = new AbortController());
-    const text = this._text;
+    const [text, of] = [this._text, this._sayWhat()];
     this._show({ state: 'solving' });
     try {
       const solved = await this._options.api.solve({ ...this._request(), fresh }, solving.signal);
       if (this._solving === solving) {
-        this._show({ state: 'solved', solved, text });
+        this._show({ state: 'solved', solved, of });
       }
     } catch (error) {
       if (this._solving === solving) {
@@ -265,19 +315,33 @@ export class Editing {
       await this._options.drafts.remove(this.key);
       return;
     }
-    const { source: text, _namespace: namespace, _name: name, _latestBuildId: latestBuildId } = this;
-    await this._options.drafts.save(this.key, { text, namespace, name, latestBuildId, savedOn: Date.now() });
+    await this._options.drafts.save(this.key, this._makeDraft());
   }
 
-  /** What the environment was last built from; null for one that is new. */
+  private _makeDraft(): IDraft {
+    const { source: text, _namespace: namespace, _name: name, _latestBuildId: latestBuildId } = this;
+    return { text, namespace, name, latestBuildId, savedOn: Date.now() };
+  }
+
+  private async _findOffered(): Promise<{ readonly key: string; readonly draft: IDraft } | null> {
+    const { drafts, isOpen } = this._options;
+    for (const key of this.target === null ? await drafts.listNew() : []) {
+      const draft = key === this.key || isOpen?.(key) ? null : await drafts.find(key);
+      if (draft) {
+        return { key, draft };
+      }
+    }
+    return null;
+  }
+
+  /** What a change begins with; null for an environment that is new. */
   private async _findSaved(): Promise<string | null> {
-    const { api } = this._options;
     if (this.target === null) {
       return null;
     }
-    const environment = await api.environment(this.target.namespace, this.target.name);
-    this._latestBuildId = environment.latest_build_id ?? 0;
-    return this._latestBuildId ? (await api.build(this._latestBuildId)).specification.text : '';
+    this._began = await begin(this._options.api, this.target, this._wanted);
+    this._latestBuildId = this._began.latest;
+    return this._began.text;
   }
 
   private _rename(): void {
@@ -300,7 +364,7 @@ export class Editing {
     const place = { namespace: this._namespace, name: this.name };
     this._saved = text;
     this._latestBuildId = buildId;
-    this._draftFrom = null;
+    this._draftFrom = this._began = null;
     this._preview = { state: 'none' }; // it is no longer ahead
     await this.keep();
     this._built.emit({ ...place, buildId });
@@ -321,6 +385,11 @@ export class Editing {
     const needsName = this.target !== null || this._isLockfile || !this._reading.outline?.name;
     const place = { specification: this.source, namespace: this._namespace };
     return needsName && this.name ? { ...place, environment_name: this.name } : place;
+  }
+
+  /** What a preview is of. */
+  private _sayWhat(): string {
+    return [this.namespace, this.name, this._text].join('\n');
   }
 
   private _fail(error: ApiError, text: string): void {
@@ -373,6 +442,8 @@ export class Editing {
   private _namespace: string;
   private _name = '';
   private _latestBuildId = 0;
+  private _began: IBeginning | null = null;
+  private _wanted: number | null = null;
   private _isLoading = false;
   private _isBuilding = false;
   private _problem: ApiError | null = null;
@@ -381,6 +452,7 @@ export class Editing {
   private _preview: Preview = { state: 'none' };
   private _solving: AbortController | null = null;
   private _draftFrom: number | null = null;
+  private _offered: { readonly key: string; readonly draft: IDraft } | null = null;
   private _timer: ReturnType<typeof setTimeout> | undefined;
 }
 

@@ -50,7 +50,7 @@ export interface components {
          * @description What a build yields; the first five are conda-store's.
          * @enum {string}
          */
-        readonly ArtifactType: "LOGS" | "LOCKFILE" | "YAML" | "CONDA_PACK" | "DOCKER_MANIFEST" | "EXPLICIT" | "PIXI_LOCK" | "RECORDS" | "PIP_LOCK";
+        readonly ArtifactType: "LOGS" | "LOCKFILE" | "YAML" | "CONDA_PACK" | "DOCKER_MANIFEST" | "EXPLICIT" | "PIXI_LOCK" | "SBOM" | "OCI_ARCHIVE" | "RECORDS" | "PIP_LOCK";
         /** @description A build in full. */
         readonly Build: {
             readonly id: number;
@@ -116,6 +116,8 @@ export interface components {
              * @default null
              */
             readonly prefix?: string | null;
+            /** @description What people call it; its image is pulled by each. */
+            readonly tags?: readonly string[];
         };
         /** @description The answer to a submission. */
         readonly BuildId: {
@@ -453,7 +455,7 @@ export interface components {
          * @description What one may do; the texts are those of conda-store's API v1, where it has the thing.
          * @enum {string}
          */
-        readonly Permission: "environment::read" | "environment:create" | "environment::update" | "environment::delete" | "build::cancel" | "build::delete" | "namespace::read" | "namespace::create" | "namespace::update" | "namespace::delete" | "namespace-role-mapping::read" | "namespace-role-mapping::update" | "audit::read" | "setting::read" | "setting::update" | "metrics::read";
+        readonly Permission: "environment::read" | "environment:create" | "environment::update" | "environment::delete" | "build::cancel" | "build::delete" | "namespace::read" | "namespace::create" | "namespace::update" | "namespace::delete" | "namespace-role-mapping::read" | "namespace-role-mapping::update" | "audit::read" | "setting::read" | "setting::update" | "metrics::read" | "image::request";
         /** @description `GET /api/v1/permission/`; keys hold exactly one `/`. */
         readonly PermissionSummary: {
             readonly authenticated: boolean;
@@ -471,7 +473,7 @@ export interface components {
          * @description The steps of a build, in order; those after `activate` do not hold the environment back.
          * @enum {string}
          */
-        readonly Phase: "solve" | "install" | "bytecode" | "pip" | "activate" | "yaml" | "lockfile" | "explicit" | "pixi_lock" | "archive" | "image";
+        readonly Phase: "solve" | "install" | "bytecode" | "pip" | "activate" | "yaml" | "lockfile" | "explicit" | "pixi_lock" | "sbom" | "archive" | "image" | "image_archive";
         /** @description How long a phase took, in seconds; None while it runs. */
         readonly PhaseTime: {
             readonly phase: components["schemas"]["Phase"];
@@ -495,6 +497,16 @@ export interface components {
              * @default true
              */
             readonly activate?: boolean;
+        };
+        /** @description Where container tools find the images. */
+        readonly RegistryPlace: {
+            /**
+             * @description What stands before the name of an image; null: the host at which people see the Hub, with `port` if given.
+             * @default null
+             */
+            readonly address?: string | null;
+            /** @default null */
+            readonly port?: number | null;
         };
         /**
          * @description A named set of permissions, from the weakest to the strongest.
@@ -545,6 +557,11 @@ export interface components {
              * @default false
              */
             readonly fresh?: boolean;
+            /**
+             * @description For which platform, such as `osx-arm64`; the service's without one.
+             * @default null
+             */
+            readonly platform?: ("emscripten-wasm32" | "linux-32" | "linux-64" | "linux-aarch64" | "linux-armv6l" | "linux-armv7l" | "linux-ppc64le" | "linux-riscv64" | "linux-s390x" | "noarch" | "osx-64" | "osx-arm64" | "win-32" | "win-64" | "win-arm64") | null;
         };
         /** @description A package that a solve picked; `size` is in bytes as downloaded, hashes are hex. */
         readonly SolvedPackage: {
@@ -664,6 +681,15 @@ export interface components {
             readonly num_builds: number;
             readonly storage: number;
         };
+        /** @description `GET /api/v1/`. */
+        readonly Version: {
+            readonly version: string;
+            /**
+             * @description Null where images are not offered.
+             * @default null
+             */
+            readonly registry?: components["schemas"]["RegistryPlace"] | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -709,6 +735,7 @@ export type Phase = components['schemas']['Phase'];
 export type PhaseTime = components['schemas']['PhaseTime'];
 export type PinBuild = components['schemas']['PinBuild'];
 export type Rebuild = components['schemas']['Rebuild'];
+export type RegistryPlace = components['schemas']['RegistryPlace'];
 export type Role = components['schemas']['Role'];
 export type Scope = components['schemas']['Scope'];
 export type Setting = components['schemas']['Setting'];
@@ -719,5 +746,6 @@ export type SpecificationView = components['schemas']['SpecificationView'];
 export type SubjectKind = components['schemas']['SubjectKind'];
 export type SubmitSpecification = components['schemas']['SubmitSpecification'];
 export type Usage = components['schemas']['Usage'];
+export type Version = components['schemas']['Version'];
 export type $defs = Record<string, never>;
 export type operations = Record<string, never>;

@@ -19,6 +19,7 @@ test('whatever has an address can be downloaded, of whatever kind, in the order 
     artifact('CONDA_PACK', 'READY', 'environment.tar.gz'),
     artifact('LOGS', 'READY', null),
     artifact('EXPLICIT', 'READY', 'explicit.txt'),
+    artifact('SBOM', 'READY', 'sbom.cdx.json'),
     artifact('NEW' as ArtifactType, 'READY', 'new.json'),
     artifact('PIXI_LOCK', 'READY', 'pixi.lock'),
     artifact('YAML', 'READY', 'environment.yaml')
@@ -27,6 +28,7 @@ test('whatever has an address can be downloaded, of whatever kind, in the order 
     'YAML ready api/v1/build/7/environment.yaml',
     'EXPLICIT ready api/v1/build/7/explicit.txt',
     'PIXI_LOCK ready api/v1/build/7/pixi.lock',
+    'SBOM ready api/v1/build/7/sbom.cdx.json',
     'CONDA_PACK ready api/v1/build/7/environment.tar.gz',
     'NEW ready api/v1/build/7/new.json'
   ]);

@@ -1,7 +1,9 @@
 /** What is typed is kept, sent as it was typed, and what the service says of it is shown where it belongs. */
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
+import { nullTranslator } from '@jupyterlab/translation';
 import { Api } from '../src/api';
+import { choose, extend, listOthers, sayBeginning } from '../src/beginning';
 import { listChanges } from '../src/changes';
 import { draftKey, Drafts, type IDraft, newDraftKey } from '../src/drafts';
 import { Editing, type IEditingOptions } from '../src/editing';
@@ -67,7 +69,10 @@ class World {
   readonly tab = new Tab();
   readonly drafts = new Drafts(this.database as never, this.tab, '/user/alice/');
   text = TEXT;
+  /** What is behind that in single builds, by their path. */
+  readonly texts = new Map<string, string>();
   latest = 7;
+  active: number | null = 7;
   down = false;
   gone = false;
   solve: (request: Request) => Response | Promise<Response> = () => answer(200, { data: EMPTY });
@@ -99,11 +104,12 @@ class World {
       return answer(404, { status: 'error', code: 'not-found', message: 'There is none.' });
     }
     return path.startsWith('environment/')
-      ? answer(200, { data: { id: 1, name: 'ml', latest_build_id: this.latest } })
-      : answer(200, { data: { id: this.latest, specification: { text: this.text } } });
+      ? answer(200, { data: { id: 1, name: 'ml', current_build_id: this.active, latest_build_id: this.latest } })
+      : answer(200, { data: { specification: { text: `${this.text}${this.texts.get(path) ?? ''}` } } });
   }
 }
 
+const TRANS = nullTranslator.load('');
 const opened: Editing[] = [];
 
 afterEach(() => opened.splice(0).forEach(one => one.dispose()));
@@ -112,7 +118,7 @@ function draft(world: World, key = draftKey(ML)): IDraft | undefined {
   return world.database.kept.get(`conda-store-hub-drafts:${key}`) as IDraft | undefined;
 }
 
-test('what an environment was last built from is edited, and sent as it came', async () => {
+test('what the active build was made of is edited, and sent as it came', async () => {
   const world = new World();
   const editing = world.edit();
   await editing.load();
@@ -129,6 +135,43 @@ test('what an environment was last built from is edited, and sent as it came', a
   });
 });
 
+test('a change begins with the active build, and another one can be begun with instead', async () => {
+  const world = new World();
+  world.texts.set('build/5/', '# fifth\n').set('build/7/', '# seventh\n');
+  world.active = 5;
+  const editing = world.edit();
+  await editing.load();
+  assert.match(editing.text, /# fifth/);
+  assert.equal(sayBeginning(editing.began!, TRANS), 'This begins with build 5, the active one.');
+  const others = listOthers(editing.began!, TRANS);
+  assert.deepEqual(others, [{ buildId: 7, words: 'The newest is build 7.' }]);
+  editing.text += '# mine\n';
+  await editing.beginWith(7);
+  assert.match(editing.text, /# seventh/);
+  assert.equal(editing.isDirty, false);
+  assert.equal(sayBeginning(editing.began!, TRANS), 'This begins with build 7, the newest.');
+  const [kept] = await world.drafts.listNew();
+  assert.match((await world.drafts.find(kept!))?.text ?? '', /# fifth\r\n# mine/, 'what was typed is not lost');
+  await editing.build();
+  assert.equal(world.sent()['latest_build_id'], 7);
+  assert.equal(editing.began, null);
+});
+
+test('what an environment is, is its active build, or the newest where none is', () => {
+  assert.equal(choose({ current_build_id: 5, latest_build_id: 7 }), 5);
+  assert.equal(choose({ current_build_id: null, latest_build_id: 7 }), 7);
+  assert.equal(choose({ current_build_id: null, latest_build_id: null }), null);
+});
+
+test('where there is one build to begin with, nothing is said of it', () => {
+  const begin = (buildId: number | null, active: number | null, latest: number) =>
+    sayBeginning({ buildId, active, latest, text: '' }, TRANS);
+  assert.deepEqual([begin(7, 7, 7), begin(7, null, 7), begin(null, null, 0)], ['', '', '']);
+  assert.equal(begin(6, 5, 7), 'This begins with build 6.');
+  const others = listOthers({ buildId: 6, active: 5, latest: 7, text: '' }, TRANS);
+  assert.deepEqual(others.map(other => other.buildId), [5, 7]);
+});
+
 test('an environment that was renamed is edited under its name', async () => {
   const world = new World();
   world.text = 'name: before # why\ndependencies: []\n';
@@ -136,6 +179,13 @@ test('an environment that was renamed is edited under its name', async () => {
   await editing.load();
   assert.equal(editing.text, 'name: ml # why\ndependencies: []\n');
   assert.equal(editing.isDirty, false);
+});
+
+test('what is added to an environment is built under its name, also where the text has none', () => {
+  const text = 'name: ml # why\ndependencies:\n  - app\n';
+  assert.equal(extend(text, 'ml', 'ipykernel'), `${text}  - ipykernel\n`);
+  assert.equal(extend('dependencies: [app]\n', 'ml', 'ipykernel'), 'name: ml\ndependencies: [app, ipykernel]\n');
+  assert.equal(extend('@EXPLICIT\n', 'ml', 'ipykernel'), null);
 });
 
 test('what is typed is kept when the tab is closed, and taken up again', async () => {
@@ -225,6 +275,40 @@ test('what is no draft is none, and the newest of two counts', async () => {
   assert.notEqual(newDraftKey(), newDraftKey());
 });
 
+test('two that are new have a draft each, and what another has left is offered and not put in place of what was asked', async () => {
+  const world = new World();
+  const begin = (key: string, namespace: string): Editing =>
+    world.edit({ target: null, key, namespace, template: 'name: x\n', isOpen: other => other === 'new-open' });
+  const first = begin('new-1', 'alice');
+  await first.load();
+  assert.equal(first.offered, null);
+  first.text = 'name: first\n';
+  await first.keep();
+  await world.drafts.save('new-open', { text: 'open', namespace: 'a', name: '', latestBuildId: 0, savedOn: 1 });
+  const second = begin('new-2', 'group.team');
+  await second.load();
+  assert.deepEqual([second.text, second.namespace, second.draftFrom], ['name: x\n', 'group.team', null]);
+  assert.equal(second.offered?.text, 'name: first\n');
+  second.text = 'name: second\n';
+  await second.goOn();
+  assert.deepEqual([second.text, second.namespace, second.offered], ['name: first\n', 'alice', null]);
+  assert.equal(draft(world, 'new-1'), undefined);
+  assert.equal(draft(world, 'new-2')?.text, 'name: first\n');
+  first.text = 'name: still mine\n';
+  await first.keep();
+  assert.equal(draft(world, 'new-2')?.text, 'name: first\n');
+  const third = begin('new-3', 'alice');
+  await third.load();
+  const offered: string[] = [];
+  for (; third.offered; await third.refuse()) {
+    offered.push(third.offered.text);
+  }
+  // Also what was typed in the second one before it went on with another.
+  assert.deepEqual(offered.sort(), ['name: first\n', 'name: second\n', 'name: still mine\n']);
+  assert.equal(third.text, 'name: x\n');
+  assert.deepEqual(await world.drafts.listNew(), ['new-open']);
+});
+
 test('a new environment has the name that its text says, and a lock file the one that is typed', async () => {
   const world = new World();
   const editing = world.edit({ target: null, key: 'new-1', namespace: 'alice', template: 'name: x\ndependencies: []\n' });
@@ -285,6 +369,18 @@ test('a preview of another text is said to be one', async () => {
   assert.equal(editing.isPreviewStale, false);
   editing.text += '# more\n';
   assert.equal(editing.isPreviewStale, true);
+});
+
+test('a preview of another namespace is said to be one', async () => {
+  const world = new World();
+  const editing = world.edit({ target: null, key: newDraftKey(), namespace: 'alice' });
+  await editing.load();
+  await editing.solve();
+  assert.equal(editing.isPreviewStale, false);
+  editing.namespace = 'team';
+  assert.equal(editing.isPreviewStale, true);
+  await editing.solve();
+  assert.equal(editing.isPreviewStale, false);
 });
 
 test('what somebody else has built is not passed over, unless one says so', async () => {

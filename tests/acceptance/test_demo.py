@@ -83,16 +83,14 @@ def test_it_says_where_to_go_and_that_root_builds(first: str) -> None:
     assert ("may build as root" in first) == (os.geteuid() == 0)
 
 
-def test_a_second_run_builds_nothing_and_computes_again(home: Path, first: str) -> None:
-    again = run_once(home)
-    assert "is built already" in again
-    assert "computed 45" in again
-    assert password_in(first) == password_in(again)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_end_it_leaves_nothing_behind(home: Path, first: str, number: signal.Signals) -> None:
+def test_a_second_run_builds_nothing_and_asked_to_end_it_leaves_nothing_behind(
+    home: Path, first: str, number: signal.Signals
+) -> None:
     with started(home) as (process, said):
+        assert "is built already" in said
+        assert "computed 45" in said
+        assert password_in(first) == password_in(said)
         address = find(r"^  JupyterHub +(\S+)", said)
         assert httpx.get(f"{address}hub/api/", trust_env=False).is_success
         own = processes.list_descendants(process.pid)

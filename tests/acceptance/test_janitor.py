@@ -73,7 +73,7 @@ def test_it_frees_beside_a_running_service_and_leaves_its_builds_alone(db: Datab
         answer = service.health()
         assert answer is not None
         assert answer.status_code == 200
-    assert clean(data, config)[1].count(": nothing\n") == 5
+    assert clean(data, config)[1].count(": nothing\n") == 6
     told = db.read_sync(audit.list_entries, ADMIN, actor=audit.ITSELF.name, size=9)
     actions = [AuditAction.STORAGE_FREE] * 4 + [AuditAction.BUILD_DELETE] * 2
     assert [entry.action for entry in told][: len(actions)] == actions

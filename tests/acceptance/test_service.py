@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,8 +12,10 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 
+from tests.support.ports import find_port
 from tests.support.process import COMMAND, ServiceProcess, is_alive, until
 
 
@@ -28,6 +31,7 @@ def test_it_answers_and_becomes_ready_on_an_empty_directory(place: Path) -> None
         answer = service.health()
         assert answer is not None
         assert answer.json()["ready"]
+        until(lambda: "the pages are loaded" in service.log.read_text())
     assert (place / "secrets").stat().st_mode & 0o777 == 0o700
     assert (place / "secrets" / "cookie").stat().st_mode & 0o777 == 0o600
     assert (place / "b").stat().st_mode & 0o777 == 0o711
@@ -168,3 +172,26 @@ def test_nothing_in_the_data_directory_is_for_others_but_the_way_to_prefixes(pla
         for path in place.rglob("*"):
             open_to_others = path.stat().st_mode & 0o077
             assert not open_to_others or (path == place / "b" and open_to_others == 0o11), path
+
+
+def test_a_port_for_images_is_opened_as_the_hub_said_and_the_file_wins(place: Path) -> None:
+    said, own = find_port(), find_port()
+    told = json.dumps({"port": said, "address": "hub.example.org:5000"})
+    with ServiceProcess(place, f"c.Registry.port = {own}\n", CONDA_STORE_HUB_REGISTRY=told) as service:
+        service.wait_until_ready()
+        assert httpx.get(f"http://127.0.0.1:{own}/v2/", trust_env=False).status_code == 401
+        place_of_images = httpx.get(f"{service.url}api/v1/", trust_env=False).json()["data"]["registry"]
+        assert place_of_images == {"address": "hub.example.org:5000", "port": own}
+        service.process.send_signal(signal.SIGTERM)
+        code, _ = service.wait()
+    assert code == 0
+    with socket.create_server(("127.0.0.1", own)):
+        pass
+
+
+def test_a_port_for_images_that_would_show_tokens_to_everybody_ends_the_start(place: Path) -> None:
+    with ServiceProcess(place, f"c.Registry.port = {find_port()}\nc.Registry.ip = '0.0.0.0'\n") as service:
+        code, said = service.wait()
+    assert code == 78
+    assert "c.Registry.certificate" in said
+    assert "Traceback" not in said

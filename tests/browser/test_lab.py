@@ -102,6 +102,12 @@ def test_builds_are_compared_pinned_and_rolled_back(page: Page, hub: DemoHub, le
         shown.get_by_role("link", name="Lock file").click()
     assert "package:" in begun.value.path().read_text()
 
+    line = f"docker pull 127.0.0.1:{hub.settings.ports.public}/group.team/lecture"
+    expect(shown.get_by_text(line)).to_be_visible()
+    shown.get_by_role("button", name="Copy the line that pulls the image").click()
+    expect(shown.get_by_text("Copied.")).to_be_visible()
+    shoot(page, "lab-image")
+
 
 def test_the_packages_of_a_build_are_asked_for_when_they_are_opened_and_searched(
     page: Page, hub: DemoHub, lecture: tuple[int, int]
@@ -283,7 +289,7 @@ def test_a_service_that_is_down_is_said_and_it_is_noticed_when_it_is_back(
     expect(panel.get_by_role("treeitem", name=re.compile("^team"))).to_be_visible()
     check_with_axe(page, ".csh-Panel")
     shoot(page, "lab-down")
-    # The Hub looks every 30 s after services, and starts those that have ended.
+    # The Hub looks after services now and then, and starts those that have ended.
     expect(notice).to_have_count(0, timeout=120_000)
 
 

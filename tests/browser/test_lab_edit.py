@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import SECONDS, check_with_axe, log_in_page, shoot
+from tests.support.hub import as_user
 from tests.support.lab import choose, compute, open_lab, open_panel, row_of, run_command, submit, wait_for_layout
 
 pytestmark = pytest.mark.browser
@@ -133,6 +134,7 @@ def test_channels_are_ordered_by_hand_and_by_keys_and_comments_stay(page: Page, 
     editor.dispatch_event("drop", {"dataTransfer": page.evaluate_handle(make, SPREAD)})
     expect(editor.get_by_label("Name", exact=True)).to_have_value("course")
     channels = editor.get_by_role("region", name="Channels").get_by_role("listitem")
+    expect(channels).to_have_count(3)
     channels.nth(2).drag_to(channels.nth(0))
     expect(channels.first).to_contain_text("third")
     channels.first.focus()
@@ -167,6 +169,11 @@ def test_what_is_wrong_is_said_at_its_line_and_what_was_typed_is_kept(page: Page
     page.locator(".lm-TabBar-tab", has_text="New environment").locator(".lm-TabBar-tabCloseIcon").click()
     run_command(page, "New Environment")
     editor = page.locator(".csh-Editor:visible")
+    expect(editor).to_contain_text("is not built yet: bob/")
+    expect(editor.locator(".cm-content")).to_contain_text("my-environment")
+    shoot(page, "edit-draft-offered")
+    check_with_axe(page, ".csh-Editor")
+    editor.get_by_role("button", name="Go on with it").click()
     expect(editor.locator(".cm-content")).to_contain_text("no-such-package # whyx: [")
     editor.get_by_role("button", name="Begin anew").click()
     expect(editor.locator(".cm-content")).to_contain_text("my-environment")
@@ -201,6 +208,7 @@ def test_without_the_service_and_after_a_login_has_ended_nothing_is_lost(page: P
     open_lab(page, hub, "bob")
     editor = new_environment(page)
     open_file(editor, "# precious\nname: kept\ndependencies:\n  - python\n")
+    wait_for_layout(hub, "bob", "csh-editor")  # later nobody would be logged in to keep it
     page.context.set_offline(True)
     editor.get_by_role("button", name="Build").click()
     expect(editor.get_by_role("alert")).to_contain_text("What you have typed is kept.")
@@ -280,3 +288,20 @@ def test_a_notebook_is_kept_in_a_build_and_follows_again(page: Page, hub: DemoHu
     page.get_by_role("dialog").get_by_role("button", name="Restart").click()
     expect(notebook.get_by_role("button", name=f"carol/kept · build {second}")).to_be_visible()
     expect(notebook.get_by_role("button", name="Follow the active build")).to_have_count(0)
+    _edit_after_going_back(page, hub, first, second)
+
+
+def _edit_after_going_back(page: Page, hub: DemoHub, first: int, second: int) -> None:
+    """Edit what is active, and begin with the newest instead."""
+    with as_user(hub, "carol") as client:
+        client.put("api/v1/environment/carol/kept/", json={"build_id": first}).raise_for_status()
+    page.locator("[data-csh-namespace='carol'][data-csh-name='kept'] .csh-TreeItem-name").click(button="right")
+    page.get_by_role("menuitem", name="Edit Environment").click()
+    editor = page.locator(".csh-Editor:visible")
+    expect(editor).to_contain_text(f"This begins with build {first}, the active one. The newest is build {second}.")
+    expect(editor.locator(".cm-content")).not_to_contain_text("flask")
+    shoot(page, "edit-began")
+    check_with_axe(page, ".csh-Editor")
+    editor.get_by_role("button", name="Begin with that instead").click()
+    expect(editor.locator(".cm-content")).to_contain_text("flask")
+    expect(editor).to_contain_text(f"This begins with build {second}, the newest. Active is build {first}.")

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import check_with_axe, shoot
-from tests.support.hub import configure_channels, make_settings
+from tests.support.hub import configure_channels, make_settings, run_hub
 from tests.support.jupyter import wait_until
 from tests.support.lab import (
     card_of,
@@ -46,7 +46,7 @@ c.Spawner.cmd = ["unshare", "--mount", "--propagation", "private", "sh", "-c", h
 def hub(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[DemoHub]:
     state = tmp_path_factory.mktemp("h")
     lines = HIDE.format(folder=str(state / "data" / "b"))
-    with DemoHub(state, make_settings(service_config=configure_channels(sample=channel), lines=lines)) as running:
+    with run_hub(state, make_settings(service_config=configure_channels(sample=channel), lines=lines)) as running:
         yield running
 
 
@@ -78,7 +78,7 @@ def holding_makers(hub: DemoHub) -> Generator[list[psutil.Process]]:
     over = threading.Event()
 
     def hold() -> None:
-        while not over.wait(0.01):
+        while not over.wait(0.1):  # making takes seconds
             for process in psutil.process_iter():
                 with suppress(psutil.Error):
                     if process not in held and is_maker(process, hub):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Generator
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from conda_store_hub.demo.channel import serve_channel
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import SECONDS, check_with_axe, shoot
-from tests.support.channel import shell_channel
-from tests.support.hub import ADMIN, as_user, configure_channels, make_settings
+from tests.support.hub import ADMIN, as_user
 from tests.support.jupyter import wait_until
 from tests.support.lab import (
     card_of,
@@ -33,22 +30,6 @@ from tests.support.lab import (
 pytestmark = pytest.mark.browser
 
 BUILD = 3 * SECONDS
-
-
-@pytest.fixture(scope="module")
-def silent() -> Generator[str]:
-    """The address of a channel that takes every question and answers none: what is built from it takes forever."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/silent/"
-
-
-@pytest.fixture(scope="module")
-def hub(channel: str, silent: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[DemoHub]:
-    with serve_channel(shell_channel(tmp_path_factory.mktemp("channel"))) as shell:
-        config = configure_channels(sample=channel, shell=shell, silent=silent)
-        settings = make_settings(service_config=f"{config}c.LocalExecutor.concurrency = 1\n")
-        with DemoHub(tmp_path_factory.mktemp("h"), settings) as running:
-            yield running
 
 
 def build_from(channel: str, name: str, *packages: str) -> str:
@@ -136,14 +117,14 @@ def test_an_environment_is_renamed_copied_thinned_out_deleted_and_brought_back(p
 
 def test_environments_whose_names_run_together_have_pages_of_their_own(page: Page, hub: DemoHub) -> None:
     with as_user(hub, ADMIN) as client:
-        for namespace in ("course", "course-one"):
+        for namespace in ("seminar", "seminar-one"):
             client.post(f"api/v1/namespace/{namespace}/").raise_for_status()
-    submit(hub, ADMIN, text("one-two"), "course")
-    submit(hub, ADMIN, text("two"), "course-one")
+    submit(hub, ADMIN, text("one-two"), "seminar")
+    submit(hub, ADMIN, text("two"), "seminar-one")
     panel = open_panel(page, hub, ADMIN)
-    open_page(page, panel, "one-two", "course", "course")
-    shown = open_page(page, panel, "two", "course-one", "course-one")
-    expect(shown.get_by_role("heading", level=1)).to_have_text("course-one / two")
+    open_page(page, panel, "one-two", "seminar", "seminar")
+    shown = open_page(page, panel, "two", "seminar-one", "seminar-one")
+    expect(shown.get_by_role("heading", level=1)).to_have_text("seminar-one / two")
     expect(page.locator(".csh-Page")).to_have_count(2)
 
 

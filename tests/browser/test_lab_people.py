@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.browser import fill_login, new_page, shoot
-from tests.support.hub import ADMIN, as_user, configure_channels, make_settings, password_of
+from tests.support.hub import ADMIN, as_user, password_of
 from tests.support.lab import (
     card_of,
     choose,
@@ -30,20 +29,6 @@ from tests.support.lab import (
 )
 
 pytestmark = pytest.mark.browser
-
-#: Bob may use alice's server, as those may whom she works with.
-COLLABORATION = """
-c.JupyterHub.load_roles.append(
-    {"name": "collaborators", "scopes": ["access:servers!user=alice"], "users": ["bob"]}
-)
-"""
-
-
-@pytest.fixture(scope="module")
-def hub(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[DemoHub]:
-    settings = make_settings(service_config=configure_channels(sample=channel), lines=COLLABORATION)
-    with DemoHub(tmp_path_factory.mktemp("h"), settings) as running:
-        yield running
 
 
 def list_deeds(hub: DemoHub, namespace: str) -> list[tuple[str, str]]:

@@ -17,8 +17,6 @@ from tests.support.lab import find_service, submit, text, wait_for_build
 
 pytestmark = pytest.mark.browser
 
-WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
 
 @contextmanager
 def window(chromium: Browser, hub: DemoHub, user: str, **options: Any) -> Generator[Page]:
@@ -85,6 +83,47 @@ def test_a_build_is_followed_and_then_done_with_what_one_likes(page: Page, hub: 
     shoot(page, "web-build-deleted")
 
 
+def test_an_image_is_made_and_the_lines_for_docker_are_copied(chromium: Browser, hub: DemoHub) -> None:
+    image = f"127.0.0.1:{hub.settings.ports.public}/alice/boxed"
+    build = submit(hub, "alice", text("boxed"))
+    wait_for_build(hub, build)
+    with window(chromium, hub, "alice", permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.goto(address(hub, f"build/{build}/"))
+        section = page.locator("#image")
+        section.get_by_role("button", name="Make it").click()
+        expect(section).to_contain_text("It is there. With all its layers it has")
+        expect(page.locator("#steps")).to_contain_text("Make the image")
+        section.get_by_role("button", name="Copy").click()
+        expect(page.locator("#pull-copied")).to_have_text("Copied.")
+        assert page.evaluate("navigator.clipboard.readText()") == f"docker pull {image}:{build}"
+        check_with_axe(page, "main")
+        shoot(page, "web-build-image")
+
+        page.goto(address(hub, "environment/alice/boxed/"))
+        page.get_by_role("button", name="Copy the line that pulls").click()
+        assert page.evaluate("navigator.clipboard.readText()") == f"docker pull {image}"
+        check_with_axe(page, "main")
+        page.goto(address(hub, "?search=boxed"))
+        page.get_by_text("Image of alice/boxed").click()
+        expect(page.get_by_text(f"docker pull {image}")).to_be_visible()
+        check_with_axe(page, "main")
+        shoot(page, "web-home-image")
+        page.goto(address(hub, "user/"))
+        page.get_by_role("button", name="Copy the line that logs Docker in").click()
+        assert page.evaluate("navigator.clipboard.readText()").startswith("docker login -u token 127.0.0.1:")
+        shoot(page, "web-user-login")
+    narrow: Any = {"viewport": {"width": 360, "height": 800}, "color_scheme": "dark"}
+    with window(chromium, hub, "alice", **narrow) as page:
+        for path in (f"build/{build}/", "environment/alice/boxed/", "user/", "?search=boxed"):
+            page.goto(address(hub, path))
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        page.get_by_text("Image of alice/boxed").click()
+        shoot(page, "web-home-image-narrow")
+        page.goto(address(hub, f"build/{build}/"))
+        check_with_axe(page, "#image")
+        shoot(page, "web-build-image-narrow")
+
+
 def test_a_failure_is_told_in_words_and_in_those_of_the_solver(page: Page, hub: DemoHub) -> None:
     log_in_page(page, hub, "alice")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -105,15 +144,21 @@ def test_a_failure_is_told_in_words_and_in_those_of_the_solver(page: Page, hub: 
 def test_a_page_left_open_goes_on_after_the_service_was_killed(page: Page, hub: DemoHub) -> None:
     log_in_page(page, hub, "alice")
     build = submit(hub, "alice", text("lasting", "pandas", "flask"))
+    home, environment = page.context.new_page(), page.context.new_page()
+    home.goto(hub.service_url)
+    environment.goto(address(hub, "environment/alice/lasting/"))
     page.goto(address(hub, f"build/{build}/"))
     expect(page.locator("#log-note")).to_have_text("live")
     killed = find_service(hub)
     killed.kill()
-    # The Hub looks every 30 s after services, and starts those that have ended.
+    # The Hub looks after services now and then, and starts those that have ended.
     expect(page.locator("#state")).to_contain_text("completed", timeout=180_000)
     end_of(page)
     expect(page.locator("#log")).to_contain_text("Done after")
     expect(page.locator("#packages")).to_contain_text("pandas")
+    row = home.get_by_role("listitem").filter(has_text="alice/lasting")
+    expect(row).to_contain_text("completed", timeout=90_000)  # by then they ask once a minute
+    expect(environment.locator("#active")).to_have_text(f"Active: build {build}", timeout=90_000)
     assert find_service(hub).pid != killed.pid
 
 
@@ -244,42 +289,3 @@ def test_without_javascript_all_can_be_read_and_done(chromium: Browser, hub: Dem
         page.get_by_label("forbidden_packages, set").fill("numpy<2\nscipy")
         page.get_by_role("button", name="Save").click()
         expect(page.locator("main")).to_contain_text("numpy<2")
-
-
-@pytest.fixture(scope="module")
-def pages(hub: DemoHub) -> dict[str, str]:
-    """The pages of a namespace with everything in it, by what their pictures are called."""
-    build = wait_for_build(hub, submit(hub, "alice", text("fits", "flask")))
-    failed = submit(hub, "alice", text("broken-again", "numpy 99.*"))
-    with as_user(hub, "alice") as client:
-        wait_until(lambda: client.get(f"api/v1/build/{failed}/").json()["data"]["status"] == "FAILED", "it", 120)
-        role = {"subject": "user", "name": "bob", "role": "viewer"}
-        client.put("api/v1/environment/alice/fits/member/", json=role).raise_for_status()
-        client.delete("api/v1/environment/alice/broken-again/", params={"force": True})
-        client.put("api/v1/environment/alice/broken-again/restore/", json={}).raise_for_status()
-        client.put("api/v1/setting/alice/", json={"quota_builds": 90, "quota_bytes": 10**10}).raise_for_status()
-    return {
-        "build": f"build/{build}/",
-        "failed": f"build/{failed}/",
-        "packages": f"build/{build}/packages/?search=l",
-        "namespaces": "namespace/",
-        "namespace": "namespace/alice/",
-        "policy": "namespace/alice/policy/",
-        "share": "environment/alice/fits/share/",
-        "delete": "namespace/alice/delete/",
-    }
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_these_pages_fit_the_window_and_have_no_fault_for_axe(
-    chromium: Browser, hub: DemoHub, pages: dict[str, str], scheme: str, width: int
-) -> None:
-    options: dict[str, Any] = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
-    with window(chromium, hub, "alice", **options) as page:
-        for shown, path in pages.items():
-            page.goto(address(hub, path))
-            expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
-            assert page.evaluate(WIDE) <= 0, path
-            check_with_axe(page, "body")
-            shoot(page, f"web-{shown}-{scheme}-{width}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from conda_store_hub.demo.hub import DemoHub
-from tests.support.browser import check_with_axe, log_in_page, shoot
-from tests.support.hub import allow_root, as_user, make_settings
+from tests.support.browser import check_with_axe, come_back, log_in_page, shoot
+from tests.support.hub import as_user
 from tests.support.jupyter import wait_until
 
 pytestmark = pytest.mark.browser
@@ -27,14 +26,10 @@ dependencies:
 KERNEL = "  - ipykernel\n"
 
 
-@pytest.fixture(scope="module")
-def hub(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[DemoHub]:
-    alias, _, _ = channel.rstrip("/").rpartition("/")
-    config = f"{allow_root()}c.CondaStore.conda_channel_alias = {alias!r}\n"
-    with DemoHub(tmp_path_factory.mktemp("h"), make_settings(service_config=config)) as running:
-        for user in ("alice", "carol"):
-            ask_for_no_news(running, user)
-        yield running
+@pytest.fixture(scope="module", autouse=True)
+def quiet(hub: DemoHub) -> None:
+    for user in ("alice", "carol"):
+        ask_for_no_news(hub, user)
 
 
 def ask_for_no_news(hub: DemoHub, user: str) -> None:
@@ -125,7 +120,7 @@ def test_two_people_see_one_environment_live_its_life(
 
         other.get_by_role("button", name=f"Activate build {first}").click()
         expect(other.locator("#active")).to_have_text(f"Active: build {first}")
-        page.reload()
+        come_back(page)
         expect(page.locator("#active")).to_have_text(f"Active: build {first}")
         page.get_by_role("link", name=f"What changed in build {second}").click()
         expect(page.get_by_role("row", name=re.compile("^numpy"))).to_be_visible()
@@ -133,8 +128,9 @@ def test_two_people_see_one_environment_live_its_life(
 
         page.goto(where)
         page.get_by_role("button", name="Rebuild", exact=True).click()
+        expect(page.locator("#state")).to_be_visible()
+        come_back(other)
         expect(page.locator("#state")).to_contain_text("completed")
-        other.reload()
         expect(other.locator("#active")).to_have_text(f"Active: build {second + 1}")
 
     page.goto(f"{where.split('environment/')[0]}build/{second}/delete/?from=environment")

@@ -11,6 +11,7 @@ import pytest
 from conda_store_hub.core.protocol import MADE_OF_PREFIXES, BuildRequest
 from conda_store_hub.demo.channel import PREFIX_PLACEHOLDER, index, make_package, serve_channel
 from tests.support.builder import Outcome, Workshop, make_wheel, run_builder, serve_index
+from tests.support.bytecode import link_bytecode
 from tests.support.channel import sample_channel_dir, tiny_channel
 
 
@@ -69,13 +70,16 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     make_wheel(directory, "flask", "99.0", {"flask/__init__.py": ""})
     make_wheel(directory, "wants_flask_99", "1.0", {"wants_flask_99.py": ""}, ["flask>=99"])
     make_wheel(directory, "replaces_files", "1.0", {"flask/app.py": "REPLACED = True\n"})
+    make_wheel(directory, "plants_bytecode", "1.0", {"flask/__pycache__/app.cpython-311.pyc": "planted"})
     with serve_index(directory) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory, sample: str, tiny: str, wheels: str) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("w"), [sample, tiny], pip_index=wheels)
+    made = Workshop(tmp_path_factory.mktemp("w"), [sample, tiny], pip_index=wheels)
+    link_bytecode(made.data)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ FILES = {
     ArtifactType.EXPLICIT: "explicit.txt",
     ArtifactType.LOCKFILE: "conda-lock.yml",
     ArtifactType.PIXI_LOCK: "pixi.lock",
+    ArtifactType.SBOM: "sbom.cdx.json",
     ArtifactType.CONDA_PACK: "environment.tar.gz",
 }
 

@@ -254,8 +254,9 @@ def test_nor_can_a_need_of_a_pip_package(workshop: Workshop) -> None:
     assert "flask 99.0" in require_one_error(outcome, "pip-conflict")
 
 
-def test_nor_can_a_file_of_a_wheel(workshop: Workshop) -> None:
-    request = workshop.request("python", "flask", pip=["replaces-files"])
+@pytest.mark.parametrize("wheel", ["replaces-files", "plants-bytecode"])
+def test_nor_can_a_file_of_a_wheel(workshop: Workshop, wheel: str) -> None:
+    request = workshop.request("python", "flask", pip=[wheel])
     outcome = run_builder(request)
     message = require_one_error(outcome, "pip-conflict")
     assert "replaces a file of conda's package flask" in message

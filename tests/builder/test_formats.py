@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from rattler import LockFile, MatchSpec
 from rattler.explicit_environment import ExplicitEnvironmentSpec
 
+from conda_store_hub.builder.distributions import Distributions
 from conda_store_hub.builder.explicit import format_explicit
 from conda_store_hub.builder.lockfile import LockedPlatform, format_pinned, list_needs
 from conda_store_hub.builder.pixi import format_pixi_lock
@@ -252,6 +253,14 @@ def test_a_platform_without_wheels_is_said_to_be_one() -> None:
         find_target("zos-z")
 
 
+def test_a_package_whose_metadata_cannot_be_read_stands_in_the_way_of_no_other(tmp_path: Path) -> None:
+    for name, author in (("old", "J\xfcrgen".encode("latin-1")), ("new", "J\xfcrgen".encode())):
+        folder = tmp_path / "lib" / f"{name}-1.0.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_bytes(f"Name: {name}\nVersion: 1.0\nAuthor: ".encode() + author + b"\n")
+    assert Distributions(tmp_path, "lib").versions == {"new": "1.0"}
+
+
 def test_stubs_have_the_versions_that_are_there() -> None:
     torch = Stub(name="torch", version="2.1.0", extras=("Provides-Extra: x",))
     provided = Provided(here=(conda("pytorch", "2.1"), conda("gone")), owned=((conda("pytorch", "2.1"), torch),))
@@ -300,7 +309,7 @@ def test_no_artifact_has_the_credentials_of_a_channel_or_an_index(workshop: Work
     for kind, event in outcome.artifacts.items():
         assert "secret-word" not in event.model_dump_json()
         if kind is not ArtifactType.CONDA_PACK:
-            assert "secret-word" not in Path(event.path).read_text(), kind
+            assert b"secret-word" not in Path(event.path).read_bytes(), kind
     with tarfile.open(outcome.artifacts[ArtifactType.CONDA_PACK].path) as archive:
         for member in archive:
             content = archive.extractfile(member).read() if member.isfile() else b""  # type: ignore[union-attr]

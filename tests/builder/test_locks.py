@@ -24,6 +24,7 @@ from conda_store_hub.core.protocol import (
 from conda_store_hub.demo.channel import index, make_package, serve_channel
 from tests.builder.conftest import Built
 from tests.support.builder import Outcome, Workshop, make_wheel, run_builder, serve_index
+from tests.support.bytecode import link_bytecode
 
 
 def reuse(outcome: Outcome) -> LockReuse:
@@ -229,6 +230,7 @@ def test_a_list_whose_channel_has_no_index_any_more_makes_a_working_environment(
     """Only the addresses are left: nobody knows which packages need Python, but the packages themselves."""
     first = workshop.build("python", "flask", solve_only=True)
     shop = Workshop(tmp_path / "fresh", workshop.channels)
+    link_bytecode(shop.data)
     gone = {channel: f"{channel}/gone" for channel in workshop.channels}
     packages = tuple(each.model_copy(update={"channel": gone[each.channel], "md5": ""}) for each in lock_from(first))
     request = shop.request(locked=packages)

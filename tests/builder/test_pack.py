@@ -19,6 +19,7 @@ from conda_store_hub.builder.originals import restore_binary, restore_text
 from conda_store_hub.core.protocol import ArtifactType, BuildRequest
 from conda_store_hub.demo.channel import PREFIX_PLACEHOLDER, index, make_package, serve_channel
 from tests.support.builder import Outcome, Workshop, make_wheel, run_builder, serve_index
+from tests.support.bytecode import link_bytecode
 
 PREFIX = b"/srv/data/b/abcdefghijklmnopqrstuv"
 PLACEHOLDER = PREFIX_PLACEHOLDER.encode()
@@ -77,7 +78,9 @@ def shop_of(tmp_path: Path, sample: str, **wheels: dict[str, str]) -> Generator[
     for name, contents in wheels.items():
         make_wheel(tmp_path / "wheels", name, "1.0", contents)
     with serve_channel(channel) as address, serve_index(tmp_path / "wheels") as pip_index:
-        yield Workshop(tmp_path / "w", [sample, address], pip_index=pip_index)
+        workshop = Workshop(tmp_path / "w", [sample, address], pip_index=pip_index)
+        link_bytecode(workshop.data)
+        yield workshop
 
 
 def pack(request: BuildRequest) -> Outcome:

@@ -13,6 +13,13 @@ __all__ = ["built", "sample", "tiny", "wheels", "workshop"]
 
 
 @pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be of a number that the machine has no account for."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+
+
+@pytest.fixture
 def twin() -> Generator[ServiceTwin]:
     with run_twin() as twin:
         twin.state.builds = {1: make_build(1)}

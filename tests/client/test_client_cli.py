@@ -1,8 +1,7 @@
-"""The `conda-store` command as a process: what it prints, where, and how it exits."""
+"""The `conda-store` command against a twin of the service: what it prints, where, and how it exits."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.service_twin import TOKEN, ServiceTwin, make_build, make_environment, make_kernel, run_twin
+from tests.support.shell import Shell
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str, text: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from conda_store_hub.client.cli import main; main()", *arguments]
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return subprocess.run(
-        command, env=kept | variables, input=text, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
-    )
+    done = Shell("").ask(*arguments, text=text, **variables)
+    return subprocess.CompletedProcess(arguments, done.code, done.stdout, done.stderr)
 
 
 def ask(twin: ServiceTwin, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -29,14 +26,21 @@ def ask(twin: ServiceTwin, *arguments: str, text: str | None = None) -> subproce
 def test_info_tells_the_service_and_the_namespace(twin: ServiceTwin) -> None:
     done = ask(twin, "info")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [f"service    {twin.url}", "version    0.1.0", "namespace  alice"]
+    assert done.stdout.splitlines() == [
+        f"service    {twin.url}",
+        "version    0.1.0",
+        "namespace  alice",
+        "address    from the environment",
+        "token      from the environment",
+        "roles      alice/* admin",
+    ]
 
 
 def test_lists_are_lines_with_tabs_when_nobody_looks(twin: ServiceTwin) -> None:
     twin.state.environments = [make_environment("ml"), make_environment("geo", number=2)]
     assert ask(twin, "list", "namespace").stdout == "alice\tuser\ngroup.team\tgroup\n"
-    assert ask(twin, "list", "environment").stdout == "alice/ml\t\tCOMPLETED\nalice/geo\t\tCOMPLETED\n"
-    assert ask(twin, "list", "build").stdout == "1\talice/ml\tCOMPLETED\t2026-01-02 03:04Z\n"
+    assert ask(twin, "list", "environment").stdout == "alice/ml\t\tCOMPLETED\t\t\nalice/geo\t\tCOMPLETED\t\t\n"
+    assert ask(twin, "list", "build").stdout == "1\talice/ml\tCOMPLETED\t\t2026-01-02 03:04Z\t\n"
 
 
 def test_create_submits_a_file_to_ones_own_namespace(twin: ServiceTwin, tmp_path: Path) -> None:
@@ -72,7 +76,7 @@ def test_logs_are_printed_as_they_are(twin: ServiceTwin, follow: tuple[str, ...]
 def test_wait_exits_with_zero_for_a_completed_build(twin: ServiceTwin) -> None:
     twin.state.log_complete = True
     done = ask(twin, "wait", "1")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "alice/ml: build 1 COMPLETED\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "alice/ml:1 can be used\n")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,7 @@ def test_wait_exits_with_zero_for_a_completed_build(twin: ServiceTwin) -> None:
     [
         ({"status": "FAILED", "error_code": "unsatisfiable", "status_info": "numpy >9 is nowhere."}, 10, "is nowhere"),
         ({"status": "FAILED", "error_code": "of-a-later-version"}, 10, "Build 1 is FAILED."),
-        ({"status": "CANCELED"}, 10, "Build 1 is CANCELED."),
+        ({"status": "CANCELED"}, 13, "Build 1 of alice/ml was cancelled."),
     ],
 )
 def test_wait_exits_with_the_reason_of_a_build_that_failed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from conda_store_hub.client.api import Client
-from conda_store_hub.core.errors import BeingMadeError, DamagedError, GoneError, UnavailableError
+from conda_store_hub.core.errors import BeingMadeError, DamagedError, GoneError, StorageError, UnavailableError
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.services import removals
 from tests.support.make import ALICE
@@ -178,3 +179,91 @@ def test_what_is_gone_is_said(service: RunningService, build: int, tmp_path: Pat
     with Client(service.url, token="alice-token") as client, pytest.raises(GoneError, match="build it exactly"):
         client.download(build, ArtifactType.CONDA_PACK, tmp_path / "ml.tar.gz")
     until(lambda: list(tmp_path.iterdir()) == [])
+
+
+# From one call to the next
+
+
+def stop_after(size: int) -> Callable[[int, int], None]:
+    """Press Ctrl-C once so many bytes are there."""
+
+    def look(done: int, _: int) -> None:
+        if done > size:
+            raise KeyboardInterrupt
+
+    return look
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_came_before_a_download_was_stopped_does_not_come_again(
+    service: RunningService, build: int, tmp_path: Path, same: bool
+) -> None:
+    target, told = tmp_path / "ml.tar.gz", list[int]()
+    with relayed(service, lambda _number, _sent, data: data) as (client, relay):
+        with pytest.raises(KeyboardInterrupt):
+            client.download(build, ArtifactType.CONDA_PACK, target, on_bytes=stop_after(1_000_000))
+        assert len(list(tmp_path.iterdir())) == 1
+        assert not target.exists()
+    wanted = BYTES if same else random.Random(4).randbytes(2_000_000)
+    if not same:
+        service.store(build, ArtifactType.CONDA_PACK, wanted)
+    with relayed(service, lambda _number, _sent, data: data) as (client, relay):
+        client.download(build, ArtifactType.CONDA_PACK, target, on_bytes=lambda size, _: told.append(size))
+    assert target.read_bytes() == wanted
+    assert list(tmp_path.iterdir()) == [target]
+    assert "range: bytes=1" in relay.requests[0].lower()
+    assert (told[0] > 1_000_000) is same
+
+
+def test_a_part_that_was_changed_since_is_not_used(service: RunningService, build: int, tmp_path: Path) -> None:
+    target = tmp_path / "ml.tar.gz"
+    with Client(service.url, token="alice-token") as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.download(build, ArtifactType.CONDA_PACK, target, on_bytes=stop_after(1_000_000))
+        (part,) = tmp_path.iterdir()
+        part.write_bytes(bytes(part.stat().st_size))
+        client.download(build, ArtifactType.CONDA_PACK, target)
+        assert target.read_bytes() == BYTES
+        part.write_bytes(BYTES)  # it was stopped just before it had its name
+        client.download(build, ArtifactType.CONDA_PACK, target)
+    assert target.read_bytes() == BYTES
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_two_downloads_of_a_file_at_once_do_not_meet(service: RunningService, build: int, tmp_path: Path) -> None:
+    target = tmp_path / "ml.tar.gz"
+
+    def begin_another(_done: int, _total: int) -> None:
+        if not target.exists():
+            other.download(build, ArtifactType.CONDA_PACK, target)
+
+    with Client(service.url, token="alice-token") as client, Client(service.url, token="alice-token") as other:
+        client.download(build, ArtifactType.CONDA_PACK, target, on_bytes=begin_another)
+    assert target.read_bytes() == BYTES
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_part_that_somebody_else_could_have_planted_is_not_touched(
+    service: RunningService, build: int, tmp_path: Path
+) -> None:
+    target, mine = tmp_path / "d" / "ml.tar.gz", tmp_path / "mine"
+    target.parent.mkdir()
+    mine.write_text("mine")
+    planted = target.with_name(f".ml.tar.gz.{'0' * 64}.part"), target.with_name(f".ml.tar.gz.{'1' * 64}.part")
+    planted[0].symlink_to(mine)
+    planted[1].hardlink_to(mine)
+    with Client(service.url, token="alice-token") as client:
+        client.download(build, ArtifactType.CONDA_PACK, target)
+    assert target.read_bytes() == BYTES
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.root
+def test_a_disk_that_fills_up_is_told_and_keeps_nothing(service: RunningService, build: int, tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], check=True)
+    try:
+        with Client(service.url, token="alice-token") as client, pytest.raises(StorageError, match="No space left"):
+            client.download(build, ArtifactType.CONDA_PACK, tmp_path / "ml.tar.gz")
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)

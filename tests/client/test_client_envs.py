@@ -7,13 +7,15 @@ import io
 import json
 import os
 import pwd
+import random
 import re
 import signal
+import stat
 import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,10 +27,13 @@ import psutil
 import pytest
 
 from conda_store_hub.client.api import Client
-from conda_store_hub.client.envcache import EnvironmentCache, Hold, Origin, discard
+from conda_store_hub.client.atomic import discard
+from conda_store_hub.client.cached import Hold, Made, Origin
+from conda_store_hub.client.envcache import EnvironmentCache
 from conda_store_hub.client.envs import ensure_environment
 from conda_store_hub.client.filelocks import FileLock
 from conda_store_hub.client.making import MakePhase, Progress
+from conda_store_hub.core import disk
 from conda_store_hub.core.errors import (
     ConflictError,
     DamagedError,
@@ -189,7 +194,7 @@ def test_an_environment_is_on_disk_before_its_record(
 ) -> None:
     offer(twin, small)
     there: list[set[str]] = []
-    monkeypatch.setattr(os, "sync", lambda: there.append(left(tmp_path)))
+    monkeypatch.setattr(disk, "force", lambda _: there.append(left(tmp_path)))
     with ensure(twin, tmp_path) as hold:
         (before,) = there
         assert hold.prefix.name in before
@@ -319,6 +324,16 @@ def test_a_damaged_package_in_the_cache_is_fetched_again(twin: ServiceTwin, smal
         assert (hold.prefix / "share" / "big.bin").stat().st_size == 3_000_000
 
 
+def _pack(data: bytes) -> bytes:
+    """Return an archive with one file."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("share/big")
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
+
+
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_a_full_disk_is_said_so_and_leaves_nothing(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
@@ -330,6 +345,14 @@ def test_a_full_disk_is_said_so_and_leaves_nothing(twin: ServiceTwin, small: byt
         with pytest.raises(LocalEnvironmentError, match=r"is full.*CONDA_STORE_CACHE"):
             ensure(twin, disk)
         assert left(disk) == set()
+        # While an archive comes, and while one is unpacked that has room itself.
+        for is_small, data in ((False, random.Random(1).randbytes(3_000_000)), (True, bytes(3_000_000))):
+            offer(twin, archive=_pack(data))
+            assert (len(twin.state.artifacts["archive"]) < 100_000) is is_small
+            with pytest.raises(LocalEnvironmentError, match=r"is full.*CONDA_STORE_CACHE"):
+                ensure(twin, disk, origin=Origin.ARCHIVE)
+            assert left(disk) == set()
+            assert list(disk.rglob("*.part")) == []
     finally:
         subprocess.run(["umount", disk], check=True)
 
@@ -364,6 +387,89 @@ def test_a_cache_that_others_can_write_is_refused(twin: ServiceTwin, small: byte
         EnvironmentCache(tmp_path / "cache").hold(twin.url, 1)
     with pytest.raises(LocalEnvironmentError, match="could put into it what you would run"):
         ensure(twin, tmp_path / "cache")
+
+
+@pytest.mark.root
+def test_a_cache_in_whose_place_others_could_put_another_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a link, by a folder of theirs on the way, or by one that they can write; each is told with its name."""
+
+    def refused(root: Path) -> str:
+        with pytest.raises(LocalEnvironmentError, match="could put into it what you would run") as caught:
+            EnvironmentCache(root).make_place("https://hub.example.org/", 1, PLACE)
+        return caught.value.public_message.partition(" belongs")[0]
+
+    everybody, own, theirs, link = (tmp_path / name for name in ("everybody", "own", "theirs", "link"))
+    everybody.mkdir()
+    everybody.chmod(0o1777)
+    own.mkdir(mode=0o700)
+    planted = everybody / "planted"
+    planted.symlink_to(own)
+    EnvironmentCache(planted / "cache").make_place("https://hub.example.org/", 1, PLACE)
+    os.chown(planted, 65534, 65534, follow_symlinks=False)
+    assert refused(planted) == refused(planted / "cache") == str(planted)
+    link.symlink_to("everybody/planted/cache")
+    assert refused(link) == str(planted), "whatever leads there"
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    assert refused(theirs / "cache") == str(theirs)
+    assert not (theirs / "cache").exists()
+    everybody.chmod(0o777)
+    assert refused(everybody / "cache") == str(everybody / "cache")
+    assert not (everybody / "cache").exists()
+    monkeypatch.setenv("HOME", str(theirs))  # made for another number than one runs as
+    EnvironmentCache(theirs / ".cache" / "cache").make_place("https://hub.example.org/", 1, PLACE)
+
+
+def test_a_cache_that_others_can_enter_has_no_folder_that_they_can_write(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        cache = EnvironmentCache(tmp_path / "cache")
+        place = cache.make_place("https://hub.example.org/", 1, PLACE)
+    finally:
+        os.umask(before)
+    inside = (place.prefix.parent, place.prefix.parent.parent, cache.root)
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in inside] == [0o700] * 3
+    cache.root.chmod(0o755)
+    cache.require_own()
+    for folder in inside[:2]:
+        folder.chmod(0o777)
+        with pytest.raises(LocalEnvironmentError, match=f"{folder} belongs to somebody else or can be written"):
+            cache.require_own()
+        cache.root.chmod(0o700)
+        cache.require_own()
+        cache.root.chmod(0o755)
+        folder.chmod(0o700)
+
+
+def test_a_record_that_vanishes_while_records_are_listed_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = EnvironmentCache(tmp_path / "cache")
+    places = [cache.make_place("https://hub.example.org/", 1, f"{PLACE}{number}") for number in range(2)]
+    for place in places:
+        (place.prefix / "conda-meta").mkdir(parents=True)
+        made = Made(server="s", build_id=1, namespace="alice", environment="ml", origin=Origin.LOCK, size=1)
+        place.record.write_text(made.dump())
+    glob = Path.glob
+
+    def list_and_remove(folder: Path, pattern: str) -> Iterator[Path]:
+        found = list(glob(folder, pattern))
+        places[0].record.unlink(missing_ok=True)
+        return iter(found)
+
+    monkeypatch.setattr(Path, "glob", list_and_remove)
+    hold = cache.hold("https://hub.example.org/", 1)
+    assert hold is not None
+    with hold:
+        assert hold.prefix == places[1].prefix
+
+
+def test_what_was_written_is_forced_to_disk_and_what_cannot_be_is_told(tmp_path: Path) -> None:
+    disk.force(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        disk.force(tmp_path / "none")
 
 
 @pytest.mark.parametrize(
@@ -639,11 +745,19 @@ def test_what_is_in_use_stays_even_by_a_process_that_only_inherited_it(
     assert len(cache.trim(keep_days=1, keep_bytes=0)) == 1
 
 
-def test_what_was_left_half_made_goes(twin: ServiceTwin, small: bytes, tmp_path: Path) -> None:
+_DAMAGED = b'{"server": "", "build_id": 1, "namespace": "", "environment": "", "origin": "lock", "size": "big"}'
+
+
+@pytest.mark.parametrize("left", [None, b"\0" * 100, b"[]", _DAMAGED])
+def test_what_was_left_half_made_or_is_damaged_goes(
+    twin: ServiceTwin, small: bytes, tmp_path: Path, left: bytes | None
+) -> None:
     offer(twin, small)
     ensure(twin, tmp_path).close()
     (record,) = tmp_path.glob("envs/*/*.json")
     record.unlink()
+    if left is not None:
+        record.write_bytes(left)
     EnvironmentCache(tmp_path).trim()
     assert [*tmp_path.glob("envs/*/*")] == []
 

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from conda_store_hub.core.protocol import ArtifactType, BuildStatus
 from conda_store_hub.core.repositories import Repository
-from conda_store_hub.db import claims, overview, people, retention, totals
+from conda_store_hub.db import claims, overview, people, policies, retention, totals, usage
+from conda_store_hub.db import images as dbimages
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import (
     builds,
@@ -78,10 +79,17 @@ ALWAYS: dict[str, Callable[[Session], object]] = {
     "why builds failed": lambda session: overview.count_failures(session, LONG_AGO),
     "how long phases took": lambda session: overview.list_phase_seconds(session, 9),
     "largest environments": lambda session: overview.list_largest(session, 9),
+    "deleted environments on disk": overview.sum_deleted,
     "disk by namespace": lambda session: overview.list_namespaces(session, 9, 0),
     "deeds in environments of a name": lambda session: people.audit_entries(
         session, **EVERYTHING | {"environment": "ml"}
     ),
+    "deeds of a day": lambda session: people.audit_entries(session, **EVERYTHING | {"since": LONG_AGO, "until": NOW}),
+    "deeds of a day on the next page": lambda session: people.audit_entries(
+        session, **EVERYTHING | {"since": LONG_AGO, "before": 2}
+    ),
+    "what a namespace has": lambda session: usage.usage_of(session, [1]),
+    "what an environment has": lambda session: usage.usage_of_environment(session, 1),
     "layers of an image": lambda session: images.find_layers(session, 1),
     "blob of a repository": lambda session: images.find_blob(session, ALICE, ML, DIGEST),
     "manifest of a repository": lambda session: images.find_manifest(session, ALICE, ML, DIGEST),
@@ -120,13 +128,35 @@ def test_a_build_is_looked_up_once_for_a_package_however_many_builds_of_it_there
 
 
 def test_what_is_stored_is_added_up_from_an_index_alone(db: Database) -> None:
-    steps = explain(db, totals.add_up)[-1].splitlines()
+    steps = explain(db, totals.add_up)[-2].splitlines()
     assert "SCAN artifact USING COVERING INDEX ix_artifact_key" in steps
     assert not [step for step in steps if "TEMP B-TREE" in step]
 
 
+def test_deeds_of_a_day_are_found_by_their_times_and_not_sorted(db: Database) -> None:
+    plan = explain(db, ALWAYS["deeds of a day on the next page"])[-1]
+    assert "USING INDEX ix_audit_at (at>? AND at<?)" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_what_counts_for_a_quota_is_looked_up_build_by_build(db: Database) -> None:
+    plan = explain(db, lambda session: policies.count_held(session, 1, None))[-1]
+    for table, index in (("artifact", "INDEX uq_artifact_type"), ("image_blob", "PRIMARY KEY")):
+        assert f"SEARCH {table} USING {index} (build_id=?)" in plan
+
+
+def test_images_are_added_up_from_indexes_alone_and_not_sorted(db: Database) -> None:
+    everything = explain(db, totals.add_up)[-1]
+    assert "SCAN image_blob USING COVERING INDEX ix_image_blob_stored" in everything
+    assert "TEMP B-TREE" not in everything
+    assert "SCAN image_blob USING COVERING INDEX ix_image_blob_stored" in explain(db, ALWAYS["disk by namespace"])[-1]
+    of_some = explain(db, lambda session: dbimages.sizes_of_namespaces(session, [1, 2]))[-1]
+    assert "SEARCH image_blob USING COVERING INDEX ix_image_blob_namespace (namespace_id=?)" in of_some
+    assert of_some.count("USING COVERING INDEX ix_image_blob_stored (key=?)") == 2, "each is looked up"
+
+
 def test_disk_is_added_up_from_an_index_alone(db: Database) -> None:
-    for plan in explain(db, lambda session: overview.list_largest(session, 9)):
+    for plan in (*explain(db, ALWAYS["largest environments"]), *explain(db, ALWAYS["deleted environments on disk"])):
         assert "SCAN build USING COVERING INDEX ix_build_prefix" in plan
 
 
@@ -143,7 +173,7 @@ def test_so_it_is_in_postgresql(postgres: Postgres) -> None:
         return totals.add_up(session)
 
     with postgres.database() as db:
-        plan = explain(db, add_up)[-1]
+        plan = explain(db, add_up)[-2]
     assert "Index Only Scan using ix_artifact_key" in plan
     assert "Sort" not in plan
 

@@ -41,6 +41,10 @@ INSERT INTO build_package (build_id, package_id, reason) VALUES (9, 1, 'needed')
 """
 
 
+BLOB = "INSERT INTO image_blob (build_id, key, size, layer_key, diff_id) VALUES"
+LAYER = 30
+
+
 @contextmanager
 def at_revision(url: str, revision: str) -> Generator[Connection]:
     engine = create_engine(url)
@@ -88,6 +92,8 @@ def test_what_builds_had_is_still_what_they_have(
         run(connection, ROWS)
     with at_revision(url, "0007") as connection:
         run(connection, NAMED)
+    with at_revision(url, "0013") as connection:
+        run(connection, f"{BLOB} (9, 'sha256/cd/cde', {LAYER}, '', '')")
     db = Database(url)
     db.upgrade()
     rows, _ = db.read_sync(lists.list_packages, 9, page=1, size=9)
@@ -95,5 +101,6 @@ def test_what_builds_had_is_still_what_they_have(
     assert kept == [("attrs", "pip", None), ("zlib", "conda", "needed")]
     assert db.read_sync(images.find_blob, 3, "sha256/ab/abc") is None
     db.write_sync(images.add_blob, 9, "sha256/ab/abc", 7, layer_key="k", diff_id="sha256:abc")
+    assert db.read_sync(images.sizes_of_namespaces, [7]) == {7: 7 + LAYER}
     assert db.read_sync(images.find_blob, 3, "sha256/ab/abc") == (9, "sha256/ab/abc", 7)
     db.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import sys
 import threading
 from collections.abc import Generator
@@ -16,7 +15,10 @@ import httpx
 import psutil
 import pytest
 
-from conda_store_hub.client.envcache import EnvironmentCache, Hold, Made, Origin, replace_text
+from conda_store_hub.client.atomic import replace_text
+from conda_store_hub.client.cached import Hold, Made, Origin
+from conda_store_hub.client.envcache import EnvironmentCache
+from conda_store_hub.core import disk
 from conda_store_hub.core.errors import ActivationError
 from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, Kernel
 from conda_store_hub.lab.local import KernelProgress, LocalBuilds, find_local_builds
@@ -322,7 +324,8 @@ def test_what_is_cancelled_at_its_very_end_starts_no_kernel_and_is_there_for_the
 ) -> None:
     twin.state.builds = {1: make_build(1, prefix="/nowhere/b/1")}
     twin.state.artifacts = {"lockfile": Path(built.outcome.artifacts[ArtifactType.LOCKFILE].path or "").read_bytes()}
-    monkeypatch.setattr(os, "sync", lambda: builds.cancel("a"))  # after the last look at whether somebody gave it up
+    # After the last look at whether somebody gave it up.
+    monkeypatch.setattr(disk, "force", lambda _: builds.cancel("a"))
     with pytest.raises(ActivationError, match="was cancelled"):
         asyncio.run(builds.ensure("a", "alice/ml", 1, "/nowhere/b/1"))
     told: list[KernelProgress] = builds.on_progress.__self__  # type: ignore[attr-defined]

@@ -46,6 +46,21 @@ def test_it_is_made_at_once_and_kept(data: DataDirectory) -> None:
     run(scenario)
 
 
+def test_who_waits_for_a_file_does_not_wait_for_all_that_is_queued(data: DataDirectory) -> None:
+    async def scenario() -> None:
+        async with bench(data) as at:
+            build_id = (await at.ended(at.submit("good"))).id
+            await at.executor.stop()
+            ask(at.db, build_id)
+            first, second = at.submit("good"), at.submit("hangs")
+        async with bench(data, concurrency=1) as at:
+            assert (await asked_for(at, build_id)).state is ArtifactState.READY
+            assert at.build(first).status is BuildStatus.COMPLETED, "a build is not passed over either"
+            await at.until(lambda: at.build(second).status is BuildStatus.BUILDING)
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(("name", "says"), [("dies-later", "exit code 3"), ("forgets", "the builder ended without it")])
 def test_a_builder_that_does_not_make_it_leaves_a_reason_and_the_build_as_it_was(
     data: DataDirectory, name: str, says: str

@@ -155,6 +155,7 @@ def test_all_that_can_be_asked_for_is_made_of_a_finished_build(data: DataDirecto
         ArtifactType.LOCKFILE: b"version: 1\n",
         ArtifactType.EXPLICIT: b"",
         ArtifactType.PIXI_LOCK: b"version: ",
+        ArtifactType.SBOM: b'{\n  "$schema"',
         ArtifactType.CONDA_PACK: b"\x1f\x8b",
     }
 

@@ -31,7 +31,7 @@ from conda_store_hub.services.changes import Changes
 from conda_store_hub.services.metrics import Metrics
 from conda_store_hub.services.policies import Place
 from conda_store_hub.services.rules import BuildRules
-from conda_store_hub.storage.base import LocalArtifactStore
+from conda_store_hub.storage.base import ArtifactStore, LocalArtifactStore
 from tests.support import make
 from tests.support.make import ALICE
 from tests.support.sqlite import put_database
@@ -80,13 +80,14 @@ async def bench(
     concurrency: int = 1,
     rules: BuildRules | None = None,
     command: Sequence[str] = SCRIPT,
+    store: ArtifactStore | None = None,
 ) -> AsyncIterator[Bench]:
     changes = Changes()
     put_database(data)
     db = Database(f"sqlite:///{data.database}", listener=changes.publish)
     executor = LocalExecutor(concurrency=concurrency, allow_root=True)
     links = Links(db=db, data=data, log=LOG)
-    store = LocalArtifactStore(data.objects)
+    store = store or LocalArtifactStore(data.objects)
     builders = Builders(data, command)
     metrics = Metrics()
     runner = Runner(

@@ -25,13 +25,15 @@ BELOW: dict[str, set[str]] = {
     "builder": {"core", "__init__"},
     "client": {"core", "__init__"},
     "lab": {"client", "core", "__init__"},
-    "demo": {"client", "settings", "core", "__init__"},
+    "demo": {"client", "settings", "builder", "core", "__init__"},
     "settings": {"services", "core"},
     "configfile": {"core"},
     "app": {"settings", "configfile", "web", "queue", "services", "db", "storage", "demo", "core", "__init__"},
     "hubsettings": set(),
-    "hubconfig": {"hubsettings"},
-    "__init__": {"hubconfig"},
+    "hubregistry": {"hubsettings", "core"},
+    "hubconfig": {"hubregistry", "hubsettings"},
+    "hubimages": {"hubconfig", "hubsettings", "core"},
+    "__init__": {"hubconfig", "hubimages"},
     "__main__": {"app"},
 }
 
@@ -39,8 +41,8 @@ BELOW: dict[str, set[str]] = {
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("db/*", "services/*", "queue/*", "web/*", "app.py"),
     "alembic": ("db/*",),
-    "tornado": ("app.py", "web/*", "queue/*", "lab/*", "demo/*"),
-    "jupyterhub": ("app.py", "web/*", "lab/*", "demo/*"),
+    "tornado": ("app.py", "web/*", "queue/*", "lab/*", "demo/*", "hubimages.py lazily"),
+    "jupyterhub": ("app.py", "web/*", "lab/*", "demo/*", "hubimages.py lazily"),
     "jupyter_server": ("lab/*",),
     "jupyter_client": ("lab/*",),
     "obstore": ("storage/*",),
@@ -52,7 +54,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     ),
     "traitlets": ("app.py", "settings.py", "configfile.py", "web/*", "queue/*", "lab/*"),
     "prometheus_client": ("services/metrics.py",),
-    "httpx": ("client/*", "lab/*", "demo/*"),
+    "oauthlib": ("web/authorization.py",),
+    "httpx": ("client/*", "lab/*", "demo/*", "builder/registry.py"),
     "watchfiles": ("queue/notices.py lazily",),
 }
 CORE_LIBRARIES = {"pydantic", "yaml", "packaging", "rattler"}
@@ -71,7 +74,7 @@ NAMES = {
     **dict.fromkeys(("web.HTTPError", "tornado.web.HTTPError"), "HTTPError"),
     **{f"{start}.{name}": "SQL" for start in ("sqlalchemy", "sa") for name in STATEMENTS},
 }
-DATA_NAMES = {"db.sqlite", "secrets", "pkgs", "b", "envs", "objects", ".bytecode", ".repodata", ".uv", ".work"}
+DATA_NAMES = {"db.sqlite", "secrets", "pkgs", "bases", "b", "envs", "objects", ".bytecode", ".repodata", ".uv", ".work"}
 SERVICE_SIDE = ("app.py", "settings.py", "core/*", "db/*", "storage/*", "services/*", "queue/*", "web/*", "builder/*")
 
 OWNERS: dict[str, tuple[str, ...]] = {
@@ -80,11 +83,12 @@ OWNERS: dict[str, tuple[str, ...]] = {
         *("db/queries.py", "db/lists.py", "db/claims.py", "db/records.py", "db/people.py", "db/visibility.py"),
         *("db/usage.py", "db/lifecycle.py", "db/retention.py", "db/policies.py", "db/tables/*", "db/session.py"),
         *("db/aliases.py", "db/contents.py", "db/images.py", "db/totals.py", "db/watched.py", "db/overview.py"),
-        *("db/notes.py", "db/migrations/*"),
+        *("db/notes.py", "db/tags.py", "db/ondemand.py", "db/migrations/*"),
     ),
     "process": (
         *("queue/process.py", "builder/child.py", "builder/compiler.py"),
-        *("client/envs.py", "lab/provisioner.py", "demo/*"),
+        *("client/envs.py", "client/keeper.py", "client/starting.py", "client/commands/login.py"),
+        *("lab/provisioner.py", "demo/*"),
     ),
     "HTTPError": ("web/*",),
     "environment": (

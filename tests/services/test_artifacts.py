@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from conda_store_hub.core.errors import GoneError, NotFoundError
-from conda_store_hub.core.protocol import ArtifactState, ArtifactType
+from conda_store_hub.core.errors import FailedForNowError, GoneError, NotFoundError
+from conda_store_hub.core.protocol import ArtifactEvent, ArtifactState, ArtifactType
 from conda_store_hub.db import records
 from conda_store_hub.db.session import Database
 from conda_store_hub.services import artifacts, logs, recovery, storage, work
@@ -103,6 +104,33 @@ def test_one_that_failed_is_not_asked_for_by_the_way(db: Database) -> None:
     db.write_sync(artifacts.request_again, ALICE, build_id, LIST, RULES)
     assert (state(db, build_id), error(db, build_id)) == (ArtifactState.PENDING, None)
     assert db.read_sync(artifacts.find, ALICE, build_id, LIST) is Missing.PENDING
+
+
+def test_one_that_failed_for_a_reason_that_passes_is_made_again_for_who_asks_in_a_minute(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_id = built(db)
+
+    def fail() -> None:
+        claim = db.write_sync(work.claim, "local:test")
+        assert claim is not None
+        event = ArtifactEvent(artifact=LIST, error="Too many ask.", passes=True)
+        db.write_sync(work.record_artifact, claim.ticket, event, "")
+        db.write_sync(work.finish, claim.ticket, None)
+
+    db.write_sync(ask(build_id))
+    fail()
+    db.write_sync(ask(build_id))
+    assert db.write_sync(work.claim, "local:test") is None, "not at once"
+    with pytest.raises(FailedForNowError, match="Too many ask") as refused:
+        db.read_sync(artifacts.find, ALICE, build_id, LIST)
+    assert 50 < refused.value.seconds <= 61
+    monkeypatch.setattr(work, "AGAIN_AFTER", timedelta(0))
+    db.write_sync(artifacts.request_again, ALICE, build_id, LIST, RULES)
+    fail()
+    assert db.read_sync(artifacts.find, ALICE, build_id, LIST) is Missing.UNASKED
+    db.write_sync(ask(build_id))
+    assert (state(db, build_id), error(db, build_id)) == (ArtifactState.PENDING, None)
 
 
 def test_what_is_waited_for_when_the_prefix_goes_is_over(db: Database) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from conda_store_hub.core.errors import InvalidNameError, NotFoundError, UnknownRepositoryError
+from conda_store_hub.core.errors import InvalidNameError, NotFoundError, TooManyRequestsError, UnknownRepositoryError
+from conda_store_hub.core.permissions import Claim, Identity, IdentityKind, Reach, Role
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.core.repositories import Repository
+from conda_store_hub.db import records
 from conda_store_hub.db.session import Database
-from conda_store_hub.services import images, work
+from conda_store_hub.db.tables import Build
+from conda_store_hub.services import artifacts, images, tags, work
 from conda_store_hub.storage.base import artifact_key
 from tests.support import make
 from tests.support.make import ADMIN, ALICE, BOB
 
 ML = Repository(namespace="alice", environment="ml")
+READER = Identity(
+    name="reader", kind=IdentityKind.TOKEN, bindings=(Claim(role=Role.VIEWER, reach=Reach(namespace="alice")),)
+)
 
 
 def complete_with_image(db: Database, name: str, blob: str) -> int:
@@ -34,9 +40,9 @@ def test_a_repository_has_the_images_of_its_environment_and_no_others(db: Databa
     assert db.read_sync(images.find_manifest, ALICE, ML, f"sha256:{'ba' * 32}") == second
     assert db.read_sync(images.find_tagged, ALICE, ML, "latest") == second
     assert db.read_sync(images.find_tagged, ALICE, ML, str(first)) == first
-    tags = db.read_sync(images.list_tags, ALICE, ML, "", 99)
-    assert [tag for tag in tags if len(tag) < 9] == [str(first), str(second), "latest"]
-    assert [db.read_sync(images.find_tagged, ALICE, ML, tag) for tag in tags if len(tag) > 9]
+    listed = db.read_sync(images.list_tags, ALICE, ML, "", 99)
+    assert [tag for tag in listed if len(tag) < 9] == [str(first), str(second), "latest"]
+    assert [db.read_sync(images.find_tagged, ALICE, ML, tag) for tag in listed if len(tag) > 9]
     for find, wanted in (
         (images.find_blob, f"sha256:{'cd' * 32}"),
         (images.find_manifest, f"sha256:{'dc' * 32}"),
@@ -84,3 +90,50 @@ def test_names_of_environments_are_names_of_repositories(name: str) -> None:
 def test_others_are_nobodys_or_none(name: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         Repository.parse(name)
+
+
+# What others have made
+
+
+def test_of_builds_without_an_image_those_are_listed_that_are_offered(db: Database) -> None:
+    made = complete_with_image(db, "ml", "ab")
+    plain, tagged, active = (complete_build(db, "ml") for _ in range(3))
+    db.write_sync(tags.give, ALICE, tagged, "Z-1", move=False)
+    key = db.read_sync(lambda session: session.get_one(Build, made).key)
+    whole = sorted((str(made), key, "Z-1", "latest"), key=str.lower)  # without regard to case
+    assert db.read_sync(images.list_tags, ALICE, ML, "", 99) == whole
+    for n, after in enumerate(("", *whole)):
+        for limit in range(4):
+            assert db.read_sync(images.list_tags, ALICE, ML, after, limit) == whole[n:][:limit]
+    for build_id in (made, plain, tagged, active):
+        assert db.read_sync(images.is_offered, ALICE, build_id)
+        assert db.read_sync(images.is_offered, ADMIN, build_id)
+        readers = db.read_sync(images.is_offered, READER, build_id)
+        assert readers == (build_id in (tagged, active))
+
+
+def complete_build(db: Database, name: str) -> int:
+    build_id = make.submit(db, yaml=make.text(name))
+    db.write_sync(work.finish, make.complete(db, build_id), None)
+    return build_id
+
+
+def test_who_may_only_read_has_so_many_images_made_in_an_hour(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "MOST_IMAGES_AN_HOUR", 2)
+    numbers = [complete_build(db, name) for name in ("a", "b", "c", "d")]
+
+    def ask(identity: Identity, number: int, kind: ArtifactType = ArtifactType.DOCKER_MANIFEST) -> None:
+        db.write_sync(artifacts.request, identity, number, kind, make.rules())
+
+    for number in (numbers[0], numbers[0], numbers[1]):
+        ask(READER, number)
+    with pytest.raises(TooManyRequestsError, match="2 images made in an hour") as refused:
+        ask(READER, numbers[2])
+    assert 3500 < refused.value.seconds <= 3601
+    with pytest.raises(TooManyRequestsError):
+        ask(READER, numbers[0], ArtifactType.OCI_ARCHIVE)
+    ask(READER, numbers[2], ArtifactType.CONDA_PACK)
+    ask(READER, numbers[0])
+    for number in numbers[2:]:
+        ask(ALICE, number)
+    assert db.read_sync(records.list_artifact_states, numbers, [ArtifactType.DOCKER_MANIFEST]).keys() == set(numbers)

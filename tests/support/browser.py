@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from conda_store_hub.demo.hub import DemoHub
 from tests.support.hub import password_of
 
-AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 SHOTS = Path(__file__).parents[1] / "browser" / "shots"
 AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 SECONDS = 60_000
@@ -32,11 +31,17 @@ _QUIET = (
 @pytest.fixture(scope="module")
 def chromium() -> Generator[Browser]:
     """One Chromium a module: while it runs, no other test of this thread could have an event loop."""
-    path = shutil.which("chromium")
-    if path is None:
+    if shutil.which("chromium") is None:
         pytest.skip("there is no chromium on this machine; as root on Debian, make test installs it")
+    with run_chromium() as browser:
+        yield browser
+
+
+@contextmanager
+def run_chromium() -> Generator[Browser]:
+    """Run Debian's Chromium without a window."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_QUIET))
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(_QUIET))
         yield browser
         browser.close()
 
@@ -72,6 +77,11 @@ def fill_login(page: Page, url: str, user: str, password: str) -> None:
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "login" not in url)
+
+
+def come_back(page: Page) -> None:
+    """Look at a page again that was in the background: it asks what happened at once, else within a minute."""
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def check_with_axe(page: Page, selector: str) -> None:

@@ -5,7 +5,7 @@ set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin$(printf ':%s' /usr/lib/postgresql/*/bin)"
 
 needed=(chromium:chromium adduser:adduser setpriv:util-linux postgres:postgresql
-    skopeo:skopeo umoci:umoci bwrap:bubblewrap)
+    skopeo:skopeo umoci:umoci bwrap:bubblewrap docker-registry:docker-registry podman:podman zsh:zsh fish:fish)
 consequence="tests that need them are skipped"
 if [ "${1:-}" = venv ]; then
     needed=(no-such-command:python3-venv)

@@ -9,7 +9,7 @@ import json
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from tornado import web
 from tornado.httpserver import HTTPServer
@@ -138,7 +138,8 @@ class _AuthorizeHandler(_Handler):
     def get(self) -> None:
         """Log in whoever the cookie names, who would have typed a password."""
         code = secrets.token_hex(8)
-        token = next(token for token, who in self.hub.tokens.items() if who["name"] == self.get_cookie("fake-user"))
+        name = unquote(self.get_cookie("fake-user", ""))
+        token = next(token for token, who in self.hub.tokens.items() if who["name"] == name)
         assert self.get_argument("code_challenge_method") == "S256"
         self.hub._codes[code] = (token, self.get_argument("code_challenge"))
         query = urlencode({"code": code, "state": self.get_argument("state")})

@@ -7,6 +7,7 @@ The fixture `hub` is one for the whole session, with alice and bob in `team`, ca
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,9 +16,11 @@ from typing import Any
 import httpx
 import pytest
 
+from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.demo.errors import DemoError
 from conda_store_hub.demo.hub import DemoHub, HubSettings
 from conda_store_hub.demo.node import ensure_proxy
+from tests.support.bytecode import link_bytecode
 from tests.support.ports import find_ports
 
 PROXY_CACHE = Path(__file__).parents[2] / ".cache" / "proxy"
@@ -67,14 +70,32 @@ def configure_channels(**channels: str) -> str:
         f"{allow_root()}c.CondaStore.conda_channel_alias = {alias!r}\n"
         f"c.CondaStore.conda_channel_aliases = {channels!r}\n"
         f"c.CondaStore.conda_default_channels = [{name!r}]\n"
+        "c.CondaStore.image_base = ''\n"  # the usual one is in a registry elsewhere
     )
 
 
+@contextmanager
+def run_hub(state: Path, settings: HubSettings) -> Generator[DemoHub]:
+    """Run a Hub whose first builds find the usual bytecode."""
+    link_bytecode(DataDirectory(state / "data"))
+    with DemoHub(state, settings) as running:
+        yield running
+
+
 @pytest.fixture
-def make_hub() -> Generator[MakeHub]:
+def make_hub(tmp_path: Path) -> Generator[MakeHub]:  # the tests give folders in there, and those end later
     """Start Hubs that end with the test: `make_hub(state, **settings)`."""
+    states: list[Path] = []
+
+    def start(state: Path, **settings: Any) -> DemoHub:
+        states.append(state)
+        return hubs.enter_context(DemoHub(state, make_settings(**settings)))
+
     with ExitStack() as hubs:
-        yield lambda state, **settings: hubs.enter_context(DemoHub(state, make_settings(**settings)))
+        yield start
+    for data in (state / "data" for state in states):
+        if data.is_symlink():  # the data are elsewhere, since prefixes would be too long here
+            shutil.rmtree(data.resolve())
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +114,28 @@ def log_in(hub: DemoHub, user: str) -> Generator[httpx.Client]:
         answer = browser.post("hub/login", data=form)
         assert answer.is_success, answer.text
         yield browser
+
+
+def clear(hub: DemoHub) -> None:
+    """Take away environments, and what users have in JupyterLab; their servers run on."""
+    with as_user(hub, ADMIN) as client:
+        for row in client.get("api/v1/environment/?size=200").raise_for_status().json()["data"]:
+            path = f"api/v1/environment/{row['namespace']['name']}/{row['name']}/"
+            client.delete(path, params={"force": True}).raise_for_status()
+    for user in (*hub.settings.users, *hub.settings.admins):
+        if hub.api("GET", f"users/{user}")["servers"].get("", {}).get("ready"):
+            _end_kernels(hub, user)
+        home = hub.state / "users" / user
+        shutil.rmtree(home / ".jupyter", ignore_errors=True)
+        for notebook in home.glob("*.ipynb"):
+            notebook.unlink()
+
+
+def _end_kernels(hub: DemoHub, user: str) -> None:
+    headers = {"Authorization": f"token {hub.make_token(user)}"}
+    with httpx.Client(base_url=hub.user_url(user), headers=headers, trust_env=False, timeout=60) as server:
+        for kernel in server.get("api/kernels").raise_for_status().json():
+            server.delete(f"api/kernels/{kernel['id']}").raise_for_status()
 
 
 def password_of(hub: DemoHub, user: str) -> str:

@@ -19,6 +19,8 @@ import httpx
 import psutil
 import websocket
 
+from tests.support.process import pauses
+
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-the-jupyter-server"
 T = TypeVar("T")
@@ -29,18 +31,22 @@ WITHOUT = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook", 
 def wait_until(condition: Callable[[], T], what: str, seconds: float = 30) -> T:
     """Return what `condition` returns as soon as it is true."""
     end = time.monotonic() + seconds
+    looks = pauses()
     while not (result := condition()):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s for {what}; last: {result!r}")
-        time.sleep(0.02)
+        time.sleep(next(looks))
     return result
 
 
 class JupyterServer:
     """One user's server. Everything it writes is below `root`; it can be started again there."""
 
-    def __init__(self, root: Path, *, config: dict[str, Any] | None = None, **variables: str) -> None:
+    def __init__(
+        self, root: Path, *, config: dict[str, Any] | None = None, python: str = sys.executable, **variables: str
+    ) -> None:
         self.root = root
+        self._python = python
         self.runtime = root / "runtime"
         for folder in ("home", "config", "data", "runtime", "notebooks"):
             (root / folder).mkdir(parents=True, exist_ok=True)
@@ -73,7 +79,7 @@ class JupyterServer:
             "ServerApp.allow_root": "True",
             "IdentityProvider.token": TOKEN,
         }
-        command = [sys.executable, "-m", "jupyter_server", *(f"--{key}={value}" for key, value in options.items())]
+        command = [self._python, "-m", "jupyter_server", *(f"--{key}={value}" for key, value in options.items())]
         with (self.root / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=self._variables, cwd=self.root, stdout=log, stderr=log, start_new_session=True

@@ -22,9 +22,19 @@ COMMAND = (sys.executable, "-P", "-m", "conda_store_hub")
 def until(happened: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait for a condition; fail when it does not come true."""
     deadline = time.monotonic() + seconds
-    while not happened():
+    for pause in pauses():
+        if happened():
+            return
         assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+        time.sleep(pause)
+
+
+def pauses() -> Generator[float]:
+    """Yield how long to wait before looking again: who waits longer looks less often, for looking costs others time."""
+    pause = 0.01
+    while True:
+        yield pause
+        pause = min(pause * 1.3, 0.15)
 
 
 def is_alive(pid: int) -> bool:
@@ -85,7 +95,7 @@ class ServiceProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                preexec_fn=_default_signals,
+                preexec_fn=default_signals,
             )
         return self
 
@@ -119,6 +129,7 @@ class ServiceProcess:
         return code, self.log.read_text()
 
 
-def _default_signals() -> None:
+def default_signals() -> None:
+    """Be called in a child before it begins (`preexec_fn`): SIGINT is what it is for who types Ctrl-C."""
     # A test runner in a shell's background has SIGINT ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -17,7 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-PYTHON: dict[str, Any] = {"manager": "conda", "name": "python", "version": "3.11.7"}
+PYTHON: dict[str, Any] = {
+    "manager": "conda",
+    "name": "python",
+    "version": "3.11.7",
+    "url": "https://channel.test/python-3.11.7-0.conda",
+    "sha256": "ab" * 32,
+}
 
 
 class Script:
@@ -53,7 +59,12 @@ class Script:
         for kind in self.request["artifacts"]:
             if kind == "DOCKER_MANIFEST":
                 self.blobs()
-            self.tell("artifact", artifact=kind, **self.file(kind, f"{kind} of {self.request['name']}"))
+            text = self.layers() if kind == "OCI_ARCHIVE" else f"{kind} of {self.request['name']}"
+            self.tell("artifact", artifact=kind, **self.file(kind, text))
+
+    def layers(self) -> str:
+        """Return what was brought to be put into an archive."""
+        return " and ".join(path.read_text() for path in Path(self.request["image"]["layers"]).iterdir())
 
     def blobs(self) -> None:
         """Tell of a layer that is there, or make it, and of a configuration."""
@@ -80,6 +91,14 @@ class Script:
         self.usable()
         self.artifacts()
         self.tell("result")
+
+    def loses_layer(self) -> None:
+        """Have layers vanish, each right before it is told of."""
+        if self.request["prefix_ready"]:
+            for layer in self.request["image"]["known"].values():
+                digest = layer["digest"].removeprefix("sha256:")
+                (self.work.parents[1] / "sha256" / digest[:2] / digest).unlink()
+        self.good()
 
     def fails(self) -> None:
         self.tell("error", code="package-not-found", message="There is no package nosuch.", line=4, column=5)
@@ -151,7 +170,7 @@ class Script:
 
     def wait_for_go(self) -> None:
         while not (self.work.parent / "go").exists():
-            time.sleep(0.001)
+            time.sleep(0.01)
 
     def fill(self, path: Path) -> None:
         """Leave no byte on the disk."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -21,7 +22,17 @@ from tornado.web import Application
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.oci import LAYER_TYPE, Descriptor, Manifest
 from conda_store_hub.core.permissions import Identity
-from conda_store_hub.core.protocol import ArtifactEvent, ArtifactType, BlobEvent, PhaseEvent, ProgressEvent
+from conda_store_hub.core.protocol import (
+    ArtifactEvent,
+    ArtifactType,
+    BlobEvent,
+    BuildEvent,
+    LockEvent,
+    Package,
+    PhaseEvent,
+    ProgressEvent,
+    ResultEvent,
+)
 from conda_store_hub.db.session import Database
 from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.executor import LocalExecutor
@@ -36,8 +47,11 @@ from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.storage.base import LocalArtifactStore, artifact_key
 from conda_store_hub.web.auth import HubAuthenticator
 from conda_store_hub.web.base import MAX_BODY, Readiness, Services
+from conda_store_hub.web.listening import PlainServer, make_registry_application, open_registry
+from conda_store_hub.web.registry.place import Registry
 from conda_store_hub.web.routes import make_application
 from tests.support import make
+from tests.support.bytecode import link_bytecode
 from tests.support.fake_hub import FakeHub, user
 from tests.support.sqlite import put_database
 
@@ -55,13 +69,16 @@ IDENTITIES = {
 }
 
 
-# A builder that has solved whatever it is asked for.
-_SOLVED = """
+# What a builder says that has solved whatever it is asked for.
+_SOLVED = (
+    LockEvent(path="/nowhere", packages=(Package(manager="conda", name="python", version="3.11.7"),)),
+    ResultEvent(),
+)
+# A builder that says it.
+_SAYING = """
 import os, sys
 sys.stdin.read()
-package = '{"manager": "conda", "name": "python", "version": "3.11.7"}'
-lock = '{"type": "lock", "path": "/nowhere", "packages": [' + package + ']}'
-os.write(int(sys.argv[sys.argv.index("--events-fd") + 1]), f'{lock}\\n{{"type": "result"}}\\n'.encode())
+os.write(int(sys.argv[sys.argv.index("--events-fd") + 1]), {said!r})
 """
 
 
@@ -127,14 +144,20 @@ class RunningService:
     def browser(self, name: str) -> Generator[httpx.Client]:
         """Give a client that logged in as a browser does: by redirects and cookies."""
         with httpx.Client(base_url=self.url, follow_redirects=True, **_USUAL) as client:
-            client.cookies.set("fake-user", name, domain="127.0.0.1")
+            client.cookies.set("fake-user", quote(name), domain="127.0.0.1")
             answer = client.get("", headers={"Sec-Fetch-Mode": "navigate"})
             assert answer.status_code == 200, answer.text
             yield client
 
-    def solve_at_once(self) -> None:
-        """Have dry runs come to one package, without the engine and a channel."""
-        self.solver._builders = Builders(self.services.data, (sys.executable, "-S", "-c", _SOLVED))
+    def solve_at_once(self, *said: BuildEvent) -> None:
+        """Have dry runs come to one package, or to what is `said`, without the engine and a channel."""
+        lines = "".join(f"{event.model_dump_json()}\n" for event in said or _SOLVED)
+        self.solve_by(_SAYING.format(said=lines.encode()))
+
+    def solve_by(self, program: str, *arguments: str) -> None:
+        """Have another program be what solves."""
+        self.call(self.solver._builders.stop())
+        self.solver._builders = Builders(self.services.data, (sys.executable, "-S", "-c", program, *arguments))
 
     def search_at_once(self) -> None:
         """Have searches find nothing, without the engine and a channel."""
@@ -145,6 +168,8 @@ class RunningService:
     def building(self, command: Sequence[str] = BUILDER) -> Generator[None]:
         """Have queued builds built as the service does it, by the real builder or by another program."""
         builders = Builders(self.services.data, command)
+        if command == BUILDER:
+            link_bytecode(self.services.data)
         executor = self.call(self._start_executor(builders))
         try:
             yield
@@ -240,9 +265,11 @@ def run_service(
     rules: BuildRules | None = None,
     ready: bool = True,
     database_url: str | None = None,
+    registry: Registry | None = None,
+    public_url: str = "",
     **authenticator: Any,
 ) -> Generator[RunningService]:
-    """Run the application; `authenticator` are traits of HubAuthenticator."""
+    """Run the application; `authenticator` are traits of HubAuthenticator. A `registry` may have a port of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="service", daemon=True)
     thread.start()
@@ -250,11 +277,12 @@ def run_service(
     def call(awaitable: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(awaitable, loop).result(30)
 
-    running, server = call(_start(data, rules or make.rules(), ready, database_url, authenticator))
+    given = (data, rules or make.rules(), ready, database_url, registry, public_url, authenticator)
+    running, servers = call(_start(*given))
     try:
         yield running
     finally:
-        call(_stop(running, server))
+        call(_stop(running, servers))
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -262,8 +290,14 @@ def run_service(
 
 
 async def _start(
-    data: DataDirectory, rules: BuildRules, ready: bool, database_url: str | None, authenticator: dict[str, Any]
-) -> tuple[RunningService, HTTPServer]:
+    data: DataDirectory,
+    rules: BuildRules,
+    ready: bool,
+    database_url: str | None,
+    registry: Registry | None,
+    public_url: str,
+    authenticator: dict[str, Any],
+) -> tuple[RunningService, list[HTTPServer]]:
     hub = FakeHub(
         tokens={
             "alice-token": user("alice", "physics"),
@@ -281,6 +315,7 @@ async def _start(
         "JUPYTERHUB_SERVICE_NAME": "conda-store-hub",
         "JUPYTERHUB_SERVICE_PREFIX": PREFIX,
         "JUPYTERHUB_HOST": hub.url,
+        "JUPYTERHUB_PUBLIC_URL": public_url,
         "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{url}oauth_callback",
     }
     changes = Changes()
@@ -298,19 +333,22 @@ async def _start(
         searcher=ProcessSearcher(data),
         auth=HubAuthenticator(environment, pepper=b"pepper", **authenticator),
         readiness=Readiness(ready=ready),
+        registry=registry or Registry(),
     )
     application = make_application(services, prefix=PREFIX, cookie_secret=b"0" * 32)
-    server = HTTPServer(application, xheaders=True, max_body_size=4 * MAX_BODY)
+    server = PlainServer(application, xheaders=True, max_body_size=4 * MAX_BODY)
     server.add_sockets(sockets)
+    images = open_registry(make_registry_application(application), services.registry)
     running = RunningService(
         services=services, application=application, hub=hub, url=url, loop=asyncio.get_running_loop()
     )
-    return running, server
+    return running, [server] if images is None else [server, images]
 
 
-async def _stop(running: RunningService, server: HTTPServer) -> None:
-    server.stop()
-    await server.close_all_connections()
+async def _stop(running: RunningService, servers: list[HTTPServer]) -> None:
+    for server in servers:
+        server.stop()
+        await server.close_all_connections()
     await running.solver.stop()
     await running.services.searcher.stop()
     await running.solver._builders.stop()

@@ -135,8 +135,9 @@ class ServiceTwin:
         self._loop.close()
 
     def asked(self, path: str) -> list[Request]:
-        """Return the requests for a path below `api/v1/`."""
-        return [request for request in list(self.requests) if request.path.endswith(f"/api/v1/{path}")]
+        """Return the requests for a path below `api/v1/`, or `api/v2/`."""
+        ends = (f"/api/v1/{path}", f"/api/v2/{path}")
+        return [request for request in list(self.requests) if request.path.endswith(ends)]
 
     async def wait_for_change(self, seconds: float, unless: Callable[[], bool]) -> bool:
         """Wait until a change after which `unless` holds; tell whether one came."""
@@ -176,8 +177,10 @@ class ServiceTwin:
             (r"build/(\d+)/(environment\.tar\.gz)", ArtifactHandler),
             ("kernels/", KernelsHandler),
         ]
+        by_cursor = (base.replace("v1", "v2") + "environment/", EnvironmentsByCursorHandler, handler)
         application = web.Application(
-            [(base + path, kind, handler) for path, kind in routes], log_function=lambda _: None
+            [by_cursor, *((base + path, kind, handler) for path, kind in routes), (".*", NowhereHandler, handler)],
+            log_function=lambda _: None,
         )
         self._server = HTTPServer(application)
         self._server.add_sockets(sockets)
@@ -200,19 +203,26 @@ class TwinHandler(web.RequestHandler):
         return self.twin.state
 
     def prepare(self) -> None:
+        if not self.answer_instead() and not self.is_known():
+            self.fail(401, "not-authenticated", "Log in first.")
+
+    def is_known(self) -> bool:
+        return self.request.headers.get("Authorization") in (f"token {TOKEN}", f"Bearer {TOKEN}")
+
+    def answer_instead(self) -> bool:
         request = self.request
         query = {name: self.get_query_argument(name) for name in request.query_arguments}
         self.twin.requests.append(
             Request(request.method or "", request.path, query, dict(request.headers), request.body.decode())
         )
-        if self.state.instead is not None:
-            status, headers, body = self.state.instead
-            self.set_status(status)
-            for name, value in headers.items():
-                self.set_header(name, value)
-            self.finish(body or None)
-        elif request.headers.get("Authorization") not in (f"token {TOKEN}", f"Bearer {TOKEN}"):
-            self.fail(401, "not-authenticated", "Log in first.")
+        if self.state.instead is None:
+            return False
+        status, headers, body = self.state.instead
+        self.set_status(status)
+        for name, value in headers.items():
+            self.set_header(name, value)
+        self.finish(body or None)
+        return True
 
     def answer(self, data: Any, **more: Any) -> None:
         self.finish({"status": "ok", "data": data, "message": None, **more})
@@ -226,6 +236,15 @@ class TwinHandler(web.RequestHandler):
         size = min(int(self.get_query_argument("size", "10")), self.state.page_size_limit)
         part = items[(number - 1) * size : number * size]
         self.answer(part, page=number, size=size, count=min(len(items), 10_000))
+
+
+class NowhereHandler(TwinHandler):
+    """What is not below the API."""
+
+    def prepare(self) -> None:
+        if not self.answer_instead():
+            self.set_status(404)
+            self.finish("<html>Nothing here")
 
 
 class VersionHandler(TwinHandler):
@@ -253,15 +272,27 @@ class NamespacesHandler(TwinHandler):
 
 class EnvironmentsHandler(TwinHandler):
     def get(self) -> None:
-        namespace = self.get_query_argument("namespace", None)
+        self.answer_page(self.find())
+
+    def find(self) -> list[dict[str, Any]]:
+        namespace, name = (self.get_query_argument(key, None) for key in ("namespace", "name"))
         search = self.get_query_argument("search", "")
-        self.answer_page(
-            [
-                item
-                for item in self.state.environments
-                if namespace in (None, item["namespace"]["name"]) and search in item["name"]
-            ]
-        )
+        return [
+            item
+            for item in self.state.environments
+            if namespace in (None, item["namespace"]["name"])
+            and name in (None, item["name"])
+            and search in item["name"]
+        ]
+
+
+class EnvironmentsByCursorHandler(EnvironmentsHandler):
+    def get(self) -> None:
+        """Answer what stands behind a cursor, which is the place of an entry here."""
+        found, start = self.find(), int(self.get_query_argument("cursor", "0"))
+        size = min(int(self.get_query_argument("limit", "10")), self.state.page_size_limit)
+        part = found[start : start + size]
+        self.answer(part, cursor=str(start + len(part)) if part else None, count=None if start else len(found))
 
 
 class EnvironmentHandler(TwinHandler):
@@ -279,6 +310,11 @@ class EnvironmentHandler(TwinHandler):
     def put(self, namespace: str, name: str) -> None:
         if (item := self.find(namespace, name)) is not None:
             item["current_build_id"] = json.loads(self.request.body)["build_id"]
+            self.answer(None)
+
+    def delete(self, namespace: str, name: str) -> None:
+        if (item := self.find(namespace, name)) is not None:
+            self.state.environments.remove(item)
             self.answer(None)
 
 
@@ -300,7 +336,11 @@ class SpecificationHandler(TwinHandler):
 class BuildsHandler(TwinHandler):
     def get(self) -> None:
         status = self.get_query_argument("status", None)
-        self.answer_page([item for item in self.state.builds.values() if status in (None, item["status"])])
+        after = int(self.get_query_argument("after", "0"))
+        builds = sorted(self.state.builds.values(), key=lambda item: -item["id"])
+        self.answer_page(
+            [item for item in builds if status in (None, item["status"]) and (not after or item["id"] < after)]
+        )
 
 
 class BuildHandler(TwinHandler):
@@ -340,6 +380,7 @@ class ArtifactHandler(TwinHandler):
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Content-Length", len(content))
         digest = self.state.false_digests.get(name) or hashlib.sha256(content).digest()
+        self.set_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.set_header("Repr-Digest", f"sha-256=:{base64.b64encode(digest).decode()}:")
         if self.state.bytes_before_break is None:
             await self.finish(content)

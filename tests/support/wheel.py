@@ -13,9 +13,14 @@ ROOT = Path(__file__).parents[2]
 UV = [sys.executable, "-m", "uv"]
 
 
-def run(command: Sequence[str | Path], cwd: Path) -> str:
+#: What is built of `labextension/`, with the note of what it was built of; no part of a clean clone.
+BUILT = ("conda_store_hub/labextension", "conda_store_hub/web/static/built", ".cache/labextension-built")
+
+
+def run(command: Sequence[str | Path], cwd: Path, **variables: str) -> str:
     """Run something without this environment's own variables; return what it printed."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment |= variables
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -23,15 +28,27 @@ def run(command: Sequence[str | Path], cwd: Path) -> str:
 
 def build_wheel(scratch: Path) -> Path:
     """Build a wheel as from a clean clone: with nothing built before."""
-    clone, made = scratch / "clone", scratch / "dist"
+    clone, made = copy_clone(scratch / "clone"), scratch / "dist"
+    run([*UV, "build", "--quiet", "--wheel", "--out-dir", made, clone], scratch)
+    (path,) = made.glob("*.whl")
+    return path
+
+
+def copy_clone(clone: Path) -> Path:
+    """Copy what is in the repository."""
     listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, clone / name)
-    run([*UV, "build", "--quiet", "--wheel", "--out-dir", made, clone], scratch)
-    (path,) = made.glob("*.whl")
-    return path
+    return clone
+
+
+def copy_built(clone: Path) -> None:
+    """Copy what was built of it too."""
+    for built in BUILT:
+        (clone / built).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / built).is_dir() else shutil.copy)(ROOT / built, clone / built)
 
 
 def install(home: Path, *requirements: str | Path) -> Path:

@@ -22,8 +22,9 @@ from conda_store_hub.core.names import DataDirectory, NamespaceKind, list_namesp
 from conda_store_hub.core.permissions import ANONYMOUS, Claim, Identity, Role, group_subject, user_subject
 from conda_store_hub.core.protocol import MADE_OF_PREFIXES
 from conda_store_hub.db.tables import Environment, Grant, HubUser, Namespace
-from conda_store_hub.services import tokens
+from conda_store_hub.services import tags, tokens
 from tests.support.fake_hub import user
+from tests.support.make import ADMIN as ROOT
 from tests.support.service import RunningService, run_service
 
 OWN, GROUP, SHARED, FOREIGN, SEALED = "alice", "group.physics", "course", "bob", "olga"
@@ -222,6 +223,8 @@ def _fill(service: RunningService) -> dict[str, Place]:
         service.log(build_id, "solving\n")
         for kind in MADE_OF_PREFIXES:
             service.store(build_id, kind, b"name: ml\n")
+    for place in PLACES:
+        service.db.write_sync(tags.give, ROOT, built[place, "ml"], "v1", move=False)
     queued = {place: service.submit("ml", user="root", namespace=place) for place in PLACES}
     numbers = service.db.write_sync(_grant)
     return {

@@ -10,7 +10,7 @@ from conda_store_hub.core.image_layers import LayerPlan, plan_layers
 from conda_store_hub.core.oci import MOST_BASE_LAYERS, MOST_LAYERS
 from conda_store_hub.core.protocol import Package
 
-MOST = MOST_LAYERS - MOST_BASE_LAYERS - 2  # the pip part, and what is the environment's own
+MOST = MOST_LAYERS - MOST_BASE_LAYERS - 3  # what hides the base's, the pip part, and what is the environment's own
 
 
 def package(name: str, version: str = "1", **values: object) -> Package:
@@ -75,3 +75,12 @@ def test_a_python_of_another_version_counts_for_what_is_compiled_for_it_alone() 
 def test_a_package_without_some_of_its_files_has_a_layer_of_its_own() -> None:
     whole, odd = plan_layers(packages(3)), plan_layers(packages(3), ["p001"])
     assert [one.key == other.key for one, other in zip(whole, odd, strict=True)] == [True, False, True]
+    assert odd[1].key == ""
+
+
+def test_a_package_of_which_no_digest_is_known_shares_no_layer() -> None:
+    assert [bool(plan.key) for plan in plan_layers([package("a"), package("b", sha256="")])] == [True, False]
+    many = plan_layers([*packages(300), package("b", sha256="", installed_size=0)])
+    assert [plan.packages for plan in many if not plan.key] == [
+        next(plan.packages for plan in many if "b" in plan.packages)
+    ]

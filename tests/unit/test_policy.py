@@ -176,7 +176,7 @@ def test_what_no_one_allows_together_is_nothing_and_not_everything() -> None:
         ({"pip_indexes": ["pypi"]}, "is not an http(s) address"),
         ({"channel_aliases": {"a": "file:///x"}}, "is not an http(s) address"),
         ({"channel_aliases": ["a"]}, "`channel_aliases` takes an object"),
-        ({"artifacts": ["LOGS"]}, "a list of LOCKFILE, YAML, EXPLICIT, PIXI_LOCK, CONDA_PACK, DOCKER_MANIFEST"),
+        ({"artifacts": ["LOGS"]}, "a list of LOCKFILE, YAML, EXPLICIT, PIXI_LOCK, SBOM, CONDA_PACK, DOCKER_MANI"),
         ({"pip_allowed": 1}, "`true` or `false`"),
         ({"keep_days": [[[[{}]]]]}, "a whole number of days"),
     ],

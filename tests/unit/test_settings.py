@@ -22,6 +22,15 @@ def test_without_a_file_the_defaults_of_the_keys_count() -> None:
     assert {source for _, source in rules.policy.sources} == {Scope.CONFIGURATION}
 
 
+def test_only_what_is_set_is_said_to_come_from_the_configuration() -> None:
+    policy = CondaStore(conda_forbidden_packages=["scipy"], keep_builds=7).build_rules(None, build_seconds=9).policy
+    given = {key: [one.source for one in policy.given(key)] for key in PolicyValues.model_fields}
+    set_there = ("forbidden_packages", "keep_builds", "build_seconds")
+    assert {key: sources for key, sources in given.items() if sources} == {
+        key: [Scope.CONFIGURATION] for key in set_there
+    }
+
+
 def test_each_trait_has_its_key() -> None:
     store = CondaStore(
         conda_allowed_channels=["conda-forge", "ours"],
@@ -62,8 +71,10 @@ def test_each_trait_has_its_key() -> None:
         ({"pypi_index": "pypi"}, "`c.CondaStore.pypi_index` or"),
         ({"validate_specification": "nowhere.check"}, "cannot be imported"),
         ({"validate_specification": "os.path.sep"}, "is no function"),
-        ({"image_base": "layout"}, "c.CondaStore.image_base: “layout” is no absolute path"),
-        ({"image_base": "/usr"}, "“/usr” is no absolute path of an OCI image layout"),
+        ({"image_base": "layout"}, "c.CondaStore.image_base: “layout” is no reference of an image"),
+        ({"image_base": "/usr"}, "c.CondaStore.image_base: there is no OCI image layout, and no archive"),
+        ({"image_base_credentials": "/nowhere"}, "c.CondaStore.image_base_credentials: “/nowhere” is no"),
+        ({"image_base_credentials": "config.json"}, "“config.json” is no absolute path"),
     ],
 )
 def test_what_cannot_be_names_its_trait(traits: dict[str, Any], says: str) -> None:
@@ -91,8 +102,24 @@ def test_watched_paths_are_absolute_and_apart(paths: list[str], words: str) -> N
     assert CondaStore(watch_paths=["/srv/ab", "/srv/a/"]).watch_paths == ["/srv/ab", "/srv/a"]
 
 
-def test_a_base_for_images_is_an_image_layout(tmp_path: Path) -> None:
-    assert CondaStore().build_rules(None).image_base == ""
-    for name in ("oci-layout", "index.json"):
-        (tmp_path / name).touch()
-    assert CondaStore(image_base=f"{tmp_path}/").build_rules(None).image_base == str(tmp_path)
+def test_a_base_for_images_is_a_layout_an_archive_a_reference_or_none(tmp_path: Path) -> None:
+    assert CondaStore().build_rules(None).image_base == "docker.io/library/debian:stable-slim"
+    layout, archive = tmp_path / "layout", tmp_path / "base.tar"
+    layout.mkdir()
+    for path in (layout / "oci-layout", layout / "index.json", archive):
+        path.touch()
+    for base in (str(layout), str(archive), "localhost:5000/base", ""):
+        assert CondaStore(image_base=base).build_rules(None).image_base == base
+
+
+def test_credentials_are_those_of_the_account_unless_others_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert CondaStore().build_rules(None).image_credentials == ""
+    usual = tmp_path / ".docker" / "config.json"
+    usual.parent.mkdir()
+    usual.touch()
+    assert CondaStore().build_rules(None).image_credentials == str(usual)
+    (other := tmp_path / "auth.json").touch()
+    assert CondaStore(image_base_credentials=str(other)).build_rules(None).image_credentials == str(other)

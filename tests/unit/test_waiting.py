@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from conda_store_hub.core.errors import UnavailableError
-from conda_store_hub.queue.waiting import Waiting
+from conda_store_hub.core.waiting import Waiting
 
 
 def test_one_person_waits_for_so_many_and_all_together_for_more() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType
-from conda_store_hub.services import work
+from conda_store_hub.services import builds, work
 from tests.support import make
-from tests.support.service import PREFIX, WORKER, RunningService, run_service, service
+from tests.support.service import IDENTITIES, PREFIX, WORKER, RunningService, run_service, service
 from tests.web.test_pages import NAVIGATE, Page
 
 __all__ = ["service"]
@@ -60,6 +60,38 @@ def test_pages_show_what_was_shared_with_everybody_and_nothing_else(opened: Runn
         assert not Page(answer).has("form", method="post")
         assert Page(answer).find("body")["data-xsrf"] == ""
         assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_who_looks_without_login_logs_in_and_comes_back(opened: RunningService) -> None:
+    share(opened)
+    with opened.client(follow_redirects=True) as alice:
+        page = Page(alice.get("environment/alice/open/?page=1", headers=NAVIGATE))
+        (login,) = [link for link in page.links if link.startswith(f"{PREFIX}login/")]
+        alice.cookies.set("fake-user", "alice", domain="127.0.0.1")
+        back = alice.get(httpx.URL(opened.url).join(login), headers=NAVIGATE)
+    assert (back.url.path, back.url.query) == (f"{PREFIX}environment/alice/open/", b"page=1")
+    assert "alice" in Page(back).find("body").get("data-xsrf", "") or "Log out" in Page(back).text
+
+
+def test_names_of_people_and_paths_are_for_who_is_logged_in(opened: RunningService) -> None:
+    build = share(opened)
+    queued = opened.submit("open", user="root", namespace="alice")
+    opened.db.write_sync(builds.cancel, IDENTITIES["root"], queued)
+    places = ("environment/alice/open/", f"build/{build}/", f"build/{queued}/")
+    everything = [*places, "api/v1/build/", *(f"api/v1/{place}" for place in places)]
+    prefix = str(opened.services.data.root)
+    with opened.client() as nobody, opened.client("alice") as alice:
+        for path in everything:
+            answer = nobody.get(path)
+            assert answer.status_code == 200
+            assert "root" not in answer.text.replace(prefix, "PREFIX"), path
+            assert prefix not in answer.text, path
+        assert "by alice" in alice.get(f"build/{build}/").text
+        assert prefix in alice.get(f"build/{build}/").text
+        assert "Cancelled by root" in alice.get(f"build/{queued}/").text
+        assert nobody.get(f"api/v1/build/{queued}/").json()["data"]["status_info"] == "Cancelled."
+        rows = nobody.get("api/v1/build/").json()["data"]
+        assert [row["requested_by"] for row in rows] == [None, None]
 
 
 def test_the_api_shows_the_same(opened: RunningService) -> None:
@@ -126,8 +158,10 @@ def test_everything_else_logs_in_first(opened: RunningService) -> None:
         for path in ("create/", "user/", "login/"):
             assert goes_to_the_hub(opened, nobody.get(path, headers=NAVIGATE)), path
         form = {"build_id": str(build), "specification": make.text("new"), "label": "x"}
-        for path in ("environment/alice/open/", f"build/{build}/", "create/", "user/", "user/token/1/"):
+        for path in ("environment/alice/open/", f"build/{build}/", "create/", "user/"):
             assert nobody.post(path, data=form, headers=NAVIGATE).status_code == 401, path
+        confirmed = nobody.post("user/token/1/", data=form, headers=NAVIGATE)
+        assert goes_to_the_hub(opened, nobody.get(confirmed.headers["Location"].removeprefix(PREFIX), headers=NAVIGATE))
 
 
 def test_who_comes_with_something_that_is_worth_nothing_is_to_log_in(opened: RunningService) -> None:
@@ -152,7 +186,7 @@ def test_an_empty_home_says_that_nothing_is_shown_without_login(opened: RunningS
     with opened.client() as nobody:
         page = Page(nobody.get(""))
     assert "Nothing is shown without login." in page.text
-    assert f"{PREFIX}login/" in page.links
+    assert page.links.count(f"{PREFIX}login/?next=%2Fservices%2Fconda-store-hub%2F") == 2
     assert "secret" not in page.text
 
 

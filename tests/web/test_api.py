@@ -105,7 +105,8 @@ def test_lists_hold_what_one_may_see_and_nothing_else(service: RunningService, p
 
 def test_the_version_is_for_everybody(service: RunningService) -> None:
     with service.client() as client:
-        assert client.get("api/v1/").json() == {"status": "ok", "data": {"version": __version__}, "message": None}
+        answer = client.get("api/v1/").json()
+        assert answer == {"status": "ok", "data": {"version": __version__, "registry": None}, "message": None}
         assert client.get("api/v1").status_code == 200
 
 
@@ -336,3 +337,17 @@ def test_a_status_word_of_the_wire_is_one_of_condastores(service: RunningService
     service.submit()
     with service.client("alice") as alice:
         assert alice.get("api/v1/build/").json()["data"][0]["status"] == "QUEUED"
+
+
+def test_an_environment_is_sent_again_only_when_it_is_another(service: RunningService) -> None:
+    service.completed()
+    with service.client("alice") as client:
+        first = client.get("api/v1/environment/alice/ml/")
+        known = {"If-None-Match": first.headers["ETag"]}
+        same = client.get("api/v1/environment/alice/ml/", headers=known)
+        assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", first.headers["ETag"])
+        service.completed()
+        changed = client.get("api/v1/environment/alice/ml/", headers=known)
+        assert changed.json()["data"]["current_build_id"] != first.json()["data"]["current_build_id"]
+    with service.client("bob") as other:
+        assert other.get("api/v1/environment/alice/ml/", headers=known).status_code == 404

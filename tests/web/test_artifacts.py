@@ -74,7 +74,7 @@ def in_thread(ask: Callable[[], httpx.Response]) -> tuple[threading.Thread, list
 # Made on request
 
 
-@pytest.mark.parametrize("kind", [ArtifactType.EXPLICIT, ArtifactType.PIXI_LOCK])
+@pytest.mark.parametrize("kind", [ArtifactType.EXPLICIT, ArtifactType.PIXI_LOCK, ArtifactType.SBOM])
 @pytest.mark.parametrize("of_build", [True, False])
 def test_a_file_that_is_not_there_is_made_while_who_asks_waits(
     service: RunningService, build: int, kind: ArtifactType, of_build: bool
@@ -86,6 +86,7 @@ def test_a_file_that_is_not_there_is_made_while_who_asks_waits(
         make_artifact(service, build, kind, b"made")
         thread.join()
         assert (answers[0].status_code, answers[0].content) == (200, b"made")
+        assert answers[0].headers["Content-Type"].partition(";")[0] == file.media_type
         assert alice.get(address, params=AT_ONCE).content == b"made", "it was not kept"
 
 
@@ -116,13 +117,25 @@ def test_head_starts_nothing(service: RunningService, build: int) -> None:
         assert alice.head(f"api/v1/build/{build}/explicit/").status_code == 503
 
 
-def test_a_viewer_may_ask_and_others_may_not(service: RunningService, build: int) -> None:
+@pytest.mark.parametrize("kind", [ArtifactType.EXPLICIT, ArtifactType.SBOM])
+def test_a_viewer_may_ask_and_others_may_not(service: RunningService, build: int, kind: ArtifactType) -> None:
     with service.client("alice") as alice, service.client("bob") as bob:
-        address = f"api/v1/build/{build}/explicit/"
+        address = f"api/v1/build/{build}/{FILES[kind].path}/"
         assert bob.get(address, params=AT_ONCE).status_code == 404
-        assert ArtifactType.EXPLICIT not in states(service, build)
+        assert kind not in states(service, build)
         alice.put("api/v1/namespace/alice/member/", json={"subject": "user", "name": "bob", "role": "viewer"})
         assert bob.get(address, params=AT_ONCE).status_code == 503
+
+
+def test_who_may_not_read_a_build_is_sent_nothing_of_it(service: RunningService, build: int) -> None:
+    of_environment = "api/v1/environment/alice/ml/sbom.cdx.json"
+    with service.client("alice") as alice, service.client("bob") as bob:
+        alice.get(of_environment, params=AT_ONCE)
+        make_artifact(service, build, ArtifactType.SBOM, b"what is in it")
+        for address in (f"api/v1/build/{build}/sbom/", f"api/v1/build/{build}/sbom.cdx.json", of_environment):
+            assert alice.get(address).content == b"what is in it"
+            refused = bob.get(address)
+            assert (refused.status_code, b"what is in it" in refused.content) == (404, False)
 
 
 def test_what_was_asked_for_while_a_builder_works_is_made_by_the_next(service: RunningService) -> None:
@@ -243,13 +256,15 @@ def test_of_a_deleted_build_there_is_what_was_kept(service: RunningService, buil
             assert "build it exactly once more" in answer.json()["message"]
 
 
-def test_of_what_is_not_built_there_are_no_files(service: RunningService) -> None:
-    queued = service.submit()
+@pytest.mark.parametrize("kind", [ArtifactType.YAML, ArtifactType.SBOM])
+def test_of_what_is_not_built_there_are_no_files(service: RunningService, kind: ArtifactType) -> None:
+    queued, file = service.submit(), FILES[kind]
     with service.client("alice") as alice:
-        assert alice.get(f"api/v1/build/{queued}/yaml/").status_code == 409
-        assert alice.get("api/v1/environment/alice/ml/conda-lock.yml").status_code == 404
+        answer = alice.get(f"api/v1/build/{queued}/{file.path}/")
+        assert (answer.status_code, "is QUEUED" in answer.json()["message"]) == (409, True)
+        assert alice.get(f"api/v1/environment/alice/ml/{file.name}").status_code == 404
         alice.put(f"api/v1/build/{queued}/cancel/")
-        answer = alice.get(f"api/v1/build/{queued}/yaml/")
+        answer = alice.get(f"api/v1/build/{queued}/{file.path}/")
         assert (answer.status_code, "CANCELED" in answer.json()["message"]) == (404, True)
 
 
@@ -278,7 +293,11 @@ def test_a_build_lists_what_there_is_and_what_there_could_be(service: RunningSer
         }
         assert [item["artifact_type"] for item in shown["unfinished_artifacts"]] == ["EXPLICIT"]
         further = shown["further_artifacts"]
-        assert further == [{"artifact_type": "PIXI_LOCK", "address": f"api/v1/build/{build}/pixi.lock"}]
+        assert further == [
+            {"artifact_type": "PIXI_LOCK", "address": f"api/v1/build/{build}/pixi.lock"},
+            {"artifact_type": "SBOM", "address": f"api/v1/build/{build}/sbom.cdx.json"},
+            {"artifact_type": "OCI_ARCHIVE", "address": f"api/v1/build/{build}/image.tar"},
+        ]
         for address in filter(None, addresses.values()):
             assert alice.get(address).status_code == 200
         assert alice.get(further[0]["address"], params=AT_ONCE).status_code == 503

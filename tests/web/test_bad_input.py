@@ -186,7 +186,7 @@ def test_a_path_that_is_no_text_is_refused(service: RunningService) -> None:
         "environment/?size=-5",
         "environment/?status=DONE",
         "environment/?search=" + "s" * 1000,
-        "environment/?artifact=YAML",
+        "environment/?artifact=NONE",
         "build/?environment_id=x",
         "build/?environment_id=" + "9" * 40,
         "build/1/logs/?offset=-1",

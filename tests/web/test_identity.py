@@ -108,6 +108,46 @@ def test_a_browser_is_sent_to_the_hub_and_comes_back_where_it_was_going(service:
     assert "New environment" in answer.text
 
 
+@pytest.mark.parametrize(
+    "wanted", [f"{PREFIX}environment/alice/ml/?page=2", f"{PREFIX}?search=a%2F..%2Fb", f"{PREFIX}docs/pages/"]
+)
+def test_login_goes_back_to_a_page_of_ours(service: RunningService, wanted: str) -> None:
+    with service.browser("alice") as browser:
+        answer = browser.get("login/", params={"next": wanted}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (302, wanted)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "//evil.example",
+        "//evil.example/services/conda-store-hub/",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "https://evil.example/",
+        "https:evil.example",
+        "javascript:alert(1)",
+        "/hub/logout",
+        "/services/other/",
+        "/services/conda-store-hub-evil/",
+        "/services/conda-store-hub",
+        f"{PREFIX}../other/",
+        f"{PREFIX}%2e%2e/other/",
+        f"{PREFIX}x/.%2E/../../other/",
+        f"{PREFIX}%5c..%5cother/",
+        f" {PREFIX}",
+        f"{PREFIX}x\r\nSet-Cookie: a=b",
+        f"{PREFIX}x\t",
+        f"{PREFIX}ü",
+    ],
+)
+def test_login_leads_nowhere_but_to_us(service: RunningService, wanted: str) -> None:
+    with service.browser("alice") as browser:
+        answer = browser.get("login/", params={"next": wanted}, follow_redirects=False)
+    assert answer.headers["Location"] == PREFIX
+    assert "a=b" not in answer.headers.get("Set-Cookie", "")
+
+
 def test_login_goes_home(service: RunningService) -> None:
     with service.browser("alice") as browser:
         assert browser.get("login/").url.path == PREFIX

@@ -17,6 +17,7 @@ from conda_store_hub.client.logstream import LogEnd, LogText, ServerSentEvent, r
 from conda_store_hub.core.errors import SolveError
 from conda_store_hub.core.protocol import Download, Phase, PhaseEvent, ProgressEvent
 from conda_store_hub.core.schemas import LogPhases, LogProgress, LogState
+from conda_store_hub.services import logs
 from conda_store_hub.web import events
 from tests.support.service import PREFIX, RunningService, service
 
@@ -121,6 +122,20 @@ def test_a_log_of_many_pieces_is_sent_whole(service: RunningService, build: int)
     assert text_of(read_all(service, build)) == answer.text
 
 
+def test_what_was_read_to_tell_how_long_a_log_is_is_not_read_again(
+    service: RunningService, build: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "peek_bytes", lambda *_: pytest.fail("it was read before"))
+    text = "ä log\n" * 100
+    service.log(build, text)
+    with service.client("alice") as alice:
+        assert alice.get(f"api/v1/build/{build}/logs/").text == text
+        assert alice.get(f"api/v1/build/{build}/logs/?offset=7").text == text[6:]
+        service.finish(build)
+        part = alice.get(f"api/v1/build/{build}/logs/", headers={"Range": "bytes=7-20"})
+    assert part.content == text.encode()[7:21]
+
+
 def test_a_log_that_has_all_is_sent_in_ranges_of_bytes(service: RunningService, build: int) -> None:
     with service.client("alice") as alice:
         path, text = f"api/v1/build/{build}/logs/", TEXT.encode()
@@ -219,7 +234,7 @@ def test_a_silent_line_shows_that_it_lives(
         alice.stream("GET", f"api/v1/build/{build}/logs/") as answer,
     ):
         lines = answer.iter_lines()
-        assert [line for line, _ in zip((line for line in lines if line.startswith(":")), range(3), strict=False)]
+        assert [line for line, _ in zip((line for line in lines if line == "event: alive"), range(3), strict=False)]
 
 
 def test_a_line_that_was_open_for_long_is_ended_so_that_the_reader_is_asked_again(

@@ -45,6 +45,7 @@ def test_prometheus_reads_how_the_service_is(service: RunningService) -> None:
     assert found["conda_store_hub_builds_ended_total", "status=failed"] == 0
     assert found["conda_store_hub_build_phase_seconds_count", "phase=solve"] == 0
     assert (found[("conda_store_hub_prefixes_bytes",)], found[("conda_store_hub_artifacts_bytes",)]) == (1000, 7)
+    assert found[("conda_store_hub_images_bytes",)] == 0
     assert 0 < found[("conda_store_hub_data_disk_free_bytes",)] < found[("conda_store_hub_data_disk_size_bytes",)]
     assert found[("process_resident_memory_bytes",)] > 0
     requests = {key[1:]: value for key, value in found.items() if key[0] == "conda_store_hub_http_requests_total"}

@@ -9,11 +9,13 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
+from conda_store_hub.core.artifacts import FILES
 from conda_store_hub.core.errors import SolveError
 from conda_store_hub.core.protocol import ArtifactType, Phase, PhaseEvent, ProgressEvent
 from conda_store_hub.services import work
 from conda_store_hub.web import files
 from conda_store_hub.web.contexts import Pager
+from conda_store_hub.web.pages import reference
 from conda_store_hub.web.rendering import show_seconds, show_size
 from tests.support import make
 from tests.support.fake_hub import user
@@ -155,6 +157,15 @@ def test_every_file_of_a_page_is_there_and_kept(service: RunningService) -> None
             assert "immutable" in answer.headers["Cache-Control"]
 
 
+def test_modules_that_scripts_import_are_asked_for_anew_and_sent_only_if_they_changed(service: RunningService) -> None:
+    with service.client() as client:
+        first = client.get("static/parts.js")
+        assert first.headers["Cache-Control"] == "no-cache"
+        again = client.get("static/parts.js", headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["Cache-Control"] == "no-cache"
+
+
 def test_what_the_hubs_style_imports_is_there(service: RunningService) -> None:
     style = (files.HUB_FILES / "css/style.min.css").read_text()
     with service.client() as client:
@@ -181,12 +192,11 @@ def test_no_other_file_is_given_away(service: RunningService, path: str) -> None
 
 
 def test_home_shows_the_environments_by_namespace(service: RunningService) -> None:
-    build = service.completed("climate")
+    service.completed("climate")
     service.submit("ocean", namespace="group.physics")
     page = get(service, "")
     assert [word in page.text for word in ("climate", "ocean", "group.physics", "completed", "queued")] == [True] * 5
     assert f"{PREFIX}environment/alice/climate/" in page.links
-    assert f"{PREFIX}api/v1/build/{build}/lockfile/" in page.links
     assert page.has("div", id="environments", **{"data-live": None})  # type: ignore[arg-type]
     assert "data-busy" in page.find("div", id="environments")
     assert "climate" not in get(service, "", "bob").text
@@ -209,7 +219,7 @@ def test_home_is_searched_and_paged(service: RunningService) -> None:
 def test_an_empty_home_tells_what_to_do(service: RunningService) -> None:
     page = get(service, "")
     assert "There are no environments yet." in page.text
-    assert not page.has("input", name="search")
+    assert "hidden" in page.find("form", id="filters"), "it is there for when there is something to search in"
     assert f"{PREFIX}create/" in page.links
 
 
@@ -218,7 +228,7 @@ def test_an_environment_shows_its_builds_and_activates_another(service: RunningS
     with service.browser("alice") as alice:
         page = Page(alice.get("environment/alice/ml/", headers=NAVIGATE))
         assert "name: ml" in page.text
-        form = {"_xsrf": page.find("input", name="_xsrf")["value"], "build_id": str(first)}
+        form = {"_xsrf": page.find("input", name="_xsrf")["value"], "action": "activate", "build_id": str(first)}
         assert page.has("input", name="build_id", value=str(first))
         answer = alice.post("environment/alice/ml/", data=form, headers=NAVIGATE)
         assert answer.url.path == f"{PREFIX}environment/alice/ml/"
@@ -226,14 +236,23 @@ def test_an_environment_shows_its_builds_and_activates_another(service: RunningS
     assert second != first
 
 
+def test_an_address_that_is_none_is_so_to_everybody_and_logs_nobody_out(service: RunningService) -> None:
+    with service.client("alice") as alice, service.client(None) as nobody:
+        known, unknown = alice.get("no/such/page/"), nobody.get("no/such/page/")
+    assert (known.status_code, unknown.status_code) == (404, 404)
+    assert ("Log out" in known.text, "Log in" in known.text) == (True, False)
+    assert ("Log out" in unknown.text, "Log in" in unknown.text) == (False, True)
+
+
 def test_a_form_without_the_pages_token_changes_nothing(service: RunningService) -> None:
     first, second = service.completed(), service.completed()
     queued = service.submit("other")
+    actions = {"environment/alice/ml/": "activate", f"build/{queued}/": "cancel", "create/": "build"}
     with service.browser("alice") as alice, service.browser("bob") as bob:
         for token in ("", "wrong", bob.cookies["_xsrf"]):
             form = {"_xsrf": token, "build_id": str(first), "specification": make.text("new"), "namespace": "alice"}
-            for path in ("environment/alice/ml/", f"build/{queued}/", "create/"):
-                answer = alice.post(path, data=form, headers=NAVIGATE)
+            for path, action in actions.items():
+                answer = alice.post(path, data=form | {"action": action}, headers=NAVIGATE)
                 assert answer.status_code == 401, path
         data = alice.get("api/v1/build/", headers=NAVIGATE).json()["data"]
     assert [(row["id"], row["active"], row["status"]) for row in data] == [
@@ -269,15 +288,18 @@ def test_a_build_offers_what_can_still_be_made_and_says_what_could_not(service: 
     service.store(build, ArtifactType.YAML, b"x")
     service.finish(build, SolveError("There is no room."))
     page = get(service, f"build/{build}/")
-    assert f"{PREFIX}api/v1/build/{build}/explicit.txt" in page.links
-    assert page.text.count("It is made when somebody first asks for it.") == 2
+    assert f"{PREFIX}api/v1/build/{build}/explicit.txt" not in page.links
+    assert page.text.count("Make it") == 4
+    assert page.text.count("Not made yet.") == 4
     assert page.text.count("There is no room.") == 2
     assert page.text.count("Try again") == 2
 
 
 def test_the_log_is_offered_of_every_build_that_is_over(service: RunningService) -> None:
     build = service.submit()
-    assert f"{PREFIX}docs/artifacts/#log" not in get(service, f"build/{build}/").links
+    page = get(service, f"build/{build}/")
+    assert page.text.count("Not there yet.") == len(FILES), "their place is kept while it is built"
+    assert not page.has("input", name="artifact_type")
     service.claim(build)
     service.finish(build, SolveError("no"))
     page = get(service, f"build/{build}/")
@@ -293,6 +315,7 @@ def test_a_file_that_could_not_be_made_is_tried_again_by_its_form(service: Runni
     with service.browser("alice") as alice:
         page = Page(alice.get(f"build/{build}/", headers=NAVIGATE))
         form = {"_xsrf": page.find("input", name="_xsrf")["value"], "artifact_type": "CONDA_PACK"}
+        form["action"] = page.find("input", value="again")["value"]
         answer = Page(alice.post(f"build/{build}/", data=form, headers=NAVIGATE))
         assert answer.text.count("It is being made.") == 1
         assert answer.text.count("There is no room.") == 2
@@ -319,8 +342,12 @@ def test_a_build_has_words_for_every_phase_and_goes_on_without_an_image(service:
 
 
 def test_an_environment_tells_the_address_of_its_lockfile_that_stays(service: RunningService) -> None:
-    service.completed()
-    assert f"{PREFIX}api/v1/environment/alice/ml/conda-lock.yml" in get(service, "environment/alice/ml/").links
+    build, lasting = service.completed(), f"{PREFIX}api/v1/environment/alice/ml/conda-lock.yml"
+    page = get(service, "environment/alice/ml/")
+    assert lasting in page.text
+    assert lasting not in page.links, "it is not there yet"
+    service.store(build, ArtifactType.LOCKFILE, b"x")
+    assert lasting in get(service, "environment/alice/ml/").links
 
 
 def test_a_failed_build_says_why_on_top(service: RunningService) -> None:
@@ -346,7 +373,9 @@ def test_a_running_build_shows_how_far_it_is(service: RunningService) -> None:
 def test_a_queued_build_tells_its_place(service: RunningService) -> None:
     service.submit("first")
     second = service.submit("second")
-    assert "number 2 in the queue" in get(service, f"build/{second}/").text
+    page = get(service, f"build/{second}/")
+    assert "number 2 in the queue" in page.text
+    assert "invisible" in (page.find("div", id="progress")["class"] or ""), "nothing goes on yet"
 
 
 @pytest.mark.parametrize("text", ["\n\nfirst lines are empty", "\nx", "ends empty\n\n"])
@@ -380,10 +409,10 @@ def test_a_build_is_cancelled_by_its_form(service: RunningService) -> None:
     with service.browser("alice") as alice:
         page = Page(alice.get(f"build/{build}/", headers=NAVIGATE))
         token = page.find("input", name="_xsrf")["value"]
-        answer = alice.post(f"build/{build}/", data={"_xsrf": token}, headers=NAVIGATE)
+        answer = alice.post(f"build/{build}/", data={"_xsrf": token, "action": "cancel"}, headers=NAVIGATE)
         assert answer.url.path == f"{PREFIX}build/{build}/"
         assert "cancelled" in Page(answer).text
-        again = alice.post(f"build/{build}/", data={"_xsrf": token}, headers=NAVIGATE)
+        again = alice.post(f"build/{build}/", data={"_xsrf": token, "action": "cancel"}, headers=NAVIGATE)
     assert again.status_code == 409
     assert "there is nothing to cancel" in again.text
 
@@ -427,6 +456,17 @@ def test_the_form_takes_a_lock_file_with_a_name(service: RunningService) -> None
         assert alice.post("create/", data=form | {"name": "locked"}, headers=NAVIGATE).url.path == f"{PREFIX}build/1/"
         again = Page(alice.get("create/?build=1", headers=NAVIGATE))
     assert again.find("input", name="name")["value"] == "locked"
+
+
+def test_a_preview_speaks_of_pip_where_there_is_something_for_it(service: RunningService) -> None:
+    service.solve_at_once()
+    pip = "  - pip\n  - pip:\n    - cowsay\n"
+    with service.browser("alice") as alice:
+        for text, speaks in ((make.text(), False), (make.text() + pip, True)):
+            form = {"_xsrf": alice.cookies["_xsrf"], "namespace": "alice", "name": "ml", "specification": text}
+            page = Page(alice.post("create/", data=form | {"action": "preview"}, headers=NAVIGATE))
+            assert ("What pip brings is chosen while it is built." in page.text) == speaks
+            assert "What would be installed" in page.text
 
 
 def test_the_form_keeps_what_was_typed_and_names_the_line(service: RunningService) -> None:
@@ -511,6 +551,24 @@ def test_a_page_needs_a_get_or_its_form(service: RunningService) -> None:
         assert alice.head("").status_code == 200
 
 
+def test_what_an_error_quotes_as_code_is_shown_as_code(service: RunningService) -> None:
+    service.completed()
+    with service.client("alice") as alice:
+        answer = alice.get("environment/alice/ml/changes/")
+    assert answer.status_code == 400
+    assert "<code>?build=</code>" in answer.text
+
+
+def test_the_reference_is_made_once_and_shows_each_their_own_name(service: RunningService) -> None:
+    pages = {name: get(service, "docs/api/", name) for name in ("alice", "bob")}
+    assert reference.render_reference.cache_info().maxsize == 1
+    before = reference.render_reference.cache_info().misses
+    for name, page in pages.items():
+        assert name in page.text
+        assert "/api/v1/environment/" in get(service, "docs/api/", name).text
+    assert reference.render_reference.cache_info().misses == before
+
+
 def test_the_guide_is_there_and_its_links_lead_on(service: RunningService) -> None:
     first = get(service, "docs/")
     assert f"{PREFIX}docs/environments/" in first.links
@@ -528,7 +586,10 @@ def test_the_guide_is_there_and_its_links_lead_on(service: RunningService) -> No
         (1000, "1.0 kB"),
         (123_456, "123.5 kB"),
         (10**6, "1.0 MB"),
-        (10**12, "1000.0 GB"),
+        (999_960, "1.0 MB"),
+        (999_940_000_000, "999.9 GB"),
+        (10**12, "1.0 TB"),
+        (5 * 10**15, "5000.0 TB"),
     ],
 )
 def test_sizes_are_for_people(size: int, shown: str) -> None:
@@ -536,7 +597,8 @@ def test_sizes_are_for_people(size: int, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(0, "0.0 s"), (59.94, "59.9 s"), (60, "1 min 00 s"), (3661, "61 min 01 s")]
+    ("seconds", "shown"),
+    [(0, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 00 s"), (3599.6, "1 h 00 min"), (260_000, "3 d 00 h")],
 )
 def test_spans_are_for_people(seconds: float, shown: str) -> None:
     assert show_seconds(seconds) == shown

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 from traitlets import TraitError
 
 from conda_store_hub.core.audit import AuditAction
@@ -17,6 +21,8 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import Phase, PhaseEvent
 from conda_store_hub.core.schemas.notes import BannerLevel, JobDone
 from conda_store_hub.db import claims
+from conda_store_hub.db.tables import AuditEntry
+from conda_store_hub.queue.searcher import ProcessSearcher
 from conda_store_hub.services import audit, notes
 from conda_store_hub.services.changes import CLEANING
 from conda_store_hub.web.appearance import Pages
@@ -35,7 +41,7 @@ SOLVED = (
     PhaseEvent(name=Phase.SOLVE, state="started"),
     PhaseEvent(name=Phase.SOLVE, state="finished", seconds=2),
 )
-FORMS = ("admin/janitor/", "admin/banner/")
+FORMS = ("admin/janitor/", "admin/banner/", "admin/policy/")
 
 
 @pytest.fixture
@@ -68,6 +74,7 @@ def test_who_does_not_administer_the_hub_is_told_so(service: RunningService, pat
     with service.browser("alice") as alice:
         answer = alice.get(path, headers=NAVIGATE)
     assert answer.status_code == 403
+    assert "Not allowed" in Page(answer).text
     assert "only administrators of the Hub have" in Page(answer).text
     assert not Page(answer).has("form")
 
@@ -110,7 +117,7 @@ def test_only_administrators_find_the_pages_in_the_navigation(service: RunningSe
 
 def test_all_of_it_is_shown_where_there_is_nothing_yet(service: RunningService) -> None:
     text = flat(get(service, "admin/", "root"))
-    assert "0 building, 0 queued." in text
+    assert "0 building of 1 at once, 0 queued." in text
     assert "None in the last 24 hours." in text
     assert "None failed in the last seven days." in text
     assert "It has not gone round yet." in text
@@ -122,7 +129,7 @@ def test_what_runs_how_builds_went_and_what_takes_the_disk_is_shown(service: Run
     waiting = service.submit("later", namespace="group.physics")
     page = get(service, "admin/", "root")
     text = flat(page)
-    assert "0 building, 1 queued." in text
+    assert "0 building of 1 at once, 1 queued." in text
     assert f"{PREFIX}build/{waiting}/" in page.links
     assert "group.physics/later" in text
     assert "Choose packages" in text
@@ -143,12 +150,15 @@ def test_nothing_of_the_charts_needs_what_the_pages_policy_forbids(service: Runn
             assert tag != "style"
 
 
-def test_a_deleted_environment_that_takes_the_disk_is_named_without_a_link(service: RunningService) -> None:
+def test_what_deleted_environments_have_on_disk_is_told_together(service: RunningService) -> None:
+    """Each was listed among the largest, and together they left no room there for those that are used."""
     service.completed("gone")
+    service.completed("stays")
     with service.client("alice") as alice:
         assert alice.delete("api/v1/environment/alice/gone/").is_success
     page = get(service, "admin/", "root")
-    assert "alice/gone deleted, can be brought back" in flat(page)
+    assert "1 deleted environment that can be brought back: 1.0 kB." in flat(page)
+    assert f"{PREFIX}environment/alice/stays/" in page.links
     assert f"{PREFIX}environment/alice/gone/" not in page.links
 
 
@@ -162,12 +172,38 @@ def test_all_namespaces_come_in_pages(service: RunningService) -> None:
     assert [link for link in first.links if "page=2" in link]
 
 
-def test_the_policy_of_the_service_is_shown_with_where_it_is_from(service: RunningService) -> None:
+def test_the_policy_of_the_service_is_a_form_that_says_where_each_value_is_from(
+    service: RunningService, root: httpx.Client
+) -> None:
+    page = Page(send(root, "admin/policy/", keep_builds="7", memory_bytes="2 GB"))
+    assert re.search(r"keep_builds from: service .{0,90} 7 ", flat(page))
+    assert re.search(r"pip_allowed from: default .{0,90} yes ", flat(page))
+    assert page.find("input", name="keep_builds")["value"] == "7"
+    assert page.find("input", name="memory_bytes")["value"] == "2 GB"
+    assert page.find("a", href=f"{PREFIX}admin/audit/"), "the other pages of administrators"
+    refused = send(root, "admin/policy/", keep_builds="none", memory_bytes="2 GB")
+    assert refused.status_code == 400
+    assert Page(refused).find("input", name="keep_builds")["value"] == "none"
     with service.client("root") as client:
-        assert client.put("api/v1/setting/", json={"keep_builds": 7}).is_success
-    text = flat(get(service, "admin/policy/", "root"))
-    assert re.search(r"keep_builds.{0,200} 7 service", text)
-    assert re.search(r"pip_allowed.{0,200} true configuration", text)
+        assert client.get("api/v1/setting/").json()["data"]["keep_builds"]["value"] == 7
+    assert re.search(r"keep_builds from: default", flat(Page(send(root, "admin/policy/", keep_builds=""))))
+
+
+def test_names_of_channels_are_set_a_line_each(service: RunningService, root: httpx.Client) -> None:
+    typed = "ours: https://channels.example/ours\nlab = https://lab.example/main\n"
+    found = {"lab": "https://lab.example/main", "ours": "https://channels.example/ours"}
+    for _ in range(2):  # the same once more changes nothing
+        page = Page(send(root, "admin/policy/", channel_aliases=typed))
+        assert "ours: https://channels.example/ours" in page.text
+    with service.client("root") as client:
+        assert client.get("api/v1/setting/").json()["data"]["channel_aliases"]["value"] == found
+        assert len(client.get("api/v1/audit/?action=policy.set").json()["data"]) == 1
+    for wrong in ("ours", "a: https://x.example/\na: https://y.example/", "a: nothing", EVIL):
+        refused = send(root, "admin/policy/", channel_aliases=wrong)
+        assert (refused.status_code, "`" in Page(refused).text) == (400, False), wrong
+    send(root, "admin/policy/", channel_aliases="")
+    with service.client("root") as client:
+        assert client.get("api/v1/setting/").json()["data"]["channel_aliases"]["value"] == {}
 
 
 def test_every_part_has_a_version_and_a_state(service: RunningService) -> None:
@@ -176,11 +212,44 @@ def test_every_part_has_a_version_and_a_state(service: RunningService) -> None:
         assert words in text
 
 
+def test_processes_that_answer_people_are_told_of_and_one_that_failed(service: RunningService) -> None:
+    text = flat(get(service, "admin/health/", "root"))
+    assert "Search well 0 processes at this moment; 0 waiting for an answer" in text
+    assert "Preview well 0 processes at this moment; 0 waiting for an answer" in text
+    assert "Images well are not offered" in text
+    searcher = service.services.searcher
+    assert isinstance(searcher, ProcessSearcher)
+    searcher._command = (sys.executable, "-S", "-c", "")
+    with service.client("alice") as alice:
+        assert alice.get("api/v1/package/?search=num&channel=main").status_code == 503
+        failed = flat(get(service, "admin/health/", "root"))
+        assert "Search look at it the last time: The search ended before it had an answer, twice" in failed
+        service.search_at_once()
+        alice.get("api/v1/package/?search=num&channel=main").raise_for_status()
+    assert "Search well 1 process at this moment" in flat(get(service, "admin/health/", "root"))
+
+
+def test_the_store_of_artifacts_is_tried_and_what_is_wrong_with_it_is_said(service: RunningService) -> None:
+    store = service.services.data.objects
+    before = set(store.rglob("*/*/*"))
+    words = "it takes bytes, gives them back as they were, and removes them"
+    assert words in flat(get(service, "admin/health/", "root"))
+    assert set(store.rglob("*/*/*")) == before
+    assert list(service.services.data.work.iterdir()) == []
+    shutil.rmtree(store / "sha256")
+    (store / "sha256").write_text("something else is in the place of the folder")
+    shown = get(service, "admin/health/", "root")
+    assert "The storage of artifacts failed." in shown.text
+    assert str(store) not in shown.text
+    assert list(service.services.data.work.iterdir()) == []
+
+
 def test_a_worker_of_which_nothing_is_heard_is_named(service: RunningService) -> None:
-    assert "0 builds at this moment" in flat(get(service, "admin/health/", "root"))
-    number = service.submit()
+    assert "0 builds at this moment, of 1 at once; 0 waiting" in flat(get(service, "admin/health/", "root"))
+    number, _ = service.submit(), service.submit("other")
     service.claim(number)
-    assert "1 build at this moment" in flat(get(service, "admin/health/", "root"))
+    assert "1 build at this moment, of 1 at once; 1 waiting" in flat(get(service, "admin/health/", "root"))
+    assert "1 building of 1 at once, 1 queued." in flat(get(service, "admin/", "root"))
     long_ago = datetime.now(UTC) - timedelta(minutes=10)
     service.db.write_sync(claims.beat, number, service.tickets[number].turn, long_ago, None)
     assert f"nothing was heard for minutes of what builds {number}" in flat(get(service, "admin/health/", "root"))
@@ -250,7 +319,48 @@ def test_older_deeds_are_on_the_next_page_with_the_same_filter(service: RunningS
     assert not [link for link in second.links if "before=" in link]
 
 
-@pytest.mark.parametrize("query", ["action=nothing", "before=x", f"actor={'x' * 201}"])
+def date_deeds(service: RunningService, first: datetime) -> None:
+    """Have builds been submitted an hour apart, the first one at that time."""
+
+    def write(session: Session) -> None:
+        submitted = select(AuditEntry).where(AuditEntry.action == AuditAction.BUILD_SUBMIT).order_by(AuditEntry.id)
+        for number, row in enumerate(session.scalars(submitted)):
+            row.at = first + number * timedelta(hours=1)
+
+    service.db.write_sync(write)
+
+
+def test_deeds_of_a_span_of_time_are_found_page_by_page(service: RunningService) -> None:
+    for number in range(4):
+        service.submit(f"e{number}")
+    date_deeds(service, datetime(2026, 5, 1, 12, tzinfo=UTC))
+    span = "admin/audit/?since=2026-05-01T13:00&until=2026-05-01T15:00:00%2B00:00"
+    page = get(service, span, "root")
+    assert [f"alice/e{number}" in page.text for number in range(4)] == [False, True, True, False]
+    assert page.find("input", id="since")["value"] == "2026-05-01T13:00"
+    assert page.find("input", id="until")["value"] == "2026-05-01T15:00"
+    first = get(service, f"{span}&size=1", "root")
+    (older,) = [link for link in first.links if "before=" in link]
+    second = get(service, older.removeprefix(PREFIX), "root")
+    assert ("alice/e2" in first.text, "alice/e1" in first.text) == (True, False)
+    assert ("alice/e2" in second.text, "alice/e1" in second.text) == (False, True)
+    assert not [link for link in second.links if "before=" in link]
+    with service.client("root") as client:
+        told = client.get("api/v1/audit/", params={"since": "2026-05-01T14:00:00+02:00", "until": "2026-06-01"}).json()
+    assert [row["environment"] for row in told["data"]] == ["e3", "e2", "e1", "e0"]
+
+
+@pytest.mark.parametrize("query", ["since=2026-05-02&until=2026-05-01", "since=2026-05-01&until=2026-05-01"])
+def test_a_span_that_ends_before_it_begins_is_refused(service: RunningService, query: str) -> None:
+    with service.client("root") as client:
+        answer = client.get(f"admin/audit/?{query}")
+    assert (answer.status_code, "must be before" in answer.text) == (400, True)
+
+
+NO_TIMES = ("since=yesterday", "until=0001-01-01T00:00%2B02:00", "until=9999-12-31T23:59-02:00", "since=2026-13-01")
+
+
+@pytest.mark.parametrize("query", ["action=nothing", "before=x", f"actor={'x' * 201}", *NO_TIMES])
 def test_a_filter_that_makes_no_sense_is_refused_in_words(service: RunningService, query: str) -> None:
     with service.client("root") as client:
         answer = client.get(f"admin/audit/?{query}")
@@ -314,7 +424,7 @@ def test_a_banner_outlives_the_service_and_replaces_the_configurations(data: Dat
         assert "Closed on Monday" in get(second, "").text
         with second.browser("root") as root:
             send(root, "admin/banner/", message=" ", level="info")
-            assert not get(second, "").has("aside")
+            assert not get(second, "").has("div", **{"class": "alert alert-warning banner"})
             send(root, "admin/banner/", action="configuration", level="info")
         page = get(second, "")
     assert "From the file" in page.text

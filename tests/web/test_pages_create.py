@@ -132,16 +132,46 @@ def test_a_file_that_is_no_text_is_refused_in_words(service: RunningService) -> 
 # To change what is there
 
 
-def test_a_change_begins_with_the_newest_build(service: RunningService) -> None:
+def test_a_change_begins_with_the_newest_build_while_none_is_active(service: RunningService) -> None:
     service.submit(yaml=make.text("ml", "numpy"))
     newest = service.submit(yaml=make.text("ml", "pandas"))
     with service.browser("alice") as alice:
         page = begin(alice, "?environment=alice/ml")
         assert "Change alice/ml" in page.text
         assert "- pandas" in page.text
+        assert "This begins with" not in page.text
         assert page.find("input", name="latest_build_id")["value"] == str(newest)
         answer = send(alice, fill(page, specification=make.text("ml", "scipy")))
     assert answer.url.path == f"{PREFIX}build/{newest + 1}/"
+
+
+def test_a_change_after_a_rollback_begins_with_the_active_build_and_says_so(service: RunningService) -> None:
+    active, newest = (complete(service, make.text("ml", name)) for name in ("numpy", "pandas"))
+    where, links = "api/v1/environment/alice/ml/", (f"{PREFIX}build/{newest}/", f"{PREFIX}create/?build={newest}")
+    with service.browser("alice") as alice:
+        assert "This begins with" not in begin(alice, "?environment=alice/ml").text
+        with service.client("alice") as api:
+            api.put(where, json={"build_id": active}).raise_for_status()
+        page = begin(alice, "?environment=alice/ml")
+        assert "- numpy" in page.text
+        said = " ".join(page.text.split())
+        assert f"This begins with build {active}, the active one. The newest is build {newest}: begin with that" in said
+        assert set(links) <= set(page.links)
+        assert f"This begins with build {newest}, the newest. Active is build {active}" in " ".join(
+            begin(alice, f"?build={newest}").text.split()
+        )
+        service.submit(yaml=make.text("ml", "scipy"))
+        refused = send(alice, fill(page, specification=make.text("ml", "polars")))
+        assert refused.status_code == 412, "what is newer than the newest that was there is held against it"
+        assert f"{PREFIX}create/?build={newest + 1}" in Page(refused).links, "theirs is not the active one"
+
+
+def complete(service: RunningService, text: str) -> int:
+    build = service.submit(yaml=text)
+    service.claim(build)
+    service.use(build, "numpy=2.1")
+    service.finish(build)
+    return build
 
 
 def test_a_change_that_gives_another_name_is_refused_in_words(service: RunningService) -> None:
@@ -269,10 +299,32 @@ def test_a_form_comes_back_with_a_token_that_will_do(service: RunningService) ->
         assert send(alice, fill(page, specification=typed)).url.path == f"{PREFIX}build/1/"
 
 
+@pytest.mark.parametrize("token", ["", "of a session before"])
+def test_a_file_of_a_session_that_has_ended_comes_back_in_the_text(service: RunningService, token: str) -> None:
+    file = {"file": ("e.yaml", make.text("uploaded").replace("\n", "\r\n").encode(), "application/yaml")}
+    form = {"_xsrf": token, "namespace": "alice", "specification": make.text("typed"), "name": ""}
+    with service.browser("alice") as alice:
+        answer = alice.post("create/", data=form, files=file, headers=NAVIGATE)
+        assert answer.status_code == 401
+        page = Page(answer)
+        assert make.text("uploaded") in page.text
+        assert make.text("typed") not in page.text
+        again = send(alice, fill(page, namespace="alice", specification=make.text("uploaded")))
+        assert again.url.path == f"{PREFIX}build/1/", Page(again).text
+
+
+def test_a_file_that_is_no_text_leaves_what_was_typed_when_the_session_has_ended(service: RunningService) -> None:
+    form = {"_xsrf": "old", "namespace": "alice", "specification": make.text("typed")}
+    with service.browser("alice") as alice:
+        answer = alice.post("create/", data=form, files={"file": ("x.yaml", b"\xff\xfe", "x/y")}, headers=NAVIGATE)
+        assert answer.status_code == 401
+        assert make.text("typed") in Page(answer).text
+
+
 def test_the_form_of_any_page_comes_back_and_can_be_sent_again(service: RunningService) -> None:
     first, second = service.completed(), service.completed()
     with service.browser("alice") as alice:
-        form = {"_xsrf": "old", "build_id": str(first), "note": f"{EVIL}\r\nsecond line"}
+        form = {"_xsrf": "old", "action": "activate", "build_id": str(first), "note": f"{EVIL}\r\nsecond line"}
         answer = alice.post("environment/alice/ml/", data=form, headers=NAVIGATE)
         page = Page(answer)
         assert answer.status_code == 401
@@ -281,7 +333,7 @@ def test_the_form_of_any_page_comes_back_and_can_be_sent_again(service: RunningS
         assert page.has("textarea", name="build_id")
         assert page.has("textarea", name="note")
         token = page.find("input", name="_xsrf")["value"] or ""
-        done = alice.post("environment/alice/ml/", data={"_xsrf": token, "build_id": str(first)}, headers=NAVIGATE)
+        done = alice.post("environment/alice/ml/", data=form | {"_xsrf": token}, headers=NAVIGATE)
         assert f"Active: build {first}" in Page(done).text
     assert second != first
 

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from conda_store_hub.core import schemas
+from conda_store_hub.core.artifacts import artifact_address
 from conda_store_hub.core.errors import SolveError
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.protocol import ArtifactType, BuildStatus
 from conda_store_hub.services import leases
 from conda_store_hub.web.pages import history
 from tests.support.service import IDENTITIES, PREFIX, RunningService, service
@@ -55,6 +56,7 @@ def test_home_is_filtered_by_namespace_status_name_and_both_names(service: Runni
     page = get(service, "?search=e/c&status=COMPLETED")
     assert page.find("input", name="search")["value"] == "e/c"
     assert "selected" in page.find("option", value="COMPLETED")
+    assert all("group.physics (group physics)" in get(service, path).text for path in ("", "create/"))
     assert "1 environment found" in page.text
 
 
@@ -93,9 +95,13 @@ def test_home_offers_what_can_be_taken_and_opened_of_what_is_active(service: Run
     page = get(service, "")
     lab = service.services.auth.environment.hub_page("user-redirect/lab")
     assert [link for link in page.links if link.startswith(lab)] == [f"{lab}?csh-open=alice/ml"]
-    for kind in ("lockfile", "yaml", "archive"):
-        assert f"{PREFIX}api/v1/build/{build}/{kind}/" in page.links
     assert "nothing active yet" in page.text
+    kinds = (ArtifactType.LOCKFILE, ArtifactType.YAML, ArtifactType.CONDA_PACK)
+    files = [f"{PREFIX}{artifact_address(build, kind)}" for kind in kinds]
+    assert not set(files) & set(page.links), "they are being made"
+    for kind in kinds:
+        service.store(build, kind, b"x")
+    assert set(files) <= set(get(service, "").links)
 
 
 def test_home_takes_no_status_that_is_none(service: RunningService) -> None:
@@ -125,7 +131,7 @@ def test_an_environment_offers_a_viewer_nothing_but_to_look_and_to_clone(service
         grant = {"subject": "user", "name": "bob", "role": "viewer"}
         assert alice.put("api/v1/environment/alice/ml/member/", json=grant).status_code == 200
     page = get(service, ML, "bob")
-    assert not page.has("form", method="post")
+    assert {attrs["value"] for tag, attrs in page.tags if tag == "input" and attrs["name"] == "action"} == {"make"}
     own = {link.removeprefix(f"{PREFIX}{ML}") for link in page.links if link.startswith(f"{PREFIX}{ML}")}
     assert not [link for link in page.links if "delete" in link]
     assert own == {"clone/", "changes/?build=1", "changes/?build=2"}
@@ -176,6 +182,19 @@ def test_an_environment_gets_another_name(service: RunningService) -> None:
     answer = send(service, f"{ML}rename/", name=" better ")
     assert answer.url.path == f"{PREFIX}environment/alice/better/"
     assert "better" in Page(answer).text
+
+
+def test_the_address_that_an_environment_had_leads_to_it_until_another_has_its_name(service: RunningService) -> None:
+    service.completed()
+    send(service, f"{ML}rename/", name="better")
+    with service.browser("alice") as alice, service.browser("carol") as carol:
+        assert alice.get(ML, headers=NAVIGATE).url.path == f"{PREFIX}environment/alice/better/"
+        assert carol.get(ML, headers=NAVIGATE).status_code == 404, "nobody is told the name of what they may not see"
+        script = {"Sec-Fetch-Mode": "cors", "X-XSRFToken": alice.cookies["_xsrf"]}
+        told = alice.get(ML, headers=script, follow_redirects=False)  # of a redirect it would see nothing
+        assert (told.status_code, told.headers["X-Moved-To"]) == (404, f"{PREFIX}environment/alice/better/")
+        service.submit("ml")
+        assert alice.get(ML, headers=NAVIGATE).url.path == f"{PREFIX}{ML}"
 
 
 def test_a_description_is_changed(service: RunningService) -> None:
@@ -251,8 +270,9 @@ def test_no_form_does_anything_without_the_pages_token(service: RunningService) 
     with service.browser("alice") as alice:
         for path, form in forms.items():
             for token in ("", "wrong"):
-                answer = alice.post(f"{ML}{path}", data={"_xsrf": token, **form}, headers=NAVIGATE)
-                assert answer.status_code == 401, path
+                sent = {"_xsrf": token, **form}
+                answer = alice.post(f"{ML}{path}", data=sent, headers=NAVIGATE, follow_redirects=False)
+                assert answer.status_code == (303 if path == "delete/" else 401), path
         rows = alice.get("api/v1/environment/", headers=NAVIGATE).json()["data"]
         build = alice.get(f"api/v1/build/{first}/", headers=NAVIGATE).json()["data"]
     assert [(row["name"], row["description"]) for row in rows] == [("ml", "")]

@@ -6,12 +6,12 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from conda_store_hub.core.errors import SolveError
-from tests.support.browser import check_with_axe
+from tests.support.browser import chromium
 from tests.support.service import RunningService, service
-from tests.web.test_pages_live import chromium, page
+from tests.support.window import open_window, page
 
 __all__ = ["chromium", "page", "service"]
 
@@ -40,11 +40,6 @@ def query_of(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
-def log_in(context: BrowserContext) -> Page:
-    context.add_cookies([{"name": "fake-user", "value": "alice", "domain": "127.0.0.1", "path": "/"}])
-    return context.new_page()
-
-
 def test_what_is_typed_is_found_at_once_and_stands_in_the_address(service: RunningService, page: Page) -> None:
     fill(service)
     page.goto(service.url)
@@ -52,7 +47,7 @@ def test_what_is_typed_is_found_at_once_and_stands_in_the_address(service: Runni
     expect(links).to_have_text(["alice/ml", "group.physics/ocean"])
     page.get_by_role("searchbox", name="Search").press_sequentially("oce")
     expect(links).to_have_text(["group.physics/ocean"])
-    expect(page.get_by_role("status")).to_have_text("1 environment found")
+    expect(page.get_by_role("main").get_by_role("status")).to_have_text("1 environment found")
     expect(page.get_by_role("searchbox")).to_be_focused()
     assert query_of(page) == {"search": ["oce"]}
     page.reload()
@@ -88,7 +83,7 @@ def test_a_session_that_has_ended_is_said_to_who_searches(service: RunningServic
     page.goto(service.url)
     page.context.clear_cookies()
     page.get_by_role("searchbox").fill("ml")
-    expect(page.get_by_role("status")).to_contain_text("load the page again")
+    expect(page.get_by_role("main").get_by_role("status")).to_contain_text("load the page again")
     expect(page.locator("#environments")).to_contain_text("alice/ml")
 
 
@@ -123,11 +118,11 @@ def test_an_environment_is_used_with_the_keyboard_alone(service: RunningService,
 def test_all_of_it_works_without_javascript(service: RunningService, chromium: Browser) -> None:
     fill(service)
     with chromium.new_context(java_script_enabled=False) as context:
-        page = log_in(context)
+        page = open_window(context)
         page.goto(service.url)
         page.get_by_role("searchbox").fill("ml")
         page.get_by_role("button", name="Search").click()
-        expect(page.get_by_role("status")).to_have_text("1 environment found")
+        expect(page.get_by_role("main").get_by_role("status")).to_have_text("1 environment found")
         page.get_by_role("link", name="alice/ml", exact=True).click()
         page.get_by_role("button", name="Pin build 2").click()
         expect(page.locator("#environment")).to_contain_text("pinned")
@@ -143,26 +138,6 @@ def test_all_of_it_works_without_javascript(service: RunningService, chromium: B
         page.get_by_role("button", name="Delete it").click()
         page.get_by_role("button", name="Bring it back").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("alice/better")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_and_nothing_is_wider_than_a_telephone(
-    service: RunningService, chromium: Browser, scheme: str
-) -> None:
-    with chromium.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme) as context:  # type: ignore[arg-type]
-        page = log_in(context)
-        page.goto(service.url)
-        check_with_axe(page, "body")
-        fill(service)
-        for path in (
-            *("", "?search=package:numpy", "?search=nothing", "?search=package:[", ML, "environment/alice/gone/"),
-            *(f"{ML}{name}/" for name in ("rename", "clone", "description", "delete")),
-            *(f"{ML}changes/?build=3", "build/2/delete/"),
-        ):
-            page.goto(f"{service.url}{path}")
-            check_with_axe(page, "body")
-            width = page.evaluate("document.documentElement.scrollWidth")
-            assert width <= 360, f"{path}: {width}"
 
 
 def test_a_list_that_changes_moves_nothing_but_itself(service: RunningService, page: Page) -> None:

@@ -4,61 +4,32 @@ readable on a telephone."""
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from conda_store_hub.core.protocol import ArtifactType, Phase, PhaseEvent, ProgressEvent
 from tests.support import make
+from tests.support.browser import chromium
 from tests.support.service import RunningService, service
+from tests.support.window import open_window, page
 
-__all__ = ["service"]
+__all__ = ["chromium", "page", "service"]
 
 pytestmark = pytest.mark.browser
 
-OPTIONS = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-    " --no-first-run"
-)
 DEPARTED = ("gone", "changed", "unknown")
-#: What a browser says of an answer that the test asked for.
-EXPECTED = "the server responded with a status of 4"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Generator[Browser]:
-    """Debian's Chromium, without a window; while it is open, no test can use `asyncio.run`, so it is soon closed."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("there is no chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=OPTIONS.split())
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(chromium: Browser, service: RunningService) -> Generator[Page]:
-    """A window in which alice is logged in; what the browser complains of fails the test."""
-    with chromium.new_context(locale="en-GB", timezone_id="Asia/Tokyo") as context:
-        context.add_cookies([{"name": "fake-user", "value": "alice", "domain": "127.0.0.1", "path": "/"}])
-        window = context.new_page()
-        complaints: list[str] = []
-        window.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        window.on("pageerror", lambda error: complaints.append(str(error)))
-        yield window
-        assert [text for text in complaints if EXPECTED not in text] == []
 
 
 def test_a_build_is_followed_to_its_end(service: RunningService, page: Page) -> None:
     build = service.submit()
+    say_departed(page, {"gone": ["numpy"]})
     page.goto(f"{service.url}build/{build}/")
     expect(page.locator("#log-note")).to_have_text("live")
     expect(page.locator("#state")).to_contain_text("queued")
+    expect(page.locator("#departed-text")).to_have_text("")
     service.claim(build)
     expect(page.locator("#state")).to_contain_text("building")
     progress = ProgressEvent(phase=Phase.INSTALL, done=3, total=4, unit="packages")
@@ -69,6 +40,7 @@ def test_a_build_is_followed_to_its_end(service: RunningService, page: Page) -> 
     service.use(build, "numpy=2.1")
     expect(page.locator("#state")).to_contain_text("completed")
     expect(page.locator("#packages")).to_contain_text("numpy")
+    expect(page.locator("#departed-text")).to_contain_text("1 package is no longer in their channels")
     expect(page.locator("#artifacts")).to_contain_text("It is being made.")
     service.store(build, ArtifactType.LOCKFILE, b"x" * 1000)
     service.log(build, "Packing\n", phases=(PhaseEvent(name=Phase.ARCHIVE, state="finished", seconds=1),))
@@ -94,7 +66,7 @@ def test_what_has_left_its_channel_is_warned_of_and_what_is_not_known_is_said(
 ) -> None:
     build = service.completed()
     service.finish(build)
-    warning, note = page.locator("#departed"), page.locator("#departed-unknown")
+    said, more = page.get_by_role("status").and_(page.locator("#departed-text")), page.locator("#departed-more")
 
     def look(answer: dict[str, Any] | None) -> None:
         say_departed(page, answer)
@@ -102,16 +74,20 @@ def test_what_has_left_its_channel_is_warned_of_and_what_is_not_known_is_said(
             page.goto(f"{service.url}build/{build}/")
 
     look({"gone": ["numpy"], "changed": ["<b>six</b>"]})
-    expect(warning).to_contain_text("elsewhere: numpy 1.0 0, <b>six</b> 1.0 0")
-    expect(note).to_be_hidden()
+    expect(said).to_have_text(re.compile("^2 packages are no longer in their channels as they were"))
+    more.locator("summary").click()
+    expect(more.get_by_role("listitem")).to_have_text(["numpy 1.0 0", "<b>six</b> 1.0 0"])
     silent = {"channel": "https://channels.example/main", "message": "It did not answer in time."}
     look({"unknown": ["numpy", "six"], "problems": [silent]})
-    expect(note).to_contain_text("Whether 2 packages are still in their channels could not be found out.")
-    expect(note).to_contain_text("https://channels.example/main: It did not answer in time.")
-    expect(warning).to_be_hidden()
+    expect(said).to_have_text("Whether 2 packages are still in their channels could not be found out.")
+    more.locator("summary").click()
+    expect(more.get_by_role("listitem")).to_have_text("https://channels.example/main: It did not answer in time.")
     look(None)
-    expect(note).to_contain_text("could not be found out")
-    expect(warning).to_be_hidden()
+    expect(said).to_contain_text("could not be found out")
+    expect(more).to_be_hidden()
+    look({})
+    expect(said).to_have_text("All of its packages are still in their channels.")
+    expect(more).to_be_hidden()
 
 
 def test_what_was_typed_while_the_session_ended_is_sent_after_the_next_login(
@@ -195,17 +171,17 @@ def test_a_token_is_made_copied_and_revoked_with_the_keyboard(service: RunningSe
     expect(page.locator("#made")).to_contain_text("viewer on alice")
     expect(page.get_by_role("button", name="Copy the token")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_have_text("Copied.")
+    expect(page.get_by_role("main").get_by_role("status")).to_have_text("Copied.")
     assert page.evaluate("navigator.clipboard.readText()") == token
     # Where the page is not https, there is no clipboard: the selection is copied.
     page.evaluate("navigator.clipboard.writeText('something else')")
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
     page.locator("#copied").evaluate("element => { element.textContent = ''; }")
     page.get_by_role("button", name="Copy the token").click()
-    expect(page.get_by_role("status")).to_have_text("Copied.")
+    expect(page.get_by_role("main").get_by_role("status")).to_have_text("Copied.")
     assert page.evaluate("navigator.clipboard.readText()") == token
     page.get_by_role("button", name="Copy these lines").click()
-    expect(page.get_by_role("status")).to_have_text("Copied.")
+    expect(page.get_by_role("main").get_by_role("status")).to_have_text("Copied.")
     page.wait_for_function("document.getSelection().toString().includes('export')")
     page.goto(f"{service.url}user/")
     assert token not in page.content()
@@ -216,48 +192,9 @@ def test_a_token_is_made_copied_and_revoked_with_the_keyboard(service: RunningSe
     assert page.url == f"{service.url}user/#tokens"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_every_page_fits_the_window(service: RunningService, chromium: Browser, scheme: str, width: int) -> None:
-    long = "n" * 64
-    build = service.submit(
-        yaml=f"name: {long}\ndescription: {'d' * 300}\nchannels: [main]\ndependencies:\n  - python\n"
-    )
-    service.claim(build)
-    service.log(build, "x" * 500 + "\n")
-    service.use(build, *(f"{long}{number}={long}" for number in range(3)))
-    with service.client("alice") as alice:
-        alice.post("api/v1/token/", json={"label": "l" * 100, "role_bindings": {f"alice/{long}": ["viewer"]}})
-    paths = [
-        "",
-        f"environment/alice/{long}/",
-        f"build/{build}/",
-        "create/",
-        "user/",
-        "docs/",
-        "docs/command-line/",
-        "docs/api/",
-        "no",
-    ]
-    with chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme) as context:  # type: ignore[arg-type]
-        context.add_cookies([{"name": "fake-user", "value": "alice", "domain": "127.0.0.1", "path": "/"}])
-        window = context.new_page()
-        for path in paths:
-            window.goto(service.url + path)
-            expect(window.locator("html")).to_have_attribute("data-bs-theme", scheme)
-            wide = window.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert wide <= 0, path
-        window.goto(f"{service.url}user/")
-        window.get_by_label("Label").fill("l" * 100)
-        window.click("text=Make the token")
-        expect(window.locator("#made")).to_be_visible()
-        assert window.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-
-
 def test_without_javascript_all_can_be_read_and_done(service: RunningService, chromium: Browser) -> None:
     with chromium.new_context(java_script_enabled=False) as context:
-        context.add_cookies([{"name": "fake-user", "value": "alice", "domain": "127.0.0.1", "path": "/"}])
-        window = context.new_page()
+        window = open_window(context)
         window.goto(f"{service.url}create/")
         window.fill("#specification", "name: plain\nchannels: [main]\ndependencies:\n  - python\n")
         window.click("text=Build it")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from tests.support.fake_hub import user
 from tests.support.service import PREFIX, RunningService, service
 from tests.web.test_pages import EVIL, NAVIGATE, Page, get
 from tests.web.test_pages_build import send
@@ -47,6 +48,29 @@ def test_the_list_tells_whose_each_is_and_what_it_holds(service: RunningService)
     assert f"{PREFIX}namespace/alice/" in page.links
     assert page.find("a", **{"aria-current": "page"})["href"] == f"{PREFIX}namespace/"
     assert "alice" not in Page(httpx.Response(200, text=_main(service, "bob"))).text
+
+
+@pytest.mark.parametrize("path", ["namespace/", "admin/namespaces/"])
+def test_namespaces_are_searched_by_their_names_and_whose_they_are(service: RunningService, path: str) -> None:
+    service.hub.tokens["zoe-token"] = user("Zoe%Long@example.org")
+    with service.client("root") as root:
+        for name in (*(f"course-{number}" for number in range(12)), "seminar"):
+            root.post(f"api/v1/namespace/{name}/").raise_for_status()
+    with service.client("zoe") as zoe:
+        zoe.get("api/v1/permission/")
+
+    def find(search: str, name: str = "root") -> set[str]:
+        page = get(service, f"{path}?search={search}", name)
+        assert page.has("input", name="search")
+        names = {link.removeprefix(f"{PREFIX}namespace/").rstrip("/") for link in page.links if "/namespace/" in link}
+        return {name for name in names if name and "?" not in name and "admin" not in name}
+
+    assert find("SEMI") == {"seminar"}
+    assert len(find("course-")) == 12
+    assert len(find("oe%25l")) == 1, "what stands in it is no pattern"
+    assert find("e%25e") == find("nothing") == set()
+    pages = get(service, f"{path}?search=course-&size=5", "root").links
+    assert any(link.endswith("?page=2&search=course-") for link in pages)
 
 
 def _main(service: RunningService, name: str) -> str:
@@ -174,8 +198,14 @@ def test_members_are_given_roles_changed_and_removed(service: RunningService) ->
         assert row["expires_on"] == f"{end}T23:59:59Z"
         send(alice, "namespace/alice/member/", subject="group", name="physics", role="developer")
         send(alice, "namespace/alice/member/", subject="authenticated", name="ignored", role="viewer")
-        form = {"subject": "user", "name": "bob", "role": "developer", "until": row["expires_on"]}
-        send(alice, "namespace/alice/member/", **form)
+        before = Page(alice.get("namespace/alice/", headers=NAVIGATE))
+        later = {"subject": "user", "name": "bob", "role": "viewer", "until": str(end + timedelta(days=9))}
+        send(alice, "namespace/alice/member/", **later)
+        assert before.has("form", action=f"{PREFIX}namespace/alice/member/{row['id']}/")
+        send(alice, f"namespace/alice/member/{row['id']}/", action="change", role="developer")
+        row = alice.get("api/v1/namespace/alice/member/", headers=NAVIGATE).json()["data"][1]
+        assert row["expires_on"] == f"{end + timedelta(days=9)}T23:59:59Z", "an old page sets no end back"
+        assert send(alice, f"namespace/alice/member/{row['id']}/", action="change", role="king").status_code == 400
         assert members(service, "namespace/alice") == [
             ("user", "alice", "admin"),
             ("user", "bob", "developer"),
@@ -185,9 +215,11 @@ def test_members_are_given_roles_changed_and_removed(service: RunningService) ->
         page = read(alice, "namespace/alice/")
         assert "everybody who is logged in" in page.text
         assert page.has("form", action=f"{PREFIX}namespace/alice/member/{row['id']}/")
-        send(alice, f"namespace/alice/member/{row['id']}/")
+        assert send(alice, f"namespace/alice/member/{row['id']}/").status_code == 400, "it does not say what to do"
+        assert send(alice, f"namespace/alice/member/{row['id']}/", action="change").status_code == 400
+        send(alice, f"namespace/alice/member/{row['id']}/", action="remove")
         assert ("user", "bob", "developer") not in members(service, "namespace/alice")
-        assert send(alice, f"namespace/alice/member/{row['id']}/").status_code == 404
+        assert send(alice, f"namespace/alice/member/{row['id']}/", action="remove").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -248,12 +280,14 @@ def test_one_environment_is_shared(service: RunningService) -> None:
             assert bob.get("environment/alice/ml/share/", headers=NAVIGATE).status_code == 403
             role = {"subject": "user", "name": "bob", "role": "admin"}
             assert send(bob, "environment/alice/ml/share/", **role).status_code == 403
+            assert send(bob, "environment/alice/ml/share/1/", action="change", role="admin").status_code == 403
         number = next(
             (attrs["action"] or "").split("/")[-2]
             for tag, attrs in Page(given).tags
             if tag == "form" and (attrs["action"] or "").startswith(f"{PREFIX}environment/alice/ml/share/1")
         )
-        assert send(alice, f"environment/alice/ml/share/{number}/").url.path == f"{PREFIX}environment/alice/ml/share/"
+        gone = send(alice, f"environment/alice/ml/share/{number}/", action="remove")
+        assert gone.url.path == f"{PREFIX}environment/alice/ml/share/"
         assert members(service, "environment/alice/ml") == []
     with service.client("bob") as bob:
         assert bob.get("environment/alice/ml/share/").status_code == 404
@@ -270,17 +304,17 @@ def test_deleted_environments_are_brought_back(service: RunningService) -> None:
         assert "Deleted environments" in page.text
         assert not page.has("input", id="comeback-one")
         assert page.has("input", id="comeback-two"), "another one has its name"
-        back = send(alice, "namespace/alice/deleted/", environment="one")
+        assert page.has("form", action=f"{PREFIX}environment/alice/two/restore/")
+        back = send(alice, "environment/alice/one/restore/")
         assert back.url.path == f"{PREFIX}environment/alice/one/"
-        taken = send(alice, "namespace/alice/deleted/", environment="two")
+        taken = send(alice, "environment/alice/two/restore/")
         assert taken.status_code == 409
         assert "There is an environment “two” again" in Page(taken).text
-        renamed = send(alice, "namespace/alice/deleted/", environment="two", name="three")
+        renamed = send(alice, "environment/alice/two/restore/", name="three")
         assert renamed.url.path == f"{PREFIX}environment/alice/three/"
         assert "Deleted environments" not in read(alice, "namespace/alice/").text
-        assert send(alice, "namespace/alice/deleted/", environment=EVIL).status_code == 404
     with service.browser("bob") as bob:
-        assert send(bob, "namespace/alice/deleted/", environment="two").status_code == 404
+        assert send(bob, "environment/alice/two/restore/").status_code == 404
 
 
 def test_of_a_name_that_was_deleted_twice_the_last_is_listed(service: RunningService) -> None:
@@ -313,11 +347,11 @@ def test_every_setting_says_what_counts_and_where_it_comes_from(service: Running
     with service.client("alice") as alice:
         alice.put("api/v1/setting/alice/", json={"forbidden_packages": [f"p{number}" for number in range(12)]})
     flat = " ".join(get(service, "namespace/alice/").text.split())
-    assert "Channels of a specification that names none. main configuration" in flat
-    assert "Seconds after which a build is ended and fails. 60 min 00 s service" in flat
+    assert "Channels of a specification that names none. main from: configuration configuration" in flat
+    assert "Seconds after which a build is ended and fails. 1 h 00 min from: service service" in flat
     assert "2 more" in flat
-    assert "p11 namespace" in flat
-    assert "How many of an environment's newest builds are kept. no limit default" in flat
+    assert "p11 from: namespace namespace" in flat
+    assert "How many of an environment's newest builds are kept. no limit from: default default" in flat
 
 
 def test_a_policy_is_set_and_taken_back_by_its_form(service: RunningService) -> None:
@@ -326,7 +360,7 @@ def test_a_policy_is_set_and_taken_back_by_its_form(service: RunningService) -> 
         page = read(alice, "namespace/alice/policy/")
         fields = {attrs["name"] for tag, attrs in page.tags if tag in ("input", "select", "textarea")}
         assert "channel_aliases" not in fields, "it is the service's alone"
-        empty = dict.fromkeys(fields - {"_xsrf"}, "")
+        empty = {name: "" for name in fields if name != "_xsrf" and not (name or "").startswith("seen-")}
         form = {"forbidden_packages": "numpy<2\r\n\r\nscipy\r\n", "quota_bytes": "20 GB", "pip_allowed": "false"}
         saved = send(alice, "namespace/alice/policy/", **empty | form | {"keep_builds": "5"})
         assert saved.url.path == f"{PREFIX}namespace/alice/"
@@ -421,7 +455,7 @@ def test_forms_without_the_pages_token_change_nothing(service: RunningService) -
         ("namespace/alice/member/", role),
         ("namespace/alice/member/1/", {}),
         ("namespace/alice/policy/", {"keep_builds": "1"}),
-        ("namespace/alice/deleted/", {"environment": "ml"}),
+        ("environment/alice/ml/restore/", {}),
         ("environment/alice/ml/share/", role),
         ("environment/alice/ml/share/1/", {}),
         ("environment/alice/ml/policy/", {"keep_builds": "1"}),
@@ -429,8 +463,8 @@ def test_forms_without_the_pages_token_change_nothing(service: RunningService) -
     with service.browser("root") as root, service.browser("bob") as bob:
         for path, form in forms:
             for token in ("", "wrong", bob.cookies["_xsrf"]):
-                answer = root.post(path, data={"_xsrf": token, **form}, headers=NAVIGATE)
-                assert answer.status_code == 401, path
+                answer = root.post(path, data={"_xsrf": token, **form}, headers=NAVIGATE, follow_redirects=False)
+                assert answer.status_code == (303 if path.endswith("/delete/") else 401), path
     assert members(service, "namespace/alice") == [("user", "alice", "admin")]
     assert members(service, "environment/alice/ml") == []
     assert "course" not in get(service, "namespace/", "root").text

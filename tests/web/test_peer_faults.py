@@ -83,6 +83,47 @@ def test_a_login_leads_nowhere_else_and_runs_nothing(service: RunningService, pa
         assert not answer.is_redirect
 
 
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("", 403, "this login was begun too long ago"),
+        ("code=1", 403, "this login was begun too long ago"),
+        ("code=1&state=unknown", 403, "this login was begun too long ago"),
+        ("error=access_denied&error_description=<b>Call+us</b>", 403, "the Hub was told no"),
+    ],
+)
+def test_a_login_that_fails_is_told_in_our_page_and_can_be_tried_again(
+    service: RunningService, query: str, status: int, said: str
+) -> None:
+    """It was the library's bare page, without our headers and without a way on."""
+    with httpx.Client(base_url=service.url, trust_env=False) as browser:
+        answer = browser.get(f"oauth_callback?{query}", headers={"Sec-Fetch-Mode": "navigate"})
+    assert answer.status_code == status
+    assert said in answer.text
+    assert f'href="{PREFIX}login/">Try to log in again</a>' in answer.text
+    assert "Call us" not in answer.text
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_login_that_the_hub_does_not_confirm_is_not_tried_by_itself(service: RunningService) -> None:
+    """A page that loads itself again would come with a code that is spent."""
+    with httpx.Client(base_url=service.url, trust_env=False) as browser:
+        browser.cookies.set("fake-user", "alice", domain="127.0.0.1")
+        asked = browser.get("user/", headers={"Sec-Fetch-Mode": "navigate"})
+        back = browser.get(asked.headers["Location"]).headers["Location"]
+        service.hub.status = 500
+        try:
+            answer = browser.get(back)
+        finally:
+            service.hub.status = 200
+        assert answer.status_code == 503
+        assert "The Hub did not confirm that you logged in." in answer.text
+        assert "Try to log in again" in answer.text
+        assert "http-equiv" not in answer.text
+        assert browser.get("login/", follow_redirects=True).status_code == 200
+
+
 @pytest.mark.parametrize("slashes", ["//", "/\\", "///", "/%5C", "/%2F"])
 def test_an_address_that_begins_with_two_slashes_leads_nowhere_else(service: RunningService, slashes: str) -> None:
     """The same by the path: after logging in one goes on to where one was going."""
@@ -394,7 +435,8 @@ def test_a_page_that_cannot_be_is_refused(service: RunningService, path: str, qu
 
 @pytest.mark.parametrize("path", ["environment/", "build/"])
 @pytest.mark.parametrize(
-    ("query", "status"), [("packages=numpy", 200), ("packages=a&packages=b", 200), ("artifact=YAML", 400)]
+    ("query", "status"),
+    [("packages=numpy", 200), ("packages=a&packages=b", 200), ("artifact=YAML", 200), ("artifact=NONE", 400)],
 )
 def test_a_filter_is_answered_or_refused_in_words(service: RunningService, path: str, query: str, status: int) -> None:
     """Builds by packages, and packages by build, were a fault of the server: 500."""

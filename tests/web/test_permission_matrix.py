@@ -40,6 +40,7 @@ PARTS: dict[str, Callable[[Place], object]] = {
     "other_id": lambda place: place.old_id,
     "member_id": lambda place: place.member_id,
     "package": lambda place: "python",
+    "tag": lambda place: "v1",
 }
 #: Where a route needs another value, so that what it does can be done.
 PARTS_OF: dict[str, dict[str, Callable[[Place], object]]] = {
@@ -61,6 +62,7 @@ BODIES: dict[type[Any], Any] = {
     schemas.NewName: {"name": "renamed"},
     schemas.PinBuild: {},
     schemas.Rebuild: {},
+    schemas.TagBuild: {},
     schemas.TakeLease: {"holder": "kernel"},
     schemas.GrantRole: {"subject": "user", "name": "stranger", "role": "viewer"},
     schemas.Notes: {},

@@ -65,7 +65,7 @@ def test_a_schema_is_said_in_words(schema: dict[str, Any], words: str) -> None:
         ("kernels/?wait=soon", "`wait` must be a number from 0, not “soon”."),
         ("build/?" + "&".join(["packages=numpy"] * 12), "`packages` may be given 10 times, not 12."),
         ("build/?name=" + "n" * 300, f"`name` must be text of at most 200 characters, not “{'n' * 64}…”."),
-        ("build/?artifact=YAML", "Lists cannot be filtered by `artifact` yet."),
+        ("environment/?jwt=x", "Lists cannot be filtered by `jwt` yet."),
     ],
 )
 def test_a_refusal_says_what_would_be_right(service: RunningService, query: str, message: str) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import subprocess
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,9 +20,9 @@ from conda_store_hub.services import builds
 from conda_store_hub.storage import prefixes
 from tests.support import make
 from tests.support.channel import sample_channel_dir
-from tests.support.containers import run, run_inside
+from tests.support.containers import podman, run, run_inside
 from tests.support.process import until
-from tests.support.service import IDENTITIES, PREFIX, RunningService, run_service
+from tests.support.service import IDENTITIES, RunningService, run_service
 
 
 @pytest.fixture(scope="module")
@@ -35,39 +32,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningServic
     prefixes.ensure_data_directory(data, publish_links=False)
     with serve_channel(sample_channel_dir()) as channel:
         rules = make.rules(channel_aliases={"main": channel}, allowed_channels=[channel])
-        with run_service(data, rules=rules, allow_anonymous=True) as running, running.building(), plain(running) as url:
+        with run_service(data, rules=rules, allow_anonymous=True) as running, running.building():
             build(running, "ml", "python", "click")
-            yield replace(running, url=url + PREFIX)
-
-
-@contextmanager
-def plain(service: RunningService) -> Generator[str]:
-    """Give an address at which a client that speaks TLS is hung up on at once, as by a proxy; ours waits for more."""
-
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
-            while piece := await reader.read(1 << 16):
-                writer.write(piece)
-                await writer.drain()
-
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = await reader.read(1)
-        if not first.isalpha():
-            writer.close()
-            return
-        there = urlsplit(service.url)
-        others, other = await asyncio.open_connection(there.hostname, there.port)
-        other.write(first)
-        await asyncio.gather(pass_on(reader, other), pass_on(others, writer))
-
-    async def start() -> asyncio.Server:
-        return await asyncio.start_server(connect, "127.0.0.1", 0)
-
-    server = service.call(start())
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        service.loop.call_soon_threadsafe(server.close)
+            yield running
 
 
 def build(service: RunningService, name: str, *dependencies: str) -> int:
@@ -114,6 +81,19 @@ def test_a_pull_makes_the_image_and_its_python_runs_in_it(service: RunningServic
     assert run_inside(root, config, "python", "-c", code) == "/opt/conda\n"
 
 
+def test_podman_logs_in_pulls_and_python_runs_in_what_it_has(service: RunningService, tmp_path: Path) -> None:
+    host = urlsplit(service.root_url).netloc
+    options = ("--tls-verify=false", f"--authfile={tmp_path}/auth.json")
+    with podman(tmp_path) as call:
+        call("login", *options, "-u", "token", "-p", "alice-token", host)
+        call("pull", "-q", *options, f"{host}/alice/ml")
+        call("save", "-q", "--format=oci-dir", "-o", str(tmp_path / "layout"), f"{host}/alice/ml")
+        root = Path(call("image", "mount", f"{host}/alice/ml").strip())
+        code = "import click, sys; print(sys.prefix)"
+        assert run_inside(root, read_config(tmp_path / "layout"), "python", "-c", code) == "/opt/conda\n"
+        call("image", "unmount", "--all")
+
+
 @pytest.mark.parametrize("options", [(), ("--src-no-creds",), ("--src-creds=alice:wrong",)], ids=" ".join)
 def test_who_is_not_known_pulls_nothing(service: RunningService, tmp_path: Path, options: Sequence[str]) -> None:
     refused = pull(service, "alice/ml:latest", tmp_path / "layout", *options)
@@ -156,3 +136,41 @@ def test_nothing_is_pushed(service: RunningService, tmp_path: Path) -> None:
     )
     assert refused.returncode != 0
     assert "can be pulled from only" in refused.stderr, refused.stderr
+
+
+def test_an_image_is_named_by_its_packages_and_built_once_for_all_who_pull_it(
+    service: RunningService, tmp_path: Path
+) -> None:
+    names = ("click.ge.8/python.lt.4", "python.lt.4/click.ge.8")
+    credentials = ("--src-creds=x:alice-token", "--src-creds=x:bob-token")
+
+    def pull_one(number: int) -> subprocess.CompletedProcess[str]:
+        name = f"conda-store-dynamic/{names[number % 2]}"
+        return pull(service, name, tmp_path / f"layout-{number}", credentials[number // 2 % 2])
+
+    with ThreadPoolExecutor(6) as threads:
+        pulled = list(threads.map(pull_one, range(6)))
+    assert [each.returncode for each in pulled] == [0] * len(pulled), pulled[0].stderr
+    run("umoci", "unpack", "--image", f"{tmp_path}/layout-5:got", tmp_path / "bundle")
+    root, config = tmp_path / "bundle" / "rootfs", read_config(tmp_path / "layout-5")
+    assert run_inside(root, config, "python", "-c", "import click, sys; print(sys.prefix)") == "/opt/conda\n"
+    found, count = service.db.read_sync(
+        builds.list_builds, IDENTITIES["root"], page=1, size=9, namespace="conda-store-dynamic"
+    )
+    assert count == 1, found
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("click.ge.900", "No package click in the channels fits “click >=900”"),
+        ("python.lt.3/python.gt.4", "No version of “python” can be"),
+    ],
+)
+def test_an_image_that_cannot_be_is_refused_with_the_reason(
+    service: RunningService, tmp_path: Path, name: str, words: str
+) -> None:
+    for _ in range(2):
+        refused = pull(service, f"conda-store-dynamic/{name}", tmp_path / "layout", "--src-creds=x:alice-token")
+        assert refused.returncode != 0
+        assert words in refused.stderr, refused.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +17,6 @@ import pytest
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import Package
 from conda_store_hub.demo.channel import index, make_package, serve_channel
-from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.solver import ProcessSolver
 from conda_store_hub.services import work
 from tests.support import make
@@ -71,6 +69,21 @@ def test_a_dry_run_tells_what_would_be_built_and_what_that_changes(service: Runn
         assert [item["name"] for item in then["diff"]["removed"]] == ["old-app"]
         assert {item["new"]["name"]: item["old"]["version"] for item in then["diff"]["changed"]}["app"] == "1.0"
         assert alice.get("api/v1/build/").json()["count"] == 1
+
+
+def test_a_dry_run_can_be_for_another_platform(service: RunningService, channel: tuple[str, Path]) -> None:
+    make_package(channel[1], "of-macs", "1.0", subdir="osx-arm64", depends=["__osx >=11", "base-lib"])
+    index(channel[1])
+    with service.client("alice") as alice:
+        service.completed("ml")
+        found = ask(alice, "of-macs", platform="osx-arm64").json()["data"]
+        assert {item["name"]: item["subdir"] for item in found["packages"]} == {
+            "base-lib": "noarch",
+            "of-macs": "osx-arm64",
+        }
+        assert (found["active_build_id"], found["diff"]) == (None, None)
+        assert ask(alice, "of-macs").json()["code"] == "package-not-found"
+        assert ask(alice, "of-macs", platform="amiga").status_code == 400
 
 
 def test_a_dry_run_tells_why_each_package_is_there(service: RunningService) -> None:
@@ -178,9 +191,8 @@ WAITS = "import os, sys, time, pathlib; pathlib.Path(os.environ['HOME'], 'began'
 @pytest.fixture
 def waiting(service: RunningService) -> ProcessSolver:
     """The service's solver, whose builders never answer."""
-    solver = service.solver
-    solver._builders = Builders(service.services.data, (sys.executable, "-c", WAITS))
-    return solver
+    service.solve_by(WAITS)
+    return service.solver
 
 
 def began(data: DataDirectory) -> list[Path]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
+from jinja2 import Template
 
 from conda_store_hub.core.names import DataDirectory
-from tests.support.service import RunningService, run_service
+from conda_store_hub.web import files, rendering
+from conda_store_hub.web.pages.guide import load_guide
+from conda_store_hub.web.warming import warm_up
+from tests.support.service import PREFIX, RunningService, run_service
 
 HEAVY = (
     "rattler",
@@ -64,6 +69,26 @@ def test_the_hub_which_waits_for_an_answer_below_500_gets_one(starting: RunningS
     """It asks for our first page, as nobody, before it lets anybody in; on a 503 it waits, and in the end it exits."""
     with starting.client() as client:
         assert client.get("").status_code == 302
+
+
+def test_what_the_first_page_needs_is_loaded_before_anybody_asks(starting: RunningService) -> None:
+    """Each was loaded at the first look, and everybody else waited meanwhile."""
+    load_guide.cache_clear()
+    rendering._environment.cache_clear()
+    warm_up(starting.services, PREFIX)
+    loaded = {Path(template.filename or "").name for template in _list_loaded()}
+    assert loaded == {file.name for file in files.TEMPLATES.iterdir()}
+    assert load_guide.cache_info().currsize == 1
+    with starting.client() as client:
+        assert client.get("docs/").status_code == 200
+    assert (load_guide.cache_info().currsize, load_guide.cache_info().hits > 0) == (1, True)
+    assert starting.services.auth.hub._oauth is not None
+
+
+def _list_loaded() -> list[Template]:
+    cache = rendering._environment().cache
+    assert cache is not None
+    return list(cache.values())
 
 
 def test_nothing_heavy_is_loaded_to_be_up() -> None:

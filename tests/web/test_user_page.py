@@ -56,6 +56,7 @@ def test_the_form_begins_with_the_weakest_role_and_an_end(service: RunningServic
     assert "required" in page.find("input", name="label")
     assert "None chosen: for everything you have, now and later." in page.text
     assert "You have none." in page.text
+    assert f"conda-store login {service.url}" in page.text
     assert f"{PREFIX}docs/sharing/" in page.links
     named = {attrs["for"] for tag, attrs in page.tags if tag == "label"}
     shown = [attrs for tag, attrs in page.tags if tag in ("input", "select") and attrs.get("type") != "hidden"]
@@ -72,6 +73,8 @@ def test_a_token_is_made_and_shown_once(service: RunningService) -> None:
         page = Page(answer)
         assert f"export CONDA_STORE_URL={service.url}" in page.text
         assert f"export CONDA_STORE_TOKEN={token}" in page.text
+        for snippet in ("#! conda-store run NAMESPACE/NAME -- python", "${{ secrets.CONDA_STORE_TOKEN }}"):
+            assert snippet in page.text
         assert "viewer on everything you have" in page.text
         assert page.find("input", name="label")["value"] == ""
         again = alice.get("user/", headers=NAVIGATE)
@@ -82,6 +85,25 @@ def test_a_token_is_made_and_shown_once(service: RunningService) -> None:
     assert [row["name"] for row in asks(service, token).json()["data"]] == ["ml"]
     with service.client(auth=("anybody", token)) as program:
         assert program.get("api/v1/environment/").status_code == 200
+
+
+def test_a_page_that_is_loaded_again_makes_no_second_token(service: RunningService) -> None:
+    """A browser sends the form once more; so there were two tokens of the same label, and one that nobody had seen."""
+    with service.browser("alice") as alice:
+        form = Page(alice.get("user/", headers=NAVIGATE)).find("input", name="mark")["value"] or ""
+        token = text_of(make(alice, mark=form))
+        again = make(alice, mark=form, label="other")
+        assert again.status_code == 409
+        assert "The token “backup” was made of this form already" in again.text
+        assert not TOKEN.search(again.text)
+        assert [row["label"] for row in listed(service)] == ["backup"]
+        fresh = Page(again)
+        assert fresh.find("input", name="label")["value"] == ""
+        other = fresh.find("input", name="mark")["value"] or ""
+        assert text_of(make(alice, mark=other)) != token
+    with service.browser("bob") as bob:
+        assert text_of(make(bob, mark=form)) != token, "a form's mark is worth nothing to others"
+    assert len(listed(service)) == 2
 
 
 def test_a_token_is_for_what_was_chosen(service: RunningService) -> None:
@@ -192,7 +214,9 @@ def test_without_the_pages_token_nothing_is_made_or_revoked(service: RunningServ
         token = text_of(make(alice))
         for wrong in ("", "wrong", bob.cookies["_xsrf"]):
             assert make(alice, _xsrf=wrong).status_code == 401
-            assert alice.post("user/token/1/", data={"_xsrf": wrong}, headers=NAVIGATE).status_code == 401
+            asked = alice.post("user/token/1/", data={"_xsrf": wrong}, headers=NAVIGATE)
+            assert asked.url.path == f"{PREFIX}user/token/1/", "it is asked again"
+            assert "Revoke it" in asked.text
     assert len(listed(service)) == 1
     assert asks(service, token).status_code == 200
 
@@ -268,7 +292,7 @@ def test_what_one_may_do_is_said_with_where_it_comes_from(service: RunningServic
     assert "course viewer shared with everybody logged in" in flat[0]
     assert "group.physics developer of your group physics" in flat[0]
     assert "group.physics developer shared with you" in flat[1]
-    assert "alice/shown developer shared with you that, and change and build it" in flat[1]
+    assert "alice/shown developer shared with you see, compute, download, change and build it" in flat[1]
     assert "secret" not in flat[1]
 
 

@@ -7,6 +7,7 @@ from conda_store_hub.services import specifications, watched
 from conda_store_hub.services.watched import FileText
 from tests.support import make
 from tests.support.service import run_service
+from tests.web.test_pages import Page
 
 
 def test_files_are_listed_for_who_may_and_shown_with_their_environments(data: DataDirectory) -> None:
@@ -23,6 +24,9 @@ def test_files_are_listed_for_who_may_and_shown_with_their_environments(data: Da
         assert [(row["path"], row["environment"], row["problem"]) for row in told["data"]] == [
             ("a/ml.yaml", "ml", "It is not YAML.")
         ]
+        health = Page(root.get("admin/health/"))
+        for words in ("1 file not taken, see below", "/srv/files/a/ml.yaml", "It is not YAML.", "stays as it was"):
+            assert words in health.text
         assert alice.get("api/v1/watched-file/").status_code == 403
         assert "a/ml.yaml" in alice.get("environment/filesystem/ml/").text
         assert alice.get("api/v1/environment/filesystem/ml/").json()["data"]["watched_file"] == "a/ml.yaml"

@@ -36,6 +36,8 @@ from conda_store_hub.core.schemas.builds import (
     PinBuild,
     Rebuild,
     SpecificationView,
+    Tag,
+    TagBuild,
     TakeLease,
 )
 from conda_store_hub.core.schemas.live import KernelList, KernelView, LogPhases, LogProgress, LogState
@@ -82,6 +84,7 @@ from conda_store_hub.core.schemas.wire import (
     Json,
     Moment,
     Page,
+    RegistryPlace,
     RoleName,
     Version,
     Wire,
@@ -144,6 +147,7 @@ __all__ = [
     "PinBuild",
     "ReadSpecification",
     "Rebuild",
+    "RegistryPlace",
     "RestoreNamespace",
     "RoleMapping",
     "RoleMappingOf",
@@ -156,6 +160,8 @@ __all__ = [
     "SolvedSpecification",
     "SpecificationView",
     "SubmitSpecification",
+    "Tag",
+    "TagBuild",
     "TakeLease",
     "TokenScope",
     "TokenView",

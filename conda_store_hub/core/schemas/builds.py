@@ -107,6 +107,8 @@ class Build(BuildSummary):
     phases: list[PhaseTime]
     prefix: str | None = None
     """Path of the prefix, told only to whom may read the environment."""
+    tags: list[str] = Field(default_factory=list[str])
+    """What people call it; its image is pulled by each."""
 
 
 class Environment(Wire):
@@ -169,6 +171,21 @@ class PinBuild(Wire):
     """`PUT /api/v1/build/{id}/pin/`."""
 
     pinned: bool = True
+
+
+class TagBuild(Wire):
+    """`PUT /api/v1/build/{id}/tag/{tag}/`."""
+
+    move: bool = False
+    """Whether it is taken from another build of the environment that has it."""
+
+
+class Tag(Wire):
+    """A tag that somebody gave to a build."""
+
+    name: str
+    build_id: int
+    given_on: datetime
 
 
 class TakeLease(Wire):

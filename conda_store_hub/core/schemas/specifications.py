@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from conda_store_hub.core.policy import Merge, Scope
 from conda_store_hub.core.protocol import PackageReason
 from conda_store_hub.core.schemas.wire import Json, Wire
+from conda_store_hub.core.search import Platform
 
 
 class GivenSetting(Wire):
@@ -54,6 +55,9 @@ class ReadSpecification(Wire):
 
 class SolveSpecification(ReadSpecification):
     """`POST /api/v1/specification/solve/`."""
+
+    platform: Platform | None = None
+    """For which platform, such as `osx-arm64`; the service's without one."""
 
 
 class SubmitSpecification(ReadSpecification):

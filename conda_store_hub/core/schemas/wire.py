@@ -76,10 +76,20 @@ class ErrorAnswer(Wire):
     """Only of a solve that comes to nothing: the solver's own words, over several lines."""
 
 
+class RegistryPlace(Wire):
+    """Where container tools find the images."""
+
+    address: str | None = None
+    """What stands before the name of an image; null: the host at which people see the Hub, with `port` if given."""
+    port: int | None = None
+
+
 class Version(Wire):
     """`GET /api/v1/`."""
 
     version: str
+    registry: RegistryPlace | None = None
+    """Null where images are not offered."""
 
 
 class Health(Wire):

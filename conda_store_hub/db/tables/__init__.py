@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conda_store_hub.db.tables.access import (
     AuditEntry,
+    AuthorizationCode,
     Grant,
     HubUser,
     Token,
@@ -15,6 +16,7 @@ from conda_store_hub.db.tables.builds import (
     Build,
     BuildPackage,
     BuildPhase,
+    BuildTag,
     Environment,
     EnvironmentAlias,
     ImageBlob,
@@ -27,6 +29,7 @@ from conda_store_hub.db.tables.builds import (
 from conda_store_hub.db.tables.columns import Base, UtcDateTime
 from conda_store_hub.db.tables.settings import (
     Note,
+    OnDemand,
     Policy,
     WatchedFile,
     WatchedFolder,
@@ -36,10 +39,12 @@ __all__ = [
     "NAMESPACE_NAMES",
     "Artifact",
     "AuditEntry",
+    "AuthorizationCode",
     "Base",
     "Build",
     "BuildPackage",
     "BuildPhase",
+    "BuildTag",
     "Environment",
     "EnvironmentAlias",
     "Grant",
@@ -49,6 +54,7 @@ __all__ = [
     "LogChunk",
     "Namespace",
     "Note",
+    "OnDemand",
     "Package",
     "Policy",
     "Specification",

@@ -132,6 +132,33 @@ class TokenLimit(Base):
     __table_args__ = (KEEP_IDS,)
 
 
+class AuthorizationCode(Base):
+    """A user's leave for a program to have a token, until the program comes for it; only a digest of the code is kept.
+
+    `challenge` is of the verifier that the program shows then (RFC 7636, S256). `role`, `scopes` and
+    `token_expires_at` are the token's. It stays for a while after its end: who shows it again is found out.
+    """
+
+    __tablename__ = "authorization_code"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("hub_user.id", ondelete="CASCADE"), index=True)
+    redirect_uri: Mapped[str] = mapped_column(Text)
+    challenge: Mapped[str] = mapped_column(String(43))
+    label: Mapped[str] = mapped_column(String(100))
+    role: Mapped[Role]
+    scopes: Mapped[list[Any] | None]
+    token_expires_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+    token_id: Mapped[int | None] = mapped_column(ForeignKey("token.id", ondelete="SET NULL"), index=True)
+
+    user: Mapped[HubUser] = relationship(lazy="raise")
+
+    __table_args__ = (KEEP_IDS,)
+
+
 class AuditEntry(Base):
     """Who did what when, to what, from where. Names and numbers, and no reference: it outlives what it describes."""
 
@@ -157,6 +184,7 @@ class AuditEntry(Base):
         Index("ix_audit_environment", "environment", "id"),
         Index("ix_audit_actor", "actor", "id"),
         Index("ix_audit_action", "action", "id"),
+        Index("ix_audit_at", "at", "id"),
         KEEP_IDS,
     )
 

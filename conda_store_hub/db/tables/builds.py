@@ -263,6 +263,9 @@ class Artifact(Base):
     """What a build yields. `key` names bytes that are there when `state` is READY; `note` says what they lack.
 
     `attempt` counts how often a builder was given it to make; 0 is one that none knows of yet.
+    `requested_by` and `requested_at` tell of an image who had it made without being able to change the environment.
+    `base` is the digest of what an image was last put on, empty for nothing.
+    `again_at` says of one that failed from when on it is made again for who asks; None of one that stays as it is.
     """
 
     __tablename__ = "artifact"
@@ -277,6 +280,10 @@ class Artifact(Base):
     error: Mapped[str | None] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(default=0)
+    requested_by: Mapped[str | None] = mapped_column(Text)
+    requested_at: Mapped[datetime | None]
+    base: Mapped[str | None] = mapped_column(String(71))
+    again_at: Mapped[datetime | None]
 
     __table_args__ = (
         Index("uq_artifact_type", "build_id", "artifact_type", unique=True),
@@ -287,6 +294,7 @@ class Artifact(Base):
             sqlite_where=text("state = 'PENDING'"),
             postgresql_where=text("state = 'PENDING'"),
         ),
+        Index("ix_artifact_requested", "requested_by", "requested_at"),
         Index("ix_artifact_deleted", "id", sqlite_where=text(_HAS_BYTES), postgresql_where=text(_HAS_BYTES)),
         KEEP_IDS,
     )
@@ -296,15 +304,34 @@ class ImageBlob(Base):
     """A blob that the image of a build has: a layer, or its configuration. `key` names its bytes, as of an artifact.
 
     `layer_key` is what a layer is known by before it is made, `diff_id` the digest of what it unpacks to.
+    `namespace_id` is the build's, which never changes: with it, indexes alone tell what a namespace has, and has alone.
     """
 
     __tablename__ = "image_blob"
 
     build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
-    key: Mapped[str] = mapped_column(String(255), primary_key=True, index=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
     size: Mapped[int] = mapped_column(BigInteger)
+    namespace_id: Mapped[int] = mapped_column(Integer, server_default="0")
     layer_key: Mapped[str] = mapped_column(String(80), default="", index=True)
     diff_id: Mapped[str] = mapped_column(String(71), default="")
+
+    __table_args__ = (
+        Index("ix_image_blob_stored", "key", "namespace_id", "size"),
+        Index("ix_image_blob_namespace", "namespace_id", "key", "size"),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class BuildTag(Base):
+    """A tag that somebody gave to a build; an environment has each once, and capitals count."""
+
+    __tablename__ = "build_tag"
+
+    environment_id: Mapped[int] = mapped_column(ForeignKey("environment.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), index=True)
+    given_at: Mapped[datetime]
 
     __table_args__ = ({"sqlite_with_rowid": False},)
 

@@ -71,6 +71,22 @@ class Note(Base):
     set_at: Mapped[datetime]
 
 
+class OnDemand(Base):
+    """A wish for an image, by the key of its order, and the environment that was made of it last.
+
+    `pulled_at` is when an image of it was asked for last, or up to an hour before. `asked_by` is who had it built last
+    by asking; what is built anew because it is old is still theirs.
+    """
+
+    __tablename__ = "on_demand"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    wish: Mapped[str] = mapped_column(Text)
+    environment_id: Mapped[int | None] = mapped_column(ForeignKey("environment.id", ondelete="SET NULL"), index=True)
+    pulled_at: Mapped[datetime]
+    asked_by: Mapped[str | None] = mapped_column(Text, index=True)
+
+
 class WatchedFolder(Base):
     """A folder of files that are watched, or the folder of a single one.
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from conda_store_hub.core import errors, schemas
-from conda_store_hub.core.errors import StorageError
+from conda_store_hub.core import errors
+from conda_store_hub.core.errors import CondaStoreHubError, StorageError
 from conda_store_hub.core.permissions import Permission
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db.overview import HeldByNamespace
-from conda_store_hub.services import notes, overview, policies, rights
+from conda_store_hub.services import notes, overview, rights
 from conda_store_hub.services.overview import Overview
 from conda_store_hub.web.charts import Bars, stack_bars
 from conda_store_hub.web.contexts import Context, Pager
 from conda_store_hub.web.page import PageHandler
-from conda_store_hub.web.query import PagedQuery, Size
+from conda_store_hub.web.query import PagedQuery, Size, Text
 
 _NAMESPACES = 50
 _NO_REASON = "no reason was written down"
@@ -55,11 +55,15 @@ class OverviewContext(AdminContext):
 
     template: ClassVar[str] = "admin.html"
     now: Overview
+    at_once: int
+    """How many builds are made at once."""
     hours: Bars
     failures: tuple[FailureEntry, ...]
     disk: Disk
     refusal: str | None
     busy: bool
+    error: str = ""
+    """Why the janitor could not be asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,15 +72,8 @@ class NamespacesContext(AdminContext):
 
     template: ClassVar[str] = "admin_namespaces.html"
     namespaces: tuple[HeldByNamespace, ...]
+    search: str
     pager: Pager
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PolicyContext(AdminContext):
-    """What counts for the whole service, by key."""
-
-    template: ClassVar[str] = "admin_policy.html"
-    settings: dict[str, schemas.Setting]
 
 
 class AdminHandler(PageHandler):
@@ -90,12 +87,24 @@ class AdminHandler(PageHandler):
         if not self._finished:
             rights.require_service(self.identity, Permission.METRICS_READ)
 
+    async def look_at_disk(self) -> Disk:
+        """Return how full the file system of the data directory is; raise StorageError when that cannot be told."""
+        try:
+            disk = await asyncio.to_thread(shutil.disk_usage, self.services.data.root)
+        except OSError as exc:
+            raise StorageError(f"The data directory cannot be looked at: {exc.strerror}.") from exc
+        return Disk(total=disk.total, free=disk.free)
+
 
 class OverviewHandler(AdminHandler):
     """`/admin/`."""
 
     async def get(self) -> None:
         """Show what runs and waits, how builds went, and what takes the disk."""
+        await self.show_overview()
+
+    async def show_overview(self, error: CondaStoreHubError | None = None) -> None:
+        """Show it, with what could not be done."""
         now = await self.look_up(overview.read, datetime.now(UTC))
         running = now.live[BuildStatus.QUEUED] + now.live[BuildStatus.BUILDING] > 0
         cleaning = now.janitor is not None and now.janitor.ended_on is None
@@ -104,35 +113,36 @@ class OverviewHandler(AdminHandler):
                 layout=self.lay_out("Administration", "admin"),
                 tab="overview",
                 now=now,
+                at_once=self.services.builds_at_once,
                 hours=stack_bars([(hour.completed, hour.failed, hour.cancelled) for hour in now.hours]),
                 failures=tuple(_name_failure(row.code, row.builds) for row in now.failures),
-                disk=await self._look_at_disk(),
+                disk=await self.look_at_disk(),
                 refusal=self.services.rules.refusal,
                 busy=running or cleaning,
+                error=error.public_message if error else "",
             )
         )
 
-    async def _look_at_disk(self) -> Disk:
-        try:
-            disk = await asyncio.to_thread(shutil.disk_usage, self.services.data.root)
-        except OSError as exc:
-            raise StorageError(f"The data directory cannot be looked at: {exc.strerror}.") from exc
-        return Disk(total=disk.total, free=disk.free)
 
-
-class JanitorHandler(AdminHandler):
+class JanitorHandler(OverviewHandler):
     """`/admin/janitor/`."""
+
+    deed = "Have the janitor go round"
 
     async def post(self) -> None:
         """Have the janitor go round now."""
+        await self.take_form(self._clean(), self.show_overview)
+
+    async def _clean(self) -> str:
         await self.services.db.write(notes.ask_to_clean, self.identity)
-        self.redirect(f"{self.prefix}admin/#janitor", status=303)
+        return "admin/#janitor"
 
 
 class NamespacesQuery(PagedQuery):
     """Which of the namespaces are shown."""
 
     size: Size = _NAMESPACES
+    search: Text = ""
 
 
 class AllNamespacesHandler(AdminHandler):
@@ -141,24 +151,18 @@ class AllNamespacesHandler(AdminHandler):
     async def get(self) -> None:
         """Show a page of all of them."""
         query = self.read_query(NamespacesQuery)
-        found, count = await self.look_up(overview.list_namespaces, page=query.page, size=query.size)
+        found, count = await self.look_up(
+            overview.list_namespaces, page=query.page, size=query.size, search=query.search.strip()
+        )
         self.show(
             NamespacesContext(
                 layout=self.lay_out("All namespaces", "admin"),
                 tab="namespaces",
                 namespaces=tuple(found),
+                search=query.search,
                 pager=Pager(page=query.page, size=query.size, count=count),
             )
         )
-
-
-class ServicePolicyHandler(AdminHandler):
-    """`/admin/policy/`."""
-
-    async def get(self) -> None:
-        """Show what counts for the whole service, and where each value is from."""
-        settings = await self.look_up(policies.describe, policies.Place(), self.services.rules)
-        self.show(PolicyContext(layout=self.lay_out("Policy of the service", "admin"), tab="policy", settings=settings))
 
 
 def _name_failure(code: str | None, count: int) -> FailureEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 from urllib.parse import urlencode
 
@@ -20,10 +21,15 @@ _ENTRIES = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditContext(AdminContext):
-    """A page of the audit trail; `older` is the query of the next one, empty on the last."""
+    """A page of the audit trail; `older` is the query of the next one, empty on the last.
+
+    `since` and `until` are what stands in their fields.
+    """
 
     template: ClassVar[str] = "admin_audit.html"
     query: AuditPageQuery
+    since: str
+    until: str
     actions: tuple[AuditAction, ...]
     entries: tuple[schemas.AuditEntry, ...]
     older: str
@@ -49,6 +55,8 @@ class AuditHandler(AdminHandler):
             environment=query.environment,
             actor=query.actor,
             action=query.action,
+            since=query.since,
+            until=query.until,
             before=query.before,
             size=query.size + 1,
         )
@@ -58,11 +66,18 @@ class AuditHandler(AdminHandler):
                 layout=self.lay_out("Audit trail", "admin"),
                 tab="audit",
                 query=query,
+                since=_write(query.since),
+                until=_write(query.until),
                 actions=tuple(AuditAction),
                 entries=tuple(shown),
                 older=_ask_for_older(query, shown[-1].id) if len(found) > len(shown) else "",
             )
         )
+
+
+def _write(when: datetime | None) -> str:
+    """Return a time as its field has it, in UTC (HTML, local date and time strings)."""
+    return f"{when:%Y-%m-%dT%H:%M}" if when else ""
 
 
 def _ask_for_older(query: AuditPageQuery, before: int) -> str:

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas, source
+from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import (
     CondaStoreHubError,
     EditConflictError,
     InvalidSpecificationError,
-    NotAuthenticatedError,
     NotFoundError,
     SolveError,
+    UnavailableError,
 )
 from conda_store_hub.core.names import DataDirectory
-from conda_store_hub.core.permissions import Identity, Permission
-from conda_store_hub.services import builds, environments, namespaces, rights
+from conda_store_hub.core.permissions import Identity
+from conda_store_hub.services import builds, environments, namespaces
 from conda_store_hub.web import arguments, files
-from conda_store_hub.web.base import MAX_LOCK_BODY, SERVER_FAULT
+from conda_store_hub.web.base import MAX_LOCK_BODY
 from conda_store_hub.web.conflicts import Conflict, compare_texts
 from conda_store_hub.web.contexts import Context
 from conda_store_hub.web.following import Following
+from conda_store_hub.web.held import Held
 from conda_store_hub.web.page import PageHandler
-from conda_store_hub.web.previews import Preview, make_preview
+from conda_store_hub.web.pages.beginning import Form, begin, name_without
+from conda_store_hub.web.previews import Preview, describe_held, make_preview
 from conda_store_hub.web.query import MAX_NUMBER, Number, Query, Text
-from conda_store_hub.web.submission import find_place, solve_specification, submit_specification
+from conda_store_hub.web.submission import (
+    find_place,
+    hold_solve,
+    read_submission,
+    solve_specification,
+    submit_specification,
+)
 
 COMPOSER = "built/create.js"
 """What shows the text as lists; it is built with the extension of JupyterLab, and the form does without it."""
+
+_PREVIEWS = ("preview", "follow", "resume")
+"""Waited for; looked after by a script; and asked for once more by one, also if that has ended by now."""
 
 _EXAMPLE = """\
 name: my-environment
@@ -44,23 +56,20 @@ dependencies:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Form:
-    """What stands in the form."""
+class Choices:
+    """The namespaces to choose from; `other` is the one that the form has, where it is not among them.
 
-    text: str
-    namespace: str = ""
-    name: str = ""
-    """Of an environment that is there, or what was typed for a text that has none."""
-    is_there: bool = False
-    """Whether it is about an environment that is there: then namespace and name stay."""
-    latest: int | None = None
-    """The environment's newest build when one began, 0 for a new one; None where that is not to be held against."""
+    Nothing is built elsewhere because a list is short: `may_write` says whether the other one can be written to.
+    """
 
-    def describe(self) -> schemas.ReadSpecification:
-        """Return it as the API takes it."""
-        return schemas.ReadSpecification(
-            specification=self.text, namespace=self.namespace or None, environment_name=self.name.strip() or None
-        )
+    namespaces: tuple[schemas.Namespace, ...] = ()
+    other: str = ""
+    may_write: bool = False
+
+    @property
+    def are_cut(self) -> bool:
+        """Whether there may be more than are listed."""
+        return len(self.namespaces) >= namespaces.MOST_SHOWN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +77,7 @@ class CreateContext(Context):
     """The form for a specification, with what was typed, what is wrong with it, and what would come of it."""
 
     template: ClassVar[str] = "create.html"
-    namespaces: tuple[schemas.Namespace, ...]
+    choices: Choices
     form: Form
     is_given_back: bool
     """Whether it shows what was sent, and not what one begins with."""
@@ -79,9 +88,15 @@ class CreateContext(Context):
     """The address of the script that composes; empty where it was not built."""
 
     @property
+    def has_nowhere(self) -> bool:
+        """Whether it is known that there is no namespace that who looks may make environments in."""
+        known = bool(self.layout.user) and not _is_away(self.error)
+        return known and not self.form.is_there and not self.choices.namespaces
+
+    @property
     def line(self) -> str:
         """The line of the text that the error is about."""
-        lines = self.form.text.splitlines()
+        lines = self.form.text.splitlines()  # as readers of YAML count them, to whom U+2028 ends one too
         number = self.error.line if self.error else None
         return lines[number - 1] if number and number <= len(lines) else ""
 
@@ -98,7 +113,7 @@ class CreateContext(Context):
 
 
 class CreateQuery(Query):
-    """What the form begins with: the newest build of `environment` (`NAMESPACE/NAME`), or `build`.
+    """What the form begins with: the active build of `environment` (`NAMESPACE/NAME`), or `build`.
 
     `anew`: as something new, not as a change of the environment that it is of.
     """
@@ -109,25 +124,13 @@ class CreateQuery(Query):
     anew: bool = False
 
 
-def _begin(
-    session: Session, identity: Identity, build_id: int | None, where: tuple[str, str] | None, data: DataDirectory
-) -> Form:
-    """Return what the form begins with for a build or an environment; as something new for who may not change that."""
-    found = None if build_id is None else builds.get_build(session, identity, build_id, data=data)
-    place = (found.namespace, found.environment) if found else where or ("", "")
-    environment = environments.get_environment(session, identity, *place, data=data)
-    latest = environment.latest_build_id or 0
-    if found is None and latest:
-        found = builds.get_build(session, identity, latest, data=data)
-    text = source.rename(found.specification.text, environment.name) if found else ""
-    if not rights.may_on_environment(session, identity, Permission.ENVIRONMENT_UPDATE, *place):
-        return Form(text=text, name=_name_without(text, environment.name), latest=0)
-    return Form(text=text, namespace=place[0], name=environment.name, is_there=True, latest=latest)
-
-
-def _name_without(text: str, name: str) -> str:
-    """Return the name that has to be given beside a text which has none."""
-    return "" if source.has_name(text) else name
+def _list_choices(session: Session, identity: Identity, namespace: str) -> Choices:
+    """Return where one may make environments, with the namespace that the form has already."""
+    writable = tuple(namespaces.list_writable(session, identity))
+    if not namespace or namespace in {row.name for row in writable}:
+        return Choices(namespaces=writable)
+    may_write = namespaces.may_write(session, identity, namespace)
+    return Choices(namespaces=writable, other=namespace, may_write=may_write)
 
 
 def _find_conflict(
@@ -148,13 +151,14 @@ def _find_conflict(
 class CreateHandler(Following, PageHandler):
     """`/create/`."""
 
+    deed = "Build an environment"
     asks_anew_for = frozenset()
     help = "pages/#create"
 
     max_body = MAX_LOCK_BODY
 
-    async def give_back(self, error: NotAuthenticatedError) -> None:
-        """Show what was typed when the session ended meanwhile, or the page was too old."""
+    async def give_back(self, error: CondaStoreHubError) -> None:
+        """Show what was typed when it could not be taken: the session had ended, or the service was away."""
         await self._show_form(self._read_form(), error=error, is_given_back=True)
 
     async def get(self) -> None:
@@ -169,38 +173,56 @@ class CreateHandler(Following, PageHandler):
         if query.build is None:
             namespace, _, name = (query.environment or "").partition("/")
             where = arguments.read_names(namespace, name)
-        form = await self.services.db.read(_begin, self.identity, query.build, where, self.services.data)
+        form = await self.services.db.read(begin, self.identity, query.build, where, self.services.data)
         if query.anew:
-            form = replace(form, name=_name_without(form.text, form.name), is_there=False, latest=0)
+            form = replace(form, name=name_without(form.text, form.name), is_there=False, latest=0, began=None)
         await self._show_form(form)
 
     async def post(self) -> None:
-        """Build what was typed, or try it (`action` is `preview`); or show it again with what is wrong."""
+        """Build what was typed, or try it (`action` is one of `_PREVIEWS`); or show it again with what is wrong."""
         form = self._read_form()
-        try:
-            form = replace(form, text=self._read_file() or form.text)
-            await self._act(form)
-        except CondaStoreHubError as exc:
-            if exc.status >= SERVER_FAULT:
-                self.log.warning("a specification could not be taken: %s", exc.detail or exc.message)
-            self.set_status(exc.status)
-            conflict = await self._find_conflict(form) if isinstance(exc, EditConflictError) else None
-            await self._show_form(form, error=exc, conflict=conflict, is_given_back=True)
+        await self.take_form(self._act(form), lambda exc: self._show_refused(form, exc))
 
-    async def _act(self, form: Form) -> None:
+    async def _show_refused(self, form: Form, error: CondaStoreHubError) -> None:
+        conflict = await self._find_conflict(form) if isinstance(error, EditConflictError) else None
+        await self._show_form(form, error=error, conflict=conflict, is_given_back=True)
+
+    async def _act(self, form: Form) -> str | None:
+        """Do what was asked for; return the address of the build that it began, None when the page was shown again."""
+        self._read_file()
         action = self.get_body_argument("action", "build")
         if action == "load":
             await self._show_form(form, is_given_back=True)
-        elif action == "preview":
-            request = schemas.SolveSpecification(**dict(form.describe()))
-            solved = await self.follow(solve_specification(self.services, self.identity, request, log=self.log))
-            await self._show_form(form, preview=make_preview(solved), is_given_back=True)
+        elif action in _PREVIEWS:
+            await self._preview(form, action)
         else:
             anyway = _read_number(self.get_body_argument("anyway", ""))
             latest = form.latest if anyway is None else anyway
             request = schemas.SubmitSpecification(**dict(form.describe()), latest_build_id=latest)
             build_id = await submit_specification(self.services, self.identity, request, log=self.log)
-            self.redirect(f"{self.prefix}build/{build_id}/", status=303)
+            return f"build/{build_id}/"
+        return None
+
+    async def _preview(self, form: Form, action: str) -> None:
+        """Show what would be built; to a script that looks after it, say how that stands if it takes long."""
+        request = schemas.SolveSpecification(**dict(form.describe()))
+        services, identity = self.services, self.identity
+        if action == "preview":
+            solving = solve_specification(services, identity, request, log=self.log)
+        else:
+            solving = hold_solve(services, identity, request, anew=action == "follow", log=self.log)
+        solved = await self.follow(solving)
+        if isinstance(solved, Held):
+            self.set_status(202)
+            self.write_model(describe_held(solved, services.solver))
+            return
+        preview = make_preview(solved, has_pip=await self._has_pip(form))
+        await self._show_form(form, preview=preview, is_given_back=True)
+
+    async def _has_pip(self, form: Form) -> bool:
+        """Tell whether pip chooses packages beside those of a dry run; of a lock file it chooses none."""
+        found = await read_submission(form.describe(), self.services.rules.platform, self.services.reading)
+        return bool(found.source.specification.pip) and not found.source.locked
 
     async def _find_conflict(self, form: Form) -> Conflict | None:
         try:
@@ -210,8 +232,12 @@ class CreateHandler(Following, PageHandler):
             return None  # it was deleted meanwhile: the error says that, and there is nothing to compare
 
     def _read_form(self) -> Form:
+        """Return what was typed; a file that was sent with it takes the place of the text, unless it is none."""
+        sent = ""
+        with contextlib.suppress(InvalidSpecificationError):
+            sent = self._read_file()
         return Form(
-            text=self._typed("specification"),
+            text=sent or self._typed("specification"),
             namespace=self._typed("namespace"),
             name=self._typed("name"),
             is_there=self._typed("is_there") == "1",
@@ -219,7 +245,7 @@ class CreateHandler(Following, PageHandler):
         )
 
     def _read_file(self) -> str:
-        """Return the text of a file that was sent with the form."""
+        """Return the text of a file that was sent with the form; raise InvalidSpecificationError for what is none."""
         sent = self.request.files.get("file", [])
         try:
             return "".join(file.body.decode("utf-8-sig") for file in sent).replace("\r\n", "\n")
@@ -239,13 +265,13 @@ class CreateHandler(Following, PageHandler):
         preview: Preview | None = None,
         is_given_back: bool = False,
     ) -> None:
-        known = self.identity.authenticated
-        writable = await self.services.db.read(namespaces.list_writable, self.identity) if known else []
+        known = self.identity.authenticated and not _is_away(error)
+        choices = await self.services.db.read(_list_choices, self.identity, form.namespace) if known else Choices()
         title = f"Change {form.namespace}/{form.name}" if form.is_there else "New environment"
         self.show(
             CreateContext(
                 layout=self.lay_out(title, "" if form.is_there else "create"),
-                namespaces=tuple(writable),
+                choices=choices,
                 form=form,
                 is_given_back=is_given_back,
                 error=error,
@@ -254,6 +280,11 @@ class CreateHandler(Following, PageHandler):
                 composer=files.url(self.prefix, COMPOSER) if files.is_there(COMPOSER) else "",
             )
         )
+
+
+def _is_away(error: CondaStoreHubError | None) -> bool:
+    """Tell whether the database cannot be asked now."""
+    return error is not None and error.status == UnavailableError.status
 
 
 def _read_number(text: str) -> int | None:

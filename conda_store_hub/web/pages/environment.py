@@ -7,19 +7,20 @@ from typing import ClassVar
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import ondemand, schemas
 from conda_store_hub.core.artifacts import FILES
-from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError, NotFoundError
+from conda_store_hub.core.errors import CondaStoreHubError, NotFoundError
 from conda_store_hub.core.names import DataDirectory, shorten
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.core.protocol import LIVE, ArtifactType, BuildStatus
-from conda_store_hub.services import builds, environments, rebuilds, removals, rights
+from conda_store_hub.services import artifacts, builds, environments, namespaces, removals, rights, tags
 from conda_store_hub.services.removals import Deleted
-from conda_store_hub.web import arguments
+from conda_store_hub.web import arguments, fields
 from conda_store_hub.web.contexts import Context, Pager
-from conda_store_hub.web.offers import Offer, list_offers
+from conda_store_hub.web.offers import Offer, list_offers, read_kind
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.pages import history
+from conda_store_hub.web.pages.build import act, is_kept, say_action
 from conda_store_hub.web.pages.history import Chart, Measured
 from conda_store_hub.web.query import PagedQuery, Size
 
@@ -41,10 +42,36 @@ class EnvironmentContext(Context):
     """Bytes that would be free if all of its builds went."""
     charts: tuple[Chart, ...]
     measured: tuple[Measured, ...]
+    tagged: frozenset[int]
+    """Builds that have a tag, which are kept."""
     may: frozenset[Permission]
+    may_rename: bool
+    may_clone: bool
+    """Whether there is a namespace that who looks may clone it into."""
     lab: str
     """Where the Hub opens JupyterLab for who asks, and starts their server if it has to."""
-    busy: bool
+    error: str = ""
+    """Why what was asked for with a form cannot be."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether its latest build is not over yet."""
+        return self.environment.latest_status in LIVE
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that is shown will be over soon."""
+        return self.waits or any(offer.pending for offer in self.offers)
+
+    @property
+    def has_lockfile(self) -> bool:
+        """Whether the active build's lockfile is there."""
+        return any(offer.artifact_type is ArtifactType.LOCKFILE and offer.url for offer in self.offers)
+
+    @property
+    def is_on_demand(self) -> bool:
+        """Whether it was made of the name of an image: it is no kernel, and nobody edits it."""
+        return self.environment.namespace.name == ondemand.NAMESPACE
 
     @property
     def may_update(self) -> bool:
@@ -56,15 +83,19 @@ class EnvironmentContext(Context):
         """Whether who looks may delete it."""
         return Permission.ENVIRONMENT_DELETE in self.may
 
-    @property
-    def may_delete_builds(self) -> bool:
-        """Whether who looks may delete builds of it."""
-        return Permission.BUILD_DELETE in self.may
+    def may_delete_build(self, build: schemas.BuildSummary) -> bool:
+        """Whether who looks may delete this one, and nothing stands against that."""
+        return Permission.BUILD_DELETE in self.may and not is_kept(build, is_tagged=build.id in self.tagged)
 
     @property
     def may_share(self) -> bool:
         """Whether who looks may see who else uses it."""
         return Permission.MEMBERS_READ in self.may
+
+    @property
+    def may_read_policy(self) -> bool:
+        """Whether who looks may see what counts for it."""
+        return Permission.SETTING_READ in self.may
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,25 +110,33 @@ class DeletedContext(Context):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Renamed:
+    """What an environment is called now."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _EnvironmentView:
     environment: schemas.Environment
     builds: list[schemas.BuildSummary]
     count: int
     measured: tuple[Measured, ...]
+    tagged: frozenset[int]
     storage: int
     may: frozenset[Permission]
+    may_rename: bool
+    may_clone: bool
 
 
 def _read_environment(
     session: Session, identity: Identity, where: tuple[str, str], query: PagedQuery, data: DataDirectory
-) -> _EnvironmentView | Deleted:
+) -> _EnvironmentView | Deleted | _Renamed:
     try:
         environment = environments.get_environment(session, identity, *where, data=data)
     except NotFoundError:
         deleted = _find_deleted(session, identity, where)
-        if deleted is None:
-            raise
-        return deleted
+        return deleted or _Renamed(name=environments.find_new_name(session, identity, *where))
     number = environment.id
     rows, count = builds.list_builds(session, identity, page=query.page, size=query.size, environment_id=number)
     completed, _ = builds.list_builds(
@@ -108,8 +147,11 @@ def _read_environment(
         builds=rows,
         count=count,
         measured=history.measure(completed),
+        tagged=frozenset(tag.build_id for tag in tags.list_tags(session, identity, *where)),
         storage=environments.find_storage(session, number),
         may=rights.list_permissions(session, identity, *where),
+        may_rename=environments.may_rename(session, identity, *where),
+        may_clone=identity.authenticated and bool(namespaces.list_writable(session, identity)),
     )
 
 
@@ -138,19 +180,31 @@ class EnvironmentHandler(PageHandler):
     asks_anew_for = frozenset()
     help = "pages/#environment"
     shareable = True
+    live = True
+
+    def say_deed(self) -> str:
+        """Return what was to be done, and with which of its builds."""
+        said = say_action(self, self.get_body_argument("build_id", ""))
+        return f"{said} of {'/'.join(map(shorten, self.path_args))}"
 
     async def get(self, namespace: str, name: str) -> None:
         """Show the environment and its builds."""
-        where = arguments.read_names(namespace, name)
+        await self._show(arguments.read_names(namespace, name))
+
+    async def _show(self, where: tuple[str, str], error: CondaStoreHubError | None = None) -> None:
         query = self.read_query(HistoryQuery)
         view = await self.look_up(_read_environment, where, query, self.services.data)
         if isinstance(view, Deleted):
-            self.show(DeletedContext(layout=self.lay_out(f"{view.namespace}/{view.name}"), deleted=view, name=""))
+            layout = self.lay_out(f"{view.namespace}/{view.name}")
+            self.show(DeletedContext(layout=layout, deleted=view, name="", error=error))
+            return
+        if isinstance(view, _Renamed):
+            self._lead_to(f"{self.prefix}environment/{where[0]}/{view.name}/")
             return
         active = view.environment.current_build
         self.show(
             EnvironmentContext(
-                layout=self.lay_out(f"{namespace}/{view.environment.name}"),
+                layout=self.lay_out(f"{view.environment.namespace.name}/{view.environment.name}"),
                 environment=view.environment,
                 builds=tuple(view.builds),
                 pager=Pager(page=query.page, size=query.size, count=view.count),
@@ -159,31 +213,40 @@ class EnvironmentHandler(PageHandler):
                 storage=view.storage,
                 charts=history.draw(view.measured),
                 measured=view.measured,
+                tagged=view.tagged,
                 may=view.may,
+                may_rename=view.may_rename,
+                may_clone=view.may_clone,
                 lab=self.services.auth.environment.hub_page("user-redirect/lab"),
-                busy=view.environment.latest_status in LIVE,
+                error=error.public_message if error else "",
             )
         )
 
+    def _lead_to(self, address: str) -> None:
+        """Send a browser on to where it is now, and tell a script, which does not see where a redirect leads."""
+        if self.is_visited:
+            self.redirect(address)
+        else:
+            self.set_status(NotFoundError.status)
+            self.set_header("X-Moved-To", address)
+            self.finish()
+
     async def post(self, namespace: str, name: str) -> None:
-        """Do with one of its builds what was chosen: activate it, if nothing else is."""
+        """Do with one of its builds what was chosen."""
         where = arguments.read_names(namespace, name)
+        await self.take_form(self._take(where), lambda exc: self._show(where, exc))
+
+    async def _take(self, where: tuple[str, str]) -> str:
+        """Do what was asked for; return the address to go on at."""
         number = arguments.read_id(self.get_body_argument("build_id", ""))
-        match self.get_body_argument("action", "activate"):
+        made = None
+        match fields.require_action(self):
             case "activate":
                 change = schemas.ActivateBuild(build_id=number)
                 await self.services.db.write(environments.update, self.identity, *where, change)
-            case "pin" | "unpin" as action:
-                await self.services.db.write(removals.pin, self.identity, number, pinned=action == "pin")
-            case "rebuild" | "rebuild-exactly" as action:
-                await self._rebuild(number, exact=action == "rebuild-exactly")
-                return
-            case other:
-                raise InvalidRequestError(f"“{shorten(other)}” is nothing that can be done with a build.")
-        self.redirect(f"{self.prefix}environment/{where[0]}/{where[1]}/", status=303)
-
-    async def _rebuild(self, number: int, *, exact: bool) -> None:
-        made = await self.services.db.write(
-            rebuilds.rebuild, self.identity, number, self.services.rules, exact=exact, activate=True
-        )
-        self.redirect(f"{self.prefix}build/{made}/", status=303)
+            case "make":
+                kind = read_kind(self.get_body_argument("artifact_type", ""))
+                await self.services.db.write(artifacts.request, self.identity, number, kind, self.services.rules)
+            case action:
+                made = await act(self, number, action)
+        return f"environment/{where[0]}/{where[1]}/" if made is None else f"build/{made}/"

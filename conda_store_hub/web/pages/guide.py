@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from conda_store_hub.core.errors import CondaStoreHubError, NotFoundError
+from conda_store_hub.core.errors import NotFoundError
 from conda_store_hub.web.contexts import Context
 from conda_store_hub.web.page import PageHandler
 
@@ -42,7 +41,7 @@ _REFERENCE = GuideEntry(name="api", title="REST API")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuideContext(Context):
-    """A page of the user guide; `html` was made from our own Markdown."""
+    """A page of the user guide; `html` was made from our own Markdown, or from the table of the API."""
 
     template: ClassVar[str] = "docs.html"
     entries: tuple[GuideEntry, ...]
@@ -71,7 +70,12 @@ def load_guide(address: str) -> dict[str, GuidePage]:
 
 def _make_page(name: str, text: str, markdown: MarkdownIt) -> GuidePage:
     title = _TITLE.search(text)
-    return GuidePage(name=name, title=title[1] if title else name, html=markdown.render(text))
+    return GuidePage(name=name, title=title[1] if title else name, html=_open_code(markdown.render(text)))
+
+
+def _open_code(html: str) -> str:
+    """Let code that is wider than the window be scrolled by keys; what stands in the code is escaped."""
+    return html.replace("<pre>", '<pre tabindex="0">')
 
 
 def _make_markdown(address: str) -> MarkdownIt:
@@ -116,9 +120,7 @@ class DocumentationHandler(PageHandler):
 
     async def prepare(self) -> None:
         """Show who is logged in if that can be known; the documentation is no secret."""
-        await self.read_banner()
-        with contextlib.suppress(CondaStoreHubError):
-            await self.identify()
+        await self.recognise()
 
     def load_pages(self) -> dict[str, GuidePage]:
         """Return the pages of the guide by name."""

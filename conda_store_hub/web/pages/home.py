@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import ondemand, schemas
 from conda_store_hub.core.errors import InvalidRequestError
 from conda_store_hub.core.permissions import Identity
-from conda_store_hub.core.protocol import LIVE, BuildStatus
-from conda_store_hub.services import environments, namespaces
+from conda_store_hub.core.protocol import LIVE, ArtifactState, ArtifactType, BuildStatus
+from conda_store_hub.services import artifacts, environments, namespaces
 from conda_store_hub.web.contexts import Context, Pager
+from conda_store_hub.web.offers import SHORTCUTS, Offer, list_shortcuts
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.query import MOST_PACKAGES, PagedQuery, Status, Text
 
@@ -23,7 +24,7 @@ _PACKAGE = re.compile(r"(?:^|(?<=\s))package:(\S*)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HomeContext(Context):
-    """The environments one may see; `busy` while one of them has a build to wait for.
+    """The environments one may see.
 
     `problem` says what makes no sense in what is searched for. `query` is what the address of another page ends with.
     """
@@ -34,13 +35,31 @@ class HomeContext(Context):
     search: str
     namespace: str
     status: BuildStatus | None
-    namespaces: tuple[str, ...]
+    namespaces: tuple[schemas.Namespace, ...]
+    other: str
+    """The namespace that is asked for, where it is not among them."""
     statuses: tuple[BuildStatus, ...]
     problem: str
     query: str
     lab: str
     """Where the Hub opens JupyterLab for who asks, and starts their server if it has to."""
-    busy: bool
+    shortcuts: dict[int, tuple[Offer, ...]]
+    """What is offered of active builds, by their numbers."""
+
+    on_demand: str = ondemand.NAMESPACE
+    """Where what is made of names of images is, which is no kernel."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that is shown will be over soon."""
+        return any(row.latest_status in LIVE for row in self.environments) or any(
+            offer.pending for offers in self.shortcuts.values() for offer in offers
+        )
+
+    @property
+    def are_cut(self) -> bool:
+        """Whether there may be more namespaces than are listed."""
+        return len(self.namespaces) >= namespaces.MOST_SHOWN
 
     @property
     def is_filtered(self) -> bool:
@@ -75,6 +94,9 @@ class _HomeView:
     count: int
     namespaces: list[schemas.Namespace]
     problem: str = ""
+    files: dict[int, dict[ArtifactType, ArtifactState]] = field(
+        default_factory=dict[int, dict[ArtifactType, ArtifactState]]
+    )
 
 
 def _read_home(session: Session, identity: Identity, query: HomeQuery) -> _HomeView:
@@ -93,7 +115,9 @@ def _read_home(session: Session, identity: Identity, query: HomeQuery) -> _HomeV
         )
     except InvalidRequestError as exc:  # half of a name with versions, while one types
         return _HomeView(environments=[], count=0, namespaces=readable, problem=exc.public_message)
-    return _HomeView(environments=rows, count=count, namespaces=readable)
+    active = [row.current_build_id for row in rows if row.current_build_id is not None]
+    files = artifacts.list_states(session, active, SHORTCUTS)
+    return _HomeView(environments=rows, count=count, namespaces=readable, files=files)
 
 
 def _split_search(text: str) -> tuple[str, tuple[str, ...]]:
@@ -109,6 +133,7 @@ class HomeHandler(PageHandler):
 
     help = "pages/#home"
     shareable = True
+    live = True
 
     async def get(self) -> None:
         """Show a page of them."""
@@ -116,7 +141,7 @@ class HomeHandler(PageHandler):
         view = await self.look_up(_read_home, query)
         filters = {"search": query.search, "namespace": query.namespace, "status": query.status}
         given = urlencode({name: value for name, value in filters.items() if value})
-        known = [row.name for row in view.namespaces]
+        known = {row.name for row in view.namespaces}
         self.show(
             HomeContext(
                 layout=self.lay_out("Environments", "home"),
@@ -125,11 +150,17 @@ class HomeHandler(PageHandler):
                 search=query.search or "",
                 namespace=query.namespace or "",
                 status=query.status,
-                namespaces=tuple(known if query.namespace in (None, *known) else [*known, query.namespace]),
+                namespaces=tuple(view.namespaces),
+                other=query.namespace if query.namespace and query.namespace not in known else "",
                 statuses=tuple(BuildStatus),
                 problem=view.problem,
                 query=f"&{given}" if given else "",
                 lab=self.services.auth.environment.hub_page("user-redirect/lab"),
-                busy=any(row.latest_status in LIVE for row in view.environments),
+                shortcuts=self._list_shortcuts(view),
             )
         )
+
+    def _list_shortcuts(self, view: _HomeView) -> dict[int, tuple[Offer, ...]]:
+        active = (row.current_build_id for row in view.environments if row.current_build_id is not None)
+        may_ask = self.identity.authenticated
+        return {one: list_shortcuts(one, view.files.get(one, {}), self.prefix, may_ask=may_ask) for one in active}

@@ -13,7 +13,7 @@ from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError,
 from conda_store_hub.core.permissions import Identity, Role, SubjectKind
 from conda_store_hub.services import grants
 from conda_store_hub.services.grants import Place
-from conda_store_hub.web.base import SERVER_FAULT
+from conda_store_hub.web import fields
 from conda_store_hub.web.contexts import Pager
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.query import PagedQuery
@@ -35,13 +35,13 @@ _LONGEST_NAME = 255
 _FIELDS = ("subject", "name", "role", "until")
 
 
-class FieldError(InvalidRequestError):
+class InvalidFieldError(InvalidRequestError):
     """What was typed into a field cannot be."""
 
     code = "invalid-field"
 
     def __init__(self, field: str, message: str) -> None:
-        """Keep the field that is at fault."""
+        """Keep the field of the form that is at fault."""
         super().__init__(message)
         self.field = field
 
@@ -72,6 +72,8 @@ class MembersView:
     typed: TypedRole | None
     groups: tuple[str, ...]
     subjects: tuple[SubjectKind, ...]
+    refusal: str = ""
+    """Why a role could not be changed or taken back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +91,13 @@ def read_members(session: Session, identity: Identity, place: Place, query: Page
 
 
 def lay_out_members(
-    handler: PageHandler, found: MembersPage, *, address: str, back: str, typed: TypedRole | None
+    handler: PageHandler,
+    found: MembersPage,
+    *,
+    address: str,
+    back: str,
+    typed: TypedRole | None,
+    refusal: CondaStoreHubError | None = None,
 ) -> MembersView:
     """Return the list as a page shows it."""
     anonymous = handler.services.auth.allow_anonymous
@@ -101,43 +109,63 @@ def lay_out_members(
         typed=typed,
         groups=tuple(sorted(handler.identity.groups)),
         subjects=tuple(kind for kind in SUBJECTS if anonymous or kind is not SubjectKind.ANYONE),
+        refusal=refusal.public_message if refusal else "",
     )
 
 
-async def give(handler: PageHandler, place: Place) -> TypedRole | None:
-    """Give the role that a form asks for; return what was typed, with what is wrong, or None when it is done."""
-    values = {name: handler.get_body_argument(name, "") for name in _FIELDS}
-    try:
-        await give_role(handler.services, handler.identity, place, _read_request(values, datetime.now(UTC)))
-    except CondaStoreHubError as exc:
-        if exc.status >= SERVER_FAULT:
-            raise
-        handler.set_status(exc.status)
-        return TypedRole(
-            **values | {"until": _show_day(values["until"])}, error=exc.public_message, field=_find_field(exc)
-        )
-    return None
+async def give(handler: PageHandler, place: Place) -> None:
+    """Give the role that a form asks for; raise for what cannot be."""
+    await give_role(handler.services, handler.identity, place, _read_request(_read_typed(handler), datetime.now(UTC)))
+
+
+async def change_or_remove(handler: PageHandler, place: Place, member: int) -> None:
+    """Change the role that somebody was given, or take it back, as a form says."""
+    services, wanted = handler.services, handler.get_body_argument("role", "")
+    if fields.require_action(handler) == "remove":
+        await services.db.write(grants.remove, handler.identity, place, member)
+        return
+    if wanted not in list(Role):
+        raise InvalidFieldError("role", "Choose one of the roles.")
+    allowed = services.auth.allow_anonymous
+    await services.db.write(grants.change, handler.identity, place, member, Role(wanted), anonymous_allowed=allowed)
+
+
+def say_change(handler: PageHandler) -> str:
+    """Say which of the two a form asks for."""
+    return "Take back" if handler.get_body_argument("action", "") == "remove" else "Change"
+
+
+def read_refused(handler: PageHandler, error: CondaStoreHubError) -> TypedRole:
+    """Return what was typed into the form, with what is wrong with it."""
+    values = _read_typed(handler)
+    return TypedRole(
+        **values | {"until": _show_day(values["until"])}, error=error.public_message, field=_find_field(error)
+    )
+
+
+def _read_typed(handler: PageHandler) -> dict[str, str]:
+    return {name: handler.get_body_argument(name, "") for name in _FIELDS}
 
 
 def _find_field(error: CondaStoreHubError) -> str:
-    if isinstance(error, FieldError):
+    if isinstance(error, InvalidFieldError):
         return error.field
     return "name" if isinstance(error, NotFoundError) else ""
 
 
 def _read_request(values: dict[str, str], now: datetime) -> schemas.GrantRole:
-    """Return the role that is to be given; raise FieldError in words for what cannot be."""
+    """Return the role that is to be given; raise InvalidFieldError in words for what cannot be."""
     if values["subject"] not in list(SubjectKind):
-        raise FieldError("subject", "Choose who is meant.")
+        raise InvalidFieldError("subject", "Choose who is meant.")
     if values["role"] not in list(Role):
-        raise FieldError("role", "Choose one of the roles.")
+        raise InvalidFieldError("role", "Choose one of the roles.")
     subject = SubjectKind(values["subject"])
     is_named = subject in (SubjectKind.USER, SubjectKind.GROUP)
     if is_named and not values["name"]:
         what = "group" if subject is SubjectKind.GROUP else "person"
-        raise FieldError("name", f"Write how the Hub calls the {what}.")
+        raise InvalidFieldError("name", f"Write how the Hub calls the {what}.")
     if len(values["name"]) > _LONGEST_NAME:
-        raise FieldError("name", f"A name has at most {_LONGEST_NAME} characters.")
+        raise InvalidFieldError("name", f"A name has at most {_LONGEST_NAME} characters.")
     return schemas.GrantRole(
         subject=subject,
         name=values["name"] if is_named else None,
@@ -163,7 +191,7 @@ def _read_end(text: str, now: datetime) -> datetime | None:
         moment = found if found.tzinfo else datetime.combine(date.fromisoformat(text), time(23, 59, 59), UTC)
         end = moment.astimezone(UTC)
     except (ValueError, OverflowError) as exc:
-        raise FieldError("until", "Write a day as YYYY-MM-DD, such as 2027-06-30.") from exc
+        raise InvalidFieldError("until", "Write a day as YYYY-MM-DD, such as 2027-06-30.") from exc
     if end <= now:
-        raise FieldError("until", "This day is over.")
+        raise InvalidFieldError("until", "This day is over.")
     return end

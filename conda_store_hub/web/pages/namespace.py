@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core import schemas
+from conda_store_hub.core import ondemand, schemas
 from conda_store_hub.core.errors import CondaStoreHubError
 from conda_store_hub.core.permissions import Identity, Permission, Role, SubjectKind
 from conda_store_hub.services import grants, namespaces, policies, removals
@@ -15,7 +15,6 @@ from conda_store_hub.services.policies import Room
 from conda_store_hub.services.removals import DeletedEnvironment
 from conda_store_hub.services.rules import BuildRules
 from conda_store_hub.web import arguments
-from conda_store_hub.web.base import SERVER_FAULT
 from conda_store_hub.web.contexts import Context
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.pages import settings
@@ -28,7 +27,6 @@ from conda_store_hub.web.pages.members import (
     lay_out_members,
     read_members,
 )
-from conda_store_hub.web.pages.namespaces import TypedName
 from conda_store_hub.web.pages.settings import SettingRow
 from conda_store_hub.web.query import PagedQuery
 from conda_store_hub.web.rendering import show_size
@@ -46,7 +44,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NamespaceContext(Context):
-    """One namespace. What one may not know is None; `of` is the deleted environment that `comeback` is about."""
+    """One namespace. What one may not know is None."""
 
     template: ClassVar[str] = "namespace.html"
     namespace: schemas.NamespaceDetails
@@ -54,8 +52,6 @@ class NamespaceContext(Context):
     members: MembersView | None
     settings: tuple[SettingRow, ...] | None
     deleted: tuple[DeletedEnvironment, ...]
-    comeback: TypedName
-    of: str
     roles: dict[Role, str] = field(default_factory=lambda: ROLES)
     subjects: dict[SubjectKind, str] = field(default_factory=lambda: SUBJECTS)
 
@@ -63,6 +59,11 @@ class NamespaceContext(Context):
     def may(self) -> frozenset[Permission]:
         """What who looks may do here."""
         return frozenset(self.namespace.permissions)
+
+    @property
+    def may_create(self) -> bool:
+        """Whether who looks may write an environment for it; those of images on demand nobody writes."""
+        return Permission.ENVIRONMENT_CREATE in self.may and self.namespace.name != ondemand.NAMESPACE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,24 +93,22 @@ def _read(session: Session, identity: Identity, name: str, query: PagedQuery, sc
 
 
 async def show_namespace(
-    handler: PageHandler,
-    name: str,
-    *,
-    typed: TypedRole | None = None,
-    comeback: TypedName | None = None,
-    of: str = "",
+    handler: PageHandler, name: str, *, typed: TypedRole | None = None, refusal: CondaStoreHubError | None = None
 ) -> None:
-    """Show a namespace, with what was typed into one of its forms."""
+    """Show a namespace, with what was typed into one of its forms; `refusal` is why a role stays as it was."""
     services, query = handler.services, handler.read_query(PagedQuery)
     view = await handler.look_up(_read, name, query, services.auth.use_scopes, services.rules)
     address = f"{handler.prefix}namespace/{name}/"
     may_share = Permission.MEMBERS_UPDATE in view.namespace.permissions
+    if refusal is not None and view.members is None:
+        raise refusal  # there is no list to say it at
     members = view.members and lay_out_members(
         handler,
         view.members,
         address=f"{address}member/",
         back=address,
         typed=typed or TypedRole() if may_share else None,
+        refusal=refusal,
     )
     handler.show(
         NamespaceContext(
@@ -119,8 +118,6 @@ async def show_namespace(
             members=members,
             settings=settings.list_rows(view.settings) if view.settings is not None else None,
             deleted=tuple(view.deleted),
-            comeback=comeback or TypedName(),
-            of=of,
         )
     )
 
@@ -148,25 +145,3 @@ class NamespaceHandler(PageHandler):
     async def get(self, namespace: str) -> None:
         """Show the namespace, as far as one may see it."""
         await show_namespace(self, arguments.read_namespace(namespace))
-
-
-class DeletedHandler(PageHandler):
-    """`/namespace/NAME/deleted/`: its environments that can be brought back."""
-
-    help = "pages/#a-namespace"
-
-    async def post(self, namespace: str) -> None:
-        """Bring one back, under another name if one was typed; or show again what was typed, with what is wrong."""
-        where = arguments.read_names(namespace, self.get_body_argument("environment", ""))
-        typed = self.get_body_argument("name", "")
-        try:
-            found = await self.services.db.write(
-                removals.restore_environment, self.identity, *where, typed or None, self.services.rules
-            )
-        except CondaStoreHubError as exc:
-            if exc.status >= SERVER_FAULT:
-                raise
-            self.set_status(exc.status)
-            await show_namespace(self, where[0], comeback=TypedName(name=typed, error=exc.public_message), of=where[1])
-            return
-        self.redirect(f"{self.prefix}environment/{where[0]}/{found.name}/", status=303)

@@ -7,17 +7,18 @@ from typing import ClassVar
 
 from sqlalchemy.orm import Session
 
-from conda_store_hub.core.errors import CondaStoreHubError, InUseError
+from conda_store_hub.core.errors import CondaStoreHubError
 from conda_store_hub.core.names import MAX_NAMESPACE
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.services import namespaces
 from conda_store_hub.services.namespaces import DeletedNamespace, Doomed, Overview
 from conda_store_hub.web import arguments
-from conda_store_hub.web.base import SERVER_FAULT
-from conda_store_hub.web.contexts import ConfirmContext, Context, Pager
+from conda_store_hub.web.contexts import Context, Dated, Pager
 from conda_store_hub.web.page import PageHandler
-from conda_store_hub.web.query import PagedQuery, Size
-from conda_store_hub.web.rendering import show_count, show_size, show_time
+from conda_store_hub.web.pages import deletion
+from conda_store_hub.web.pages.deletion import Deletion
+from conda_store_hub.web.query import PagedQuery, Size, Text
+from conda_store_hub.web.rendering import show_count, show_size
 
 _NAMESPACES = 50
 
@@ -39,6 +40,7 @@ class NamespacesContext(Context):
 
     template: ClassVar[str] = "namespaces.html"
     rows: tuple[Overview, ...]
+    search: str
     pager: Pager
     deleted: tuple[DeletedNamespace, ...]
     typed: TypedName | None
@@ -52,6 +54,7 @@ class NamespacesQuery(PagedQuery):
     """Which of the namespaces are shown."""
 
     size: Size = _NAMESPACES
+    search: Text = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +65,9 @@ class _View:
 
 
 def _read(session: Session, identity: Identity, query: NamespacesQuery) -> _View:
-    rows, count = namespaces.list_overviews(session, identity, page=query.page, size=query.size)
+    rows, count = namespaces.list_overviews(
+        session, identity, page=query.page, size=query.size, search=query.search.strip()
+    )
     return _View(rows=rows, count=count, deleted=namespaces.list_deleted(session, identity))
 
 
@@ -76,6 +81,7 @@ async def _show_list(
         NamespacesContext(
             layout=handler.lay_out("Namespaces", "namespace"),
             rows=tuple(view.rows),
+            search=query.search,
             pager=Pager(page=query.page, size=query.size, count=view.count),
             deleted=tuple(view.deleted),
             typed=typed or TypedName() if may_create else None,
@@ -89,6 +95,7 @@ async def _show_list(
 class NamespacesHandler(PageHandler):
     """`/namespace/`."""
 
+    deed = "Make a namespace"
     help = "pages/#namespaces"
 
     shareable = True
@@ -100,82 +107,78 @@ class NamespacesHandler(PageHandler):
     async def post(self) -> None:
         """Make one that everybody who is logged in may read; or show again what was typed, with what is wrong."""
         name = self.get_body_argument("name", "")
-        try:
-            made = await self.services.db.write(namespaces.create, self.identity, name)
-        except CondaStoreHubError as exc:
-            if exc.status >= SERVER_FAULT:
-                raise
-            self.set_status(exc.status)
-            await _show_list(self, typed=TypedName(name=name, error=exc.public_message))
-            return
-        self.redirect(f"{self.prefix}namespace/{made.name}/", status=303)
+        await self.take_form(
+            self._make(name), lambda exc: _show_list(self, typed=TypedName(name=name, error=exc.public_message))
+        )
+
+    async def _make(self, name: str) -> str:
+        made = await self.services.db.write(namespaces.create, self.identity, name)
+        return f"namespace/{made.name}/"
 
 
 class DeleteHandler(PageHandler):
     """`/namespace/NAME/delete/`."""
 
+    asks_first = True
+    deed = "Delete the namespace {}"
     help = "pages/#namespaces"
 
     async def get(self, namespace: str) -> None:
         """Say what would go."""
-        await self._ask(arguments.read_namespace(namespace), "")
+        await self._ask(arguments.read_namespace(namespace))
 
     async def post(self, namespace: str) -> None:
         """Delete it with all that is in it; if somebody uses that by now, ask once more."""
         name = arguments.read_namespace(namespace)
-        is_forced = self.get_body_argument("force", "") == "yes"
-        try:
-            await self.services.db.write(namespaces.delete, self.identity, name, force=is_forced)
-        except InUseError as exc:
-            self.set_status(exc.status)
-            await self._ask(name, exc.public_message)
-            return
+        await self.take_form(self._delete(name), lambda exc: self._ask(name, exc))
+
+    async def _delete(self, name: str) -> str:
+        forced = deletion.is_forced(self)
+        await self.services.db.write(namespaces.delete, self.identity, name, force=forced)
         self.services.auth.forget_namespaces()
-        self.redirect(f"{self.prefix}namespace/#deleted", status=303)
+        return "namespace/#deleted"
 
-    async def _ask(self, name: str, error: str) -> None:
+    async def _ask(self, name: str, error: CondaStoreHubError | None = None) -> None:
         doomed = await self.look_up(namespaces.foresee, name)
-        is_used = bool(doomed.busy or doomed.used)
-        self.show(
-            ConfirmContext(
-                layout=self.lay_out(f"Delete the namespace {name}?", "namespace"),
-                text="It vanishes from lists and from notebooks, with all that is in it.",
-                consequences=_list_consequences(doomed),
-                action=f"{self.prefix}namespace/{name}/delete/",
-                button="Delete it all the same" if is_used else "Delete it",
-                back=f"{self.prefix}namespace/{name}/",
-                fields=(("force", "yes"),) if is_used else (),
-                error=error,
-            )
+        place = f"namespace/{name}/"
+        asked = Deletion(
+            title=f"Delete the namespace {name}?",
+            text="It vanishes from lists and from notebooks, with all that is in it.",
+            consequences=_list_consequences(doomed),
+            place=place,
+            back=place,
+            is_used=bool(doomed.busy or doomed.used),
+            here="namespace",
         )
+        deletion.ask(self, asked, error)
 
 
-def _list_consequences(doomed: Doomed) -> tuple[str, ...]:
+def _list_consequences(doomed: Doomed) -> tuple[str | Dated, ...]:
     held = doomed.usage
     environments, builds = show_count(held.num_environments, "environment"), show_count(held.num_builds, "build")
-    says = [f"{environments} and {builds} go, with {show_size(held.storage)} on the disk."]
-    if doomed.busy:
-        says.append(f"{show_count(doomed.busy, 'build')} queued or running will be cancelled.")
-    if doomed.used:
-        says.append(f"{show_count(doomed.used, 'kernel or program', 'kernels or programs')} that use it will break.")
-    says.append(f"Until {show_time(doomed.until)} it can be brought back, with all of that.")
-    return tuple(says)
+    goes = f"{environments} and {builds} go, with {show_size(held.storage)} on the disk."
+    back = Dated("Until ", doomed.until, " it can be brought back, with all of that.")
+    return (goes, *deletion.list_uses(doomed.busy, doomed.used), back)
 
 
 class RestoreHandler(PageHandler):
     """`/namespace/NAME/restore/`."""
 
+    deed = "Bring back the namespace {}"
     help = "pages/#namespaces"
+
+    async def get(self, _: str) -> None:
+        """Lead to the page that the form stands on: after a refusal this address is the browser's."""
+        self.redirect(f"{self.prefix}namespace/#deleted")
 
     async def post(self, namespace: str) -> None:
         """Bring back the namespace of this name that was deleted last, under another name if one was typed."""
         name, typed = arguments.read_namespace(namespace), self.get_body_argument("name", "")
-        try:
-            found = await self.services.db.write(namespaces.restore, self.identity, name, typed or None)
-        except CondaStoreHubError as exc:
-            if exc.status >= SERVER_FAULT:
-                raise
-            self.set_status(exc.status)
-            await _show_list(self, comeback=TypedName(name=typed, error=exc.public_message), of=name)
-            return
-        self.redirect(f"{self.prefix}namespace/{found.name}/", status=303)
+        await self.take_form(self._restore(name, typed), lambda exc: self._show_refused(name, typed, exc))
+
+    async def _restore(self, name: str, typed: str) -> str:
+        found = await self.services.db.write(namespaces.restore, self.identity, name, typed or None)
+        return f"namespace/{found.name}/"
+
+    async def _show_refused(self, name: str, typed: str, error: CondaStoreHubError) -> None:
+        await _show_list(self, comeback=TypedName(name=typed, error=error.public_message), of=name)

@@ -6,11 +6,11 @@ import functools
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from conda_store_hub.web.contexts import Context
+from conda_store_hub.web import rendering
 from conda_store_hub.web.openapi import list_parameters, make_schemas
-from conda_store_hub.web.pages.guide import DocumentationHandler, GuideEntry
+from conda_store_hub.web.pages.guide import DocumentationHandler, GuideContext
 from conda_store_hub.web.words import say_kind
 
 if TYPE_CHECKING:
@@ -71,34 +71,30 @@ class ResourceView:
     operations: tuple[OperationView, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReferenceContext(Context):
-    """The whole API; a part of the guide."""
-
-    template: ClassVar[str] = "reference.html"
-    entries: tuple[GuideEntry, ...]
-    name: str
-    resources: tuple[ResourceView, ...]
-    values: tuple[ValueView, ...]
-    description: str
-    """The address of openapi.json."""
-
-
 class ReferenceHandler(DocumentationHandler):
     """`/docs/api/`."""
 
     def get(self) -> None:
         """Show every route."""
         self.show(
-            ReferenceContext(
+            GuideContext(
                 layout=self.lay_out("REST API", "docs"),
                 entries=self.list_entries(),
                 name="api",
-                resources=list_resources(self.routes),
-                values=tuple(list_values(self.routes).values()),
-                description=f"{self.prefix}api/v1/openapi.json",
+                html=render_reference(self.routes, self.prefix),
             )
         )
+
+
+@functools.lru_cache(maxsize=1)
+def render_reference(routes: tuple[Route, ...], prefix: str) -> str:
+    """Return the reference as HTML: it is large, and the same as long as the service runs."""
+    return rendering.render_part(
+        "reference.html",
+        resources=list_resources(routes),
+        values=tuple(list_values(routes).values()),
+        prefix=prefix,
+    )
 
 
 @functools.cache

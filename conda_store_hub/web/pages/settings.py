@@ -12,10 +12,12 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import InvalidRequestError
 from conda_store_hub.core.names import shorten
 from conda_store_hub.core.policy import PolicyValues, Scope
+from conda_store_hub.services import policies
+from conda_store_hub.web import seen
 from conda_store_hub.web.query import list_schemas
 from conda_store_hub.web.rendering import show_seconds, show_size
 
-FieldKind = Literal["lines", "number", "bytes", "choice", "none"]
+FieldKind = Literal["lines", "number", "bytes", "choice", "pairs", "none"]
 
 _SOURCES: Final = {
     Scope.CONFIGURATION: "configuration",
@@ -28,6 +30,8 @@ _UNITS: Final = {"": 1, "b": 1, "bytes": 1, "kb": 10**3, "mb": 10**6, "gb": 10**
 _UNITS_OF_1024: Final = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 _SIZE = re.compile(r"([0-9]{1,25}(?:\.[0-9]{1,9})?) ?([A-Za-z]{0,5})")
 _NUMBER = re.compile(r"-?[0-9]{1,25}")
+_PAIR = re.compile(r"([^\s:=]+)\s*[:=]\s*(\S+)")
+_KINDS: Final[Mapping[Any, FieldKind]] = {"boolean": "choice", "array": "lines", "object": "pairs"}
 _CHOICES: Final = {"true": True, "false": False}
 
 
@@ -44,12 +48,16 @@ class SettingRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SettingField:
-    """The field for what is set for a key in one place; `fault` says why what was typed cannot be."""
+    """The field for what is set for a key in one place; `fault` says why what was typed cannot be.
+
+    `seen` is what was set there when the page was made: it is sent with the field, and held against what is set then.
+    """
 
     row: SettingRow
     kind: FieldKind
     takes: str
     typed: str
+    seen: str
     fault: str = ""
 
 
@@ -86,31 +94,48 @@ def _show(key: str, value: Any) -> tuple[str, ...]:
 
 
 def list_fields(
-    found: Mapping[str, schemas.Setting], scope: Scope, typed: Mapping[str, str], faults: Mapping[str, str]
+    found: Mapping[str, schemas.Setting],
+    scope: Scope,
+    typed: Mapping[str, str],
+    faults: Mapping[str, str],
+    known: Mapping[str, Any],
 ) -> tuple[SettingField, ...]:
-    """Return a field for each setting: with what was typed, else with what is set at `scope`."""
+    """Return a field for each setting: with what was typed, else with what is set at `scope`.
+
+    `known`: what one has seen of it before, where that is not what is set now.
+    """
     return tuple(
         SettingField(
             row=_say(key, setting),
             kind=_find_kind(key) if setting.settable else "none",
             takes=setting.takes,
-            typed=typed.get(key, write(key, find_own(setting, scope))),
+            typed=typed.get(key, write(key, policies.find_own(setting, scope))),
+            seen=seen.write(known.get(key, policies.find_own(setting, scope))),
             fault=faults.get(key, ""),
         )
         for key, setting in found.items()
     )
 
 
-def find_own(setting: schemas.Setting, scope: Scope) -> Any:
-    """Return what is set at `scope` itself; None if nothing is."""
-    return next((one.value for one in setting.given if one.source is scope), None)
+def say_own(key: str, value: Any) -> str:
+    """Return what is set for a key in one place, within a sentence."""
+    return "nothing" if value is None else ", ".join(_show(key, value))
+
+
+def is_as_shown(key: str, text: str, value: Any) -> bool:
+    """Tell whether a field was left as it was when it showed `value`."""
+    return _list_lines(text) == _list_lines(write(key, value))
+
+
+def _list_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _find_kind(key: str) -> FieldKind:
     kind = list_schemas(PolicyValues)[key].get("type")
     if kind == "integer":
         return "bytes" if key.endswith("_bytes") else "number"
-    return "choice" if kind == "boolean" else "lines" if kind == "array" else "none"
+    return _KINDS.get(kind, "none")
 
 
 def write(key: str, value: Any) -> str:
@@ -119,6 +144,8 @@ def write(key: str, value: Any) -> str:
         return ""
     if isinstance(value, list):
         return "\n".join(map(str, cast("list[Any]", value)))
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {address}" for name, address in cast("dict[str, Any]", value).items())
     if isinstance(value, bool):
         return str(value).lower()
     return _write_size(value) if key.endswith("_bytes") else str(value)
@@ -133,18 +160,31 @@ def _write_size(size: int) -> str:
 
 def read(key: str, text: str) -> Any:
     """Return the value that was typed into a field, None for an empty one; raise in words for what is none."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = _list_lines(text)
     if not lines:
         return None
     match _find_kind(key):
         case "lines":
             return lines
+        case "pairs":
+            return _read_pairs(key, lines)
         case "choice":
             return _CHOICES.get(lines[0].lower(), lines[0])
         case "bytes":
             return _read_size(key, text.strip())
         case _:
             return int(text) if _NUMBER.fullmatch(text.strip()) else text.strip()
+
+
+def _read_pairs(key: str, lines: list[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for line in lines:
+        found = _PAIR.fullmatch(line)
+        if found is None or found[1] in pairs:
+            why = "is none" if found is None else "is the second with this name"
+            raise InvalidRequestError(f"`{key}` takes a name and its address on each line: “{shorten(line)}” {why}.")
+        pairs[found[1]] = found[2]
+    return pairs
 
 
 def _read_size(key: str, text: str) -> int:

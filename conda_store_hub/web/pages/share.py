@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from sqlalchemy.orm import Session
 
+from conda_store_hub.core.errors import CondaStoreHubError
 from conda_store_hub.core.permissions import Identity, Permission, Role, SubjectKind
-from conda_store_hub.services import grants, rights
+from conda_store_hub.services import rights
 from conda_store_hub.services.grants import Place
 from conda_store_hub.web import arguments
 from conda_store_hub.web.contexts import Context
@@ -19,9 +20,12 @@ from conda_store_hub.web.pages.members import (
     MembersPage,
     MembersView,
     TypedRole,
+    change_or_remove,
     give,
     lay_out_members,
     read_members,
+    read_refused,
+    say_change,
 )
 from conda_store_hub.web.pages.namespace import show_namespace
 from conda_store_hub.web.query import PagedQuery
@@ -53,75 +57,120 @@ def _read(session: Session, identity: Identity, place: Place, query: PagedQuery,
 class ShareHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/share/`."""
 
+    deed = "Share {}/{}"
     help = "pages/#sharing-one-environment"
 
     async def get(self, namespace: str, name: str) -> None:
         """Show who has a role on this environment alone."""
-        await self._show(_environment(namespace, name), TypedRole())
+        await _show_share(self, _environment(namespace, name))
 
     async def post(self, namespace: str, name: str) -> None:
         """Give somebody a role on it, or change theirs; or show again what was typed, with what is wrong."""
         place = _environment(namespace, name)
-        wrong = await give(self, place)
-        if wrong is not None:
-            await self._show(place, wrong)
-            return
-        self.redirect(f"{self.prefix}environment/{place.namespace}/{place.environment}/share/", status=303)
+        await self.take_form(self._give(place), lambda exc: _show_share(self, place, read_refused(self, exc)))
 
-    async def _show(self, place: Place, typed: TypedRole) -> None:
-        query = self.read_query(PagedQuery)
-        view = await self.look_up(_read, place, query, self.services.auth.use_scopes)
-        address = f"{self.prefix}environment/{place.namespace}/{place.environment}/share/"
-        self.show(
-            ShareContext(
-                layout=self.lay_out(f"Share {place.namespace}/{place.environment}"),
-                place=place,
-                view=lay_out_members(
-                    self, view.members, address=address, back=address, typed=typed if view.may_share else None
-                ),
-            )
+    async def _give(self, place: Place) -> str:
+        await give(self, place)
+        return _find_share(place)
+
+
+async def _show_share(
+    handler: PageHandler, place: Place, typed: TypedRole | None = None, *, refusal: CondaStoreHubError | None = None
+) -> None:
+    """Show who has a role, with what was typed; `refusal` is why a role could not be changed or taken back."""
+    query = handler.read_query(PagedQuery)
+    view = await handler.look_up(_read, place, query, handler.services.auth.use_scopes)
+    address = f"{handler.prefix}{_find_share(place)}"
+    typed = typed or TypedRole() if view.may_share else None
+    handler.show(
+        ShareContext(
+            layout=handler.lay_out(f"Share {place.namespace}/{place.environment}"),
+            place=place,
+            view=lay_out_members(handler, view.members, address=address, back=address, typed=typed, refusal=refusal),
         )
+    )
 
 
-class ShareRemovalHandler(PageHandler):
+class ShareMemberHandler(PageHandler):
     """`/environment/NAMESPACE/NAME/share/ID/`."""
 
+    deed = "a role on {}/{}"
     help = "pages/#sharing-one-environment"
 
+    def say_deed(self) -> str:
+        """Tell a change from what takes it back."""
+        return f"{say_change(self)} {super().say_deed()}"
+
+    async def get(self, namespace: str, name: str, _: str) -> None:
+        """Lead to the page that the form stands on: after a refusal this address is the browser's."""
+        self.redirect(f"{self.prefix}{_find_share(_environment(namespace, name))}")
+
     async def post(self, namespace: str, name: str, member_id: str) -> None:
-        """Take a role on this environment back."""
+        """Change a role on this environment, or take it back."""
         place = _environment(namespace, name)
-        await self.services.db.write(grants.remove, self.identity, place, arguments.read_member(member_id))
-        self.redirect(f"{self.prefix}environment/{place.namespace}/{place.environment}/share/", status=303)
+        await self.take_form(self._take(place, member_id), lambda exc: _show_share(self, place, refusal=exc))
+
+    async def _take(self, place: Place, member_id: str) -> str:
+        await change_or_remove(self, place, arguments.read_member(member_id))
+        return _find_share(place)
 
 
 class MembersHandler(PageHandler):
     """`/namespace/NAME/member/`."""
 
+    deed = "Give a role in {}"
     help = "pages/#a-namespace"
+
+    async def get(self, namespace: str) -> None:
+        """Lead to the page that the form stands on: after a refusal this address is the browser's."""
+        self.redirect(f"{self.prefix}{_find_members(arguments.read_namespace(namespace))}")
 
     async def post(self, namespace: str) -> None:
         """Give somebody a role in the namespace, or change theirs; or show again what was typed."""
         place = Place(namespace=arguments.read_namespace(namespace))
-        wrong = await give(self, place)
-        if wrong is not None:
-            await show_namespace(self, place.namespace, typed=wrong)
-            return
-        self.redirect(f"{self.prefix}namespace/{place.namespace}/#members", status=303)
+        await self.take_form(
+            self._give(place), lambda exc: show_namespace(self, place.namespace, typed=read_refused(self, exc))
+        )
+
+    async def _give(self, place: Place) -> str:
+        await give(self, place)
+        return _find_members(place.namespace)
 
 
-class MemberRemovalHandler(PageHandler):
+class MemberHandler(PageHandler):
     """`/namespace/NAME/member/ID/`."""
 
+    deed = "a role in {}"
     help = "pages/#a-namespace"
 
+    def say_deed(self) -> str:
+        """Tell a change from what takes it back."""
+        return f"{say_change(self)} {super().say_deed()}"
+
+    async def get(self, namespace: str, _: str) -> None:
+        """Lead to the page that the form stands on: after a refusal this address is the browser's."""
+        self.redirect(f"{self.prefix}{_find_members(arguments.read_namespace(namespace))}")
+
     async def post(self, namespace: str, member_id: str) -> None:
-        """Take a role in the namespace back."""
+        """Change a role in the namespace, or take it back."""
         place = Place(namespace=arguments.read_namespace(namespace))
-        await self.services.db.write(grants.remove, self.identity, place, arguments.read_member(member_id))
-        self.redirect(f"{self.prefix}namespace/{place.namespace}/#members", status=303)
+        await self.take_form(
+            self._take(place, member_id), lambda exc: show_namespace(self, place.namespace, refusal=exc)
+        )
+
+    async def _take(self, place: Place, member_id: str) -> str:
+        await change_or_remove(self, place, arguments.read_member(member_id))
+        return _find_members(place.namespace)
 
 
 def _environment(namespace: str, name: str) -> Place:
     names = arguments.read_names(namespace, name)
     return Place(namespace=names[0], environment=names[1])
+
+
+def _find_share(place: Place) -> str:
+    return f"environment/{place.namespace}/{place.environment}/share/"
+
+
+def _find_members(namespace: str) -> str:
+    return f"namespace/{namespace}/#members"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -10,29 +11,29 @@ from typing import ClassVar
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
-from conda_store_hub.core.errors import CondaStoreHubError, InvalidRequestError
+from conda_store_hub.core.errors import CondaStoreHubError, FormUsedError, InvalidRequestError
 from conda_store_hub.core.permissions import Identity, Role
 from conda_store_hub.services import tokens, users
 from conda_store_hub.web import arguments
 from conda_store_hub.web.auth import SESSION
-from conda_store_hub.web.base import SERVER_FAULT
-from conda_store_hub.web.contexts import ConfirmContext, Context, Pager
+from conda_store_hub.web.contexts import ConfirmContext, Context, Dated, Pager
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.pages.members import ROLES
 from conda_store_hub.web.query import PagedQuery, Size
-from conda_store_hub.web.rendering import show_time
 
 _TOKENS = 50
-_ENDS = {"7": "after 7 days", "30": "after 30 days", "90": "after 90 days", "365": "after a year", "never": "never"}
+MARK = "mark"
+"""The hidden field that tells one form from another."""
+ENDS = {"7": "after 7 days", "30": "after 30 days", "90": "after 90 days", "365": "after a year", "never": "never"}
 _MAY = {
-    Role.VIEWER: "see its environments, compute in them, download them",
-    Role.DEVELOPER: "that, and make, change and build environments",
-    Role.ADMIN: "all that, and delete and share",
+    Role.VIEWER: "see environments, compute in them and download them",
+    Role.DEVELOPER: "see, compute, download, make, change and build environments",
+    Role.ADMIN: "see, compute, download, make, change, build, delete and share environments",
 }
 _MAY_WITH_ONE = {
-    Role.VIEWER: "see it, compute in it, download it",
-    Role.DEVELOPER: "that, and change and build it",
-    Role.ADMIN: "all that, and delete and share it",
+    Role.VIEWER: "see it, compute in it and download it",
+    Role.DEVELOPER: "see, compute, download, change and build it",
+    Role.ADMIN: "see, compute, download, change, build, delete and share it",
 }
 
 
@@ -54,6 +55,8 @@ class TokenForm:
     namespaces: tuple[Choice, ...]
     roles: tuple[Choice, ...]
     ends: tuple[Choice, ...]
+    mark: str
+    """What tells this form from others: one that is sent again, as when its page is loaded again, makes nothing."""
     error: CondaStoreHubError | None
 
 
@@ -139,7 +142,7 @@ def _make_request(typed: _Typed, now: datetime) -> schemas.MakeToken:
         raise InvalidRequestError(f"Choose at most {schemas.MAX_TOKEN_NAMESPACES} namespaces.")
     if typed.role not in list(Role):
         raise InvalidRequestError("Choose one of the roles.")
-    if typed.end not in _ENDS:
+    if typed.end not in ENDS:
         raise InvalidRequestError("Choose one of the ends.")
     return schemas.MakeToken(
         label=typed.label,
@@ -152,6 +155,7 @@ def _make_request(typed: _Typed, now: datetime) -> schemas.MakeToken:
 class UserHandler(PageHandler):
     """`/user/`."""
 
+    deed = "Make a token"
     help = "pages/#user"
 
     async def get(self) -> None:
@@ -166,15 +170,16 @@ class UserHandler(PageHandler):
             role=self.get_body_argument("role", ""),
             end=self.get_body_argument("end", ""),
         )
-        try:
-            request = _make_request(typed, datetime.now(UTC))
-            made = await self.services.db.write(tokens.make, self.identity, request, pepper=self.services.auth.pepper)
-        except CondaStoreHubError as exc:
-            if exc.status >= SERVER_FAULT:
-                self.log.warning("a token could not be made: %s", exc.detail or exc.message)
-            self.set_status(exc.status)
-            await self._show_user(typed, UserQuery(page=1), error=exc)
-            return
+        await self.take_form(self._make(typed), lambda exc: self._show_refused(typed, exc))
+
+    async def _show_refused(self, typed: _Typed, error: CondaStoreHubError) -> None:
+        is_made = isinstance(error, FormUsedError)
+        await self._show_user(_Typed() if is_made else typed, UserQuery(page=1), error=error)
+
+    async def _make(self, typed: _Typed) -> None:
+        request = _make_request(typed, datetime.now(UTC))
+        pepper, mark = self.services.auth.pepper, self.get_body_argument(MARK, "")
+        made = await self.services.db.write(tokens.make, self.identity, request, pepper=pepper, form=mark)
         await self._show_user(_Typed(), UserQuery(page=1), made=_say_made(made, request))
 
     async def _show_user(
@@ -204,11 +209,16 @@ class UserHandler(PageHandler):
 class TokenHandler(PageHandler):
     """`/user/token/ID/`."""
 
+    asks_first = True
+    deed = "Revoke a token"
     help = "sharing/#tokens"
 
     async def get(self, token_id: str) -> None:
         """Say what a token is for, and ask whether it is to go."""
-        token = await self.look_up(tokens.describe, arguments.read_token(token_id))
+        await self._ask(arguments.read_token(token_id))
+
+    async def _ask(self, number: int, error: CondaStoreHubError | None = None) -> None:
+        token = await self.look_up(tokens.describe, number)
         self.show(
             ConfirmContext(
                 layout=self.lay_out(f"Revoke the token “{token.label}”?", "user"),
@@ -217,13 +227,18 @@ class TokenHandler(PageHandler):
                 action=f"{self.prefix}user/token/{token.id}/",
                 button="Revoke it",
                 back=f"{self.prefix}user/#tokens",
+                error=error.public_message if error else "",
             )
         )
 
     async def post(self, token_id: str) -> None:
         """Revoke the token: it is worth nothing from now on."""
-        await self.services.db.write(tokens.revoke, self.identity, arguments.read_token(token_id))
-        self.redirect(f"{self.prefix}user/#tokens", status=303)
+        number = arguments.read_token(token_id)
+        await self.take_form(self._revoke(number), lambda exc: self._ask(number, exc))
+
+    async def _revoke(self, number: int) -> str:
+        await self.services.db.write(tokens.revoke, self.identity, number)
+        return "user/#tokens"
 
 
 def _say_place_of(place: users.Place) -> PlaceEntry:
@@ -246,7 +261,8 @@ def _lay_out_form(typed: _Typed, places: list[users.Place], error: CondaStoreHub
         roles=tuple(
             Choice(value=role, label=role, chosen=role == typed.role, note=note) for role, note in ROLES.items()
         ),
-        ends=tuple(Choice(value=value, label=label, chosen=value == typed.end) for value, label in _ENDS.items()),
+        ends=tuple(Choice(value=value, label=label, chosen=value == typed.end) for value, label in ENDS.items()),
+        mark=secrets.token_urlsafe(16),
         error=error,
     )
 
@@ -266,12 +282,12 @@ def say_reach(scopes: list[schemas.TokenScope]) -> str:
     return "; ".join(f"{role} on {', '.join(_say_place(scope.on) for scope in same)}" for role, same in parts)
 
 
-def _say_use(token: schemas.TokenView) -> str:
+def _say_use(token: schemas.TokenView) -> str | Dated:
     """Say whether anybody would notice."""
     if token.last_used_on is None:
         return "It was never used."
     place = f" from {token.last_used_from}" if token.last_used_from else ""
-    return f"It was used last on {show_time(token.last_used_on)}{place}."
+    return Dated("It was used last on ", token.last_used_on, f"{place}.")
 
 
 def _say_place(key: str) -> str:

@@ -15,16 +15,25 @@ from conda_store_hub.core.errors import (
     RangeNotSatisfiableError,
     UnavailableError,
 )
+from conda_store_hub.core.repositories import Repository, read_name
+from conda_store_hub.services import ondemand
 from conda_store_hub.web.base import BaseHandler
 from conda_store_hub.web.operations import JSON
-from conda_store_hub.web.registry.errors import UNKNOWN_NAME, RegistryError, RegistryErrors, find_code
+from conda_store_hub.web.registry.errors import (
+    UNKNOWN_NAME,
+    RegistryError,
+    RegistryErrors,
+    find_code,
+    format_warning,
+)
 
 ROOT = "/v2/"
 """Where clients look for a registry: at the root of the host (distribution specification, "Endpoints")."""
 ANONYMOUS_TOKEN = "anonymous"  # noqa: S105 - clients need one where nobody is logged in
 SERVICE = "conda-store-hub"
+OWN_PORT = "is_own_port"
+"""The setting of the application that listens on a port of the registry's own."""
 _READS = ("GET", "HEAD")
-_RETRY_SECONDS = 5
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]+")
 _UNAUTHORIZED = 401
 _NOT_ALLOWED = 405
@@ -54,6 +63,13 @@ class RegistryHandler(BaseHandler):
             )
         await self.welcome()
 
+    async def find_repository(self, name: str) -> Repository:
+        """Return the repository of that name; of one that names packages, where its images are or would be."""
+        found = read_name(name)
+        if isinstance(found, Repository):
+            return found
+        return await self.services.db.read(ondemand.find_repository, found, self.services.rules)
+
     def _forget_anonymous_token(self) -> None:
         """Take who says that they are nobody for that."""
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
@@ -74,21 +90,32 @@ class RegistryHandler(BaseHandler):
         status, _ = find_code(error, self.unknown)
         self.set_status(status)
         if isinstance(error, UnavailableError):
-            self.set_header("Retry-After", str(_RETRY_SECONDS))
+            self.set_header("Retry-After", str(error.seconds))
         if isinstance(error, RangeNotSatisfiableError) and error.size is not None:
             self.set_header("Content-Range", f"bytes */{error.size}")
         if status == _UNAUTHORIZED:
             self.challenge()
+        elif self.request.method == "HEAD":  # whose answers have no body to say it
+            self.set_header("Warning", format_warning(error.public_message))
         if status == _NOT_ALLOWED:
             self.set_header("Allow", ", ".join(_READS))
         self.finish(self.describe_error(error))
 
     def challenge(self) -> None:
-        """Say how to log in: with a token of the token service, or with one as password. The first counts for some."""
-        origin = find_origin(self.request)
-        if origin is not None:
-            self.add_header("WWW-Authenticate", f'Bearer realm="{origin}{ROOT}token",service="{SERVICE}"')
-        self.add_header("WWW-Authenticate", f'Basic realm="{SERVICE}"')
+        """Say how to log in: with a token of the token service. A password alone is taken, but rarely asked for.
+
+        Of two challenges, which proxies join to one header, some clients take the words for those of a single one.
+        """
+        origin = self._find_own_origin()
+        bearer = f'Bearer realm="{origin}{ROOT}token",service="{SERVICE}"'
+        self.set_header("WWW-Authenticate", f'Basic realm="{SERVICE}"' if origin is None else bearer)
+
+    def _find_own_origin(self) -> str | None:
+        """Return where the registry is for clients: as it was configured, or else as they came."""
+        registry = self.services.registry
+        if not registry.address:
+            return find_origin(self.request, registry.scheme if self.settings.get(OWN_PORT) else None)
+        return f"{registry.scheme or find_scheme(self.request)}://{registry.address}"
 
     def describe_error(self, error: CondaStoreHubError) -> str:
         """Return the body of an error."""
@@ -97,12 +124,19 @@ class RegistryHandler(BaseHandler):
         return RegistryErrors(errors=(RegistryError(code=code, message=error.public_message),)).model_dump_json()
 
 
-def find_origin(request: HTTPServerRequest) -> str | None:
+def find_origin(request: HTTPServerRequest, scheme: str | None = None) -> str | None:
     """Return scheme and host at which a client reached us; None where its host cannot stand in a header.
+
+    `scheme`: the one that is known to be spoken.
+    """
+    return f"{scheme or find_scheme(request)}://{request.host}" if _HOST.fullmatch(request.host) else None
+
+
+def find_scheme(request: HTTPServerRequest) -> str:
+    """Return `http` or `https`, as a client came.
 
     Of several proxies the first one knows whether the client's connection is encrypted. A client that lies about that
     is told where to send its own token to, and nobody else is.
     """
     first = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
-    scheme = first if first in ("http", "https") else request.protocol
-    return f"{scheme}://{request.host}" if _HOST.fullmatch(request.host) else None
+    return first if first in ("http", "https") else request.protocol

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from conda_store_hub.core.errors import InvalidDigestError, NotFoundError
+from conda_store_hub.core.errors import InvalidDigestError, NotFoundError, UnknownRepositoryError
 from conda_store_hub.core.oci import INDEX_TYPE, Index
-from conda_store_hub.core.repositories import Repository
+from conda_store_hub.core.repositories import read_name
 from conda_store_hub.services import images
 from conda_store_hub.web.query import Number, Query, Text
 from conda_store_hub.web.registry.base import RegistryHandler
@@ -62,10 +63,10 @@ class TagsHandler(_ListHandler):
     """`GET /v2/NAME/tags/list`."""
 
     async def get(self, name: str) -> None:
-        """List tags: the active build's, and of each build its number and its key."""
-        where, query = Repository.parse(name), self.read_query(ListQuery)
+        """List tags: `latest`, those that people gave, and number and key of each build whose image is there."""
+        where, query = await self.find_repository(name), self.read_query(ListQuery)
         tags = await self.services.db.read(images.list_tags, self.identity, where, query.last, query.count + 1)
-        self.write_json(TagList(name=str(where), tags=self.link_next(query, tags)))
+        self.write_json(TagList(name=name, tags=self.link_next(query, tags)))
 
 
 class CatalogHandler(_ListHandler):
@@ -81,10 +82,14 @@ class CatalogHandler(_ListHandler):
 class ReferrersHandler(RegistryHandler):
     """`GET /v2/NAME/referrers/DIGEST`."""
 
-    async def get(self, name: str, digest: str) -> None:
-        """Say that nothing refers to an image: nothing can be pushed."""
-        where = Repository.parse(name)
-        await self.services.db.read(images.require_repository, self.identity, where)
+    def get(self, name: str, digest: str) -> None:
+        """Say that nothing refers to an image: nothing can be pushed.
+
+        Not even a repository that is not there is a 404, which would say that nobody answers this (specification,
+        "Listing Referrers"). So it tells nobody which there are.
+        """
+        with contextlib.suppress(UnknownRepositoryError):
+            read_name(name)
         if ":" not in digest:
             raise InvalidDigestError
         self._require_digest(digest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import BaseModel, ConfigDict
 
 from conda_store_hub.core import errors
@@ -11,6 +13,9 @@ UNKNOWN_NAME = "NAME_UNKNOWN"
 UNKNOWN_MANIFEST = "MANIFEST_UNKNOWN"
 UNKNOWN_BLOB = "BLOB_UNKNOWN"
 _NOT_FOUND = 404
+_ITS_FAULT = 500
+_MOST_WARNED = 1000  # characters: it is one line in a terminal, and all headers together have a limit in proxies
+_PLAIN = str.maketrans({"“": '"', "”": '"', "…": "..."})
 
 # The first that fits counts. A status of None is the error's own.
 _CODES: tuple[tuple[type[CondaStoreHubError], int | None, str], ...] = (
@@ -24,7 +29,11 @@ _CODES: tuple[tuple[type[CondaStoreHubError], int | None, str], ...] = (
     (errors.MethodNotAllowedError, None, "UNSUPPORTED"),
     (errors.RangeNotSatisfiableError, None, "SIZE_INVALID"),
     (errors.BeingMadeError, 429, "TOOMANYREQUESTS"),
+    (errors.FailedForNowError, 429, "TOOMANYREQUESTS"),
     (errors.TooManyDownloadsError, 429, "TOOMANYREQUESTS"),
+    (errors.TooManyRequestsError, 429, "TOOMANYREQUESTS"),
+    (errors.SolveError, 404, UNKNOWN_NAME),
+    (errors.BuildError, 404, UNKNOWN_MANIFEST),
     (errors.InvalidRequestError, None, "UNSUPPORTED"),
 )
 #: What is not there, or not yet, or not any more.
@@ -51,11 +60,20 @@ class RegistryErrors(BaseModel):
 def find_code(error: CondaStoreHubError, unknown: str) -> tuple[int, str]:
     """Return status and code for an error; `unknown` is the code for what is not there where it was raised.
 
-    Those of the specification are for what clients can do something about; others it does not know.
+    Those of the specification are for what clients can do something about; for the service's own faults it has none.
     """
     for kind, status, code in _CODES:
         if isinstance(error, kind):
             return status or error.status, code
     if isinstance(error, _ABSENT):
         return _NOT_FOUND, unknown
+    if error.status < _ITS_FAULT:
+        return error.status, "UNSUPPORTED"
     return error.status, "UNAVAILABLE" if isinstance(error, errors.UnavailableError) else "UNKNOWN"
+
+
+def format_warning(message: str) -> str:
+    """Return a message as the header `Warning` has it (specification, "Warnings"), where an answer has no body."""
+    line = " ".join(message.translate(_PLAIN).split())[:_MOST_WARNED]
+    plain = re.sub(r"[^ -~]", "?", line)
+    return '299 - "' + re.sub(r'(["\\])', r"\\\1", plain) + '"'

@@ -2,11 +2,12 @@
 import { refreshParts } from "./parts.js";
 import { currentToken } from "./xsrf.js";
 
-const EVERY = 5000;
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 15000;
 const SILENCE = 20000;
-const HEARD = ["open", "log", "progress", "phases", "state"];
+const MOST_SHOWN = 1_000_000; // characters of a log, of which browsers become slow
+const LEFT = 0.75; // of them, when some go
+const HEARD = ["open", "alive", "log", "progress", "phases", "state"];
 const log = document.getElementById("log");
 const note = document.getElementById("log-note");
 const box = document.getElementById("progress");
@@ -16,9 +17,13 @@ let offset = Number(log.dataset.offset);
 let status = document.getElementById("state").dataset.status;
 let pause = FIRST_PAUSE;
 let over = "complete" in log.dataset;
+let source = null;
 let refreshing;
 let silence;
+let returning;
 let phases;
+let isAsked = false;
+let length = log.textContent.length;
 
 function isAtEnd() {
   return log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -31,9 +36,26 @@ function scrollToEnd() {
 function append(text) {
   const follow = isAtEnd();
   log.append(text);
+  length += text.length;
+  if (length > MOST_SHOWN) {
+    leaveOutBeginning();
+  }
   if (follow) {
     scrollToEnd();
   }
+}
+
+// Whole lines; who reads further up goes on where they are.
+function leaveOutBeginning() {
+  const { scrollHeight, scrollTop, textContent } = log;
+  const end = textContent.slice(-LEFT * MOST_SHOWN);
+  log.textContent = end.slice(end.indexOf("\n") + 1);
+  length = log.textContent.length;
+  log.scrollTop = scrollTop - (scrollHeight - log.scrollHeight);
+  const line = document.getElementById("left-out");
+  line.textContent = "The beginning is left out here; the download has all.";
+  line.classList.remove("invisible");
+  line.hidden = false;
 }
 
 function showProgress({ phase, done, total, unit, downloads = [] }) {
@@ -44,12 +66,19 @@ function showProgress({ phase, done, total, unit, downloads = [] }) {
   document.getElementById("downloads").replaceChildren(...downloads.map(showDownload));
 }
 
+// While nothing goes on yet, its place is kept.
+function showBox() {
+  box.classList.toggle("invisible", over || status === "QUEUED");
+}
+
 function showDownload({ name, done, total }) {
   const [item, label, text, bar] = ["li", "label", "span", "progress"].map((tag) => document.createElement(tag));
   label.className = "download";
   text.textContent = name;
-  bar.max = total || 1;
-  bar.value = done;
+  if (total) {
+    bar.max = total;
+    bar.value = done;
+  }
   label.append(text, bar);
   item.append(label);
   return item;
@@ -61,20 +90,29 @@ function refreshSoon() {
   refreshing = setTimeout(refreshParts, 100);
 }
 
+function hangUp() {
+  clearTimeout(silence);
+  clearTimeout(returning);
+  source?.close();
+  source = null;
+}
+
+// From the byte that was reached; nobody is followed who is not seen: a browser has six lines for all tabs of a host.
 function follow() {
+  hangUp();
+  if (over || document.hidden) {
+    return;
+  }
   // EventSource sends no headers, and the Hub wants the token of the session with every request of a script.
   const address = new URL(log.dataset.url, location.href);
   address.searchParams.set("offset", offset);
   address.searchParams.set("_xsrf", currentToken());
-  const source = new EventSource(address);
+  source = new EventSource(address);
 
   // A proxy may leave the line open when the service has died behind it: who hears nothing for long asks anew.
   const listen = () => {
     clearTimeout(silence);
-    silence = setTimeout(() => {
-      source.close();
-      follow();
-    }, SILENCE);
+    silence = setTimeout(follow, SILENCE);
   };
   listen();
   for (const name of HEARD) {
@@ -100,22 +138,22 @@ function follow() {
     const next = JSON.parse(event.data).status;
     if (next !== status) {
       status = next;
+      showBox();
       refreshSoon();
     }
   });
   source.addEventListener("end", () => {
     over = true;
-    clearTimeout(silence);
-    source.close();
+    hangUp();
     note.textContent = "";
-    box.hidden = true;
+    showBox(); // what stands below stays where it is
     refreshSoon();
   });
   source.addEventListener("error", () => {
     note.textContent = "interrupted, trying again";
-    if (source.readyState === EventSource.CLOSED) {
+    if (source?.readyState === EventSource.CLOSED) {
       clearTimeout(silence);
-      setTimeout(comeBack, pause);
+      returning = setTimeout(comeBack, pause);
     }
   });
 }
@@ -125,6 +163,9 @@ async function comeBack() {
   pause = Math.min(pause * 1.5, LONGEST_PAUSE);
   const headers = { "X-XSRFToken": currentToken() };
   const answer = await fetch(location.href, { method: "HEAD", headers, redirect: "manual" }).catch(() => null);
+  if (document.hidden) {
+    return; // who sees the page again follows again
+  }
   if (answer?.ok) {
     follow();
     refreshSoon();
@@ -138,53 +179,60 @@ async function comeBack() {
   note.textContent = isOut
     ? "logged out: log in in another tab, and this goes on"
     : "the service does not answer, trying again";
-  setTimeout(comeBack, pause);
+  returning = setTimeout(comeBack, pause);
 }
 
-// The place in the queue changes without a word from the build.
-function lookAtQueue() {
-  if (status === "QUEUED" && !document.hidden) {
-    refreshParts();
-  }
-  if (!over) {
-    setTimeout(lookAtQueue, EVERY);
+// A file that somebody asks for later opens the log again.
+function lookAtState() {
+  const { dataset } = document.getElementById("state");
+  status = dataset.status;
+  showBox();
+  warnOfDeparted();
+  if (over && "open" in dataset) {
+    over = false;
+    box.hidden = false;
+    showBox();
+    follow();
   }
 }
 
-// Asks the channels, which may take long: the page does not wait for it.
+// Asks the channels, which may take long: the page does not wait for it, and has kept the place for what they say.
 async function warnOfDeparted() {
-  const warning = document.getElementById("departed");
-  if (!warning.dataset.url) {
+  const url = document.getElementById("departed")?.dataset.url;
+  if (!url || isAsked || document.getElementById("state").dataset.status !== "COMPLETED") {
     return;
   }
+  isAsked = true;
   const headers = { "X-XSRFToken": currentToken() };
-  const answer = await fetch(warning.dataset.url, { headers, redirect: "manual" }).catch(() => null);
+  const answer = await fetch(url, { headers, redirect: "manual" }).catch(() => null);
   const found = answer?.ok ? (await answer.json().catch(() => null))?.data : null;
   if (!found) {
-    sayUnknown("Whether its packages are still in their channels could not be found out.");
+    sayDeparted("Whether its packages are still in their channels could not be found out.", []);
     return;
   }
-  const names = [...found.gone, ...found.changed].map(({ name, version, build }) => `${name} ${version} ${build}`);
-  if (names.length > 0) {
-    document.getElementById("departed-names").textContent = names.join(", ");
-    warning.hidden = false;
+  const gone = [...found.gone, ...found.changed].map(({ name, version, build }) => `${name} ${version} ${build}`);
+  const problems = found.problems.map(({ channel, message }) => `${channel}: ${message}`);
+  const words = [];
+  if (gone.length > 0) {
+    const they = gone.length === 1 ? "1 package is" : `${gone.length} packages are`;
+    words.push(`${they} no longer in their channels as they were: this cannot be made again elsewhere from its pins.`);
   }
   if (found.unknown.length > 0) {
-    const count = found.unknown.length === 1 ? "one package is" : `${found.unknown.length} packages are`;
-    const reasons = found.problems.map(({ channel, message }) => ` ${channel}: ${message}`).join("");
-    sayUnknown(`Whether ${count} still in their channels could not be found out.${reasons}`);
+    const they = found.unknown.length === 1 ? "1 package is" : `${found.unknown.length} packages are`;
+    words.push(`Whether ${they} still in their channels could not be found out.`);
   }
+  sayDeparted(words.join(" ") || "All of its packages are still in their channels.", [...gone, ...problems]);
 }
 
-function sayUnknown(text) {
-  const line = document.getElementById("departed-unknown");
-  line.textContent = text;
-  line.hidden = false;
+function sayDeparted(text, names) {
+  document.getElementById("departed-text").textContent = text;
+  const items = names.map((name) => Object.assign(document.createElement("li"), { textContent: name }));
+  document.getElementById("departed-names").replaceChildren(...items);
+  document.getElementById("departed-more").classList.toggle("invisible", items.length === 0);
 }
 
 scrollToEnd();
 warnOfDeparted();
-if (!over) {
-  follow();
-  setTimeout(lookAtQueue, EVERY);
-}
+follow();
+document.addEventListener("parts", lookAtState);
+document.addEventListener("visibilitychange", follow);

@@ -24,6 +24,7 @@ document.addEventListener("click", async (event) => {
 export function showButtons() {
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.hidden = false;
+    button.classList.remove("invisible");
   }
 }
 

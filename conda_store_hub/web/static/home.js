@@ -3,6 +3,7 @@ import { refreshParts } from "./parts.js";
 
 const PAUSE = 250;
 const form = document.getElementById("filters");
+const help = document.getElementById("search-help");
 const note = document.getElementById("found");
 let waiting = 0;
 
@@ -19,10 +20,17 @@ function wanted() {
 async function search() {
   clearTimeout(waiting);
   history.replaceState(null, "", wanted());
-  if (await refreshParts()) {
-    note.textContent = document.getElementById("environments").dataset.found;
-  } else {
+  if (!(await refreshParts())) {
     note.textContent = "This could not be searched: load the page again";
+  }
+}
+
+// Who had nothing to search in may have something by now.
+function sayFound() {
+  const { found, some } = document.getElementById("environments").dataset;
+  form.hidden = help.hidden = some === undefined;
+  if (note.textContent !== found) {
+    note.textContent = found; // only what changes is told by screen readers
   }
 }
 
@@ -35,3 +43,5 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   search();
 });
+
+document.addEventListener("parts", sayFound);

@@ -1,3 +1,11 @@
+function countLines(text) {
+  let count = 1;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) {
+    count += 1;
+  }
+  return count;
+}
+
 // The numbers of a text's lines, and the line that something is wrong with.
 export class Lines {
   constructor(text, numbers, said) {
@@ -17,8 +25,14 @@ export class Lines {
     this.draw();
   }
 
+  // A lock file may have a hundred thousand lines: they are written anew only if there are more or fewer, or another fault.
   draw() {
-    const count = this.text.value.split("\n").length;
+    const count = countLines(this.text.value);
+    const drawn = `${count}:${this.fault?.line ?? 0}`;
+    if (drawn === this.drawn) {
+      return;
+    }
+    this.drawn = drawn;
     const all = Array.from({ length: count }, (_, index) => index + 1);
     const at = this.fault ? this.fault.line : 0;
     if (at < 1 || at > count) {

@@ -5,7 +5,7 @@ const PAUSE = 200;
 let wanted = document.getElementById("package-search")?.value ?? "";
 let timer;
 
-async function search() {
+async function search(isSent) {
   const form = document.getElementById("package-form");
   if (!form) {
     return;
@@ -15,7 +15,11 @@ async function search() {
   address.searchParams.set("search", text);
   const headers = { "X-XSRFToken": currentToken() };
   const answer = await fetch(address, { headers, redirect: "manual" }).catch(() => null);
-  if (!answer?.ok || text !== wanted) {
+  if (text !== wanted) {
+    return;
+  }
+  if (!answer?.ok) {
+    fail(form, isSent);
     return;
   }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("package-list");
@@ -24,11 +28,20 @@ async function search() {
   }
 }
 
+// Who sends the form is led to where it is said why; nobody is led away while they type.
+function fail(form, isSent) {
+  if (isSent) {
+    form.submit();
+  } else {
+    document.querySelector("#package-list [role=status]").textContent = "This could not be searched: press Enter.";
+  }
+}
+
 document.addEventListener("input", (event) => {
   if (event.target.id === "package-search") {
     wanted = event.target.value;
     clearTimeout(timer);
-    timer = setTimeout(search, PAUSE);
+    timer = setTimeout(() => search(false), PAUSE);
   }
 });
 
@@ -36,7 +49,7 @@ document.addEventListener("submit", (event) => {
   if (event.target.id === "package-form") {
     event.preventDefault();
     clearTimeout(timer);
-    search();
+    search(true);
   }
 });
 
@@ -44,6 +57,6 @@ document.addEventListener("parts", () => {
   const field = document.getElementById("package-search");
   if (field && field.value !== wanted) {
     field.value = wanted;
-    search();
+    search(false);
   }
 });

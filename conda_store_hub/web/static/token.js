@@ -11,6 +11,7 @@ for (const button of document.querySelectorAll("[data-copies]")) {
     note.textContent = done ? "Copied." : "It is selected: copy it with the keyboard.";
   });
   button.hidden = false;
+  button.classList.remove("invisible");
 }
 
 document.getElementById("copy").focus();

@@ -28,11 +28,13 @@ import type {
   PackageDiff,
   PermissionSummary,
   Rebuild,
+  RegistryPlace,
   Setting,
   SolvedSpecification,
   SolveSpecification,
   SubmitSpecification,
-  Usage
+  Usage,
+  Version
 } from '../tokens';
 import { Connection, SERVICE } from './connection';
 import { raiseForStatus } from './errors';
@@ -54,6 +56,10 @@ export class Api implements IApi {
 
   permissions(): Promise<PermissionSummary> {
     return this._connection.data('GET', 'permission/');
+  }
+
+  async registry(): Promise<RegistryPlace | null> {
+    return (await this._connection.data<Version>('GET', '')).registry ?? null;
   }
 
   namespaces(paging: IPaging = {}): Promise<IPage<NamespaceSummary>> {

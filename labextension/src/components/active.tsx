@@ -3,9 +3,11 @@ import * as React from 'react';
 import { saySize } from '../words';
 import { Section, When } from './common';
 import { Downloads } from './downloads';
+import { ImageLine } from './image';
 import type { IShownProps } from './pageprops';
 
-export function Active({ commands, environment, trans, view }: IShownProps): JSX.Element | null {
+export function Active(props: IShownProps): JSX.Element | null {
+  const { commands, environment, trans, view } = props;
   const build = environment.current_build;
   if (!build) {
     return null;
@@ -26,6 +28,7 @@ export function Active({ commands, environment, trans, view }: IShownProps): JSX
         {running > 0 && <Fact name={trans.__('In use')}>{trans._n('%1 kernel', '%1 kernels', running)}</Fact>}
       </dl>
       <Downloads build={build} commands={commands} trans={trans} view={view} />
+      <ImageLine {...props} />
     </Section>
   );
 }

@@ -41,7 +41,9 @@ function Download(props: IDownloadsProps & { readonly download: IDownload }): JS
     LOCKFILE: trans.__('Lock file'),
     EXPLICIT: trans.__('Explicit list'),
     PIXI_LOCK: trans.__('pixi.lock'),
-    CONDA_PACK: trans.__('Archive')
+    SBOM: trans.__('SBOM'),
+    CONDA_PACK: trans.__('Archive'),
+    OCI_ARCHIVE: trans.__('Container image')
   };
   const name = words[type] ?? download.file;
   if (state === 'pending') {

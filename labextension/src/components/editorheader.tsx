@@ -3,8 +3,10 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { fileUploadIcon, HTMLSelect } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
-import type { IFault } from '../reading';
+import { listOthers, sayBeginning } from '../beginning';
+import type { IDraft } from '../drafts';
 import type { Editing } from '../editing';
+import { type IFault, read } from '../reading';
 import { COMMANDS, type IEnvironments } from '../tokens';
 import { sayWhen } from '../words';
 import { Button, Notice, useSignal } from './common';
@@ -149,9 +151,45 @@ function Actions({ editing, model, trans }: IEditorHeaderProps): JSX.Element {
   );
 }
 
-/** What people have to know: a draft, what the service said, and where. */
-function Told({ editing, commands, model, onFault, trans }: IEditorHeaderProps): JSX.Element {
-  const { conflict, draftFrom, fault, problem, target } = editing;
+function sayPlace(draft: IDraft): string {
+  return `${draft.namespace}/${read(draft.text).outline?.name || draft.name || '…'}`;
+}
+
+function sayAge(draft: IDraft): string {
+  return sayWhen(new Date(draft.savedOn).toISOString());
+}
+
+/** Which build it begins with, and which it could. */
+function Began({ editing, commands, trans }: IEditorHeaderProps): JSX.Element | null {
+  const { began, target } = editing;
+  const words = began ? sayBeginning(began, trans) : '';
+  if (!began || !words) {
+    return null;
+  }
+  return (
+    <Notice kind="info">
+      {words}
+      {listOthers(began, trans).map(other => (
+        <React.Fragment key={other.buildId}>
+          {' '}
+          <button
+            type="button"
+            className="csh-Link"
+            onClick={() => void commands.execute(COMMANDS.openBuild, { ...target, buildId: other.buildId })}
+          >
+            {other.words}
+          </button>{' '}
+          <Button label={trans.__('Begin with that instead')} onClick={() => editing.beginWith(other.buildId)} />
+        </React.Fragment>
+      ))}
+    </Notice>
+  );
+}
+
+/** What people have to know: what it begins with, a draft, what the service said, and where. */
+function Told(props: IEditorHeaderProps): JSX.Element {
+  const { editing, commands, model, onFault, trans } = props;
+  const { conflict, draftFrom, fault, offered, problem, target } = editing;
   const isAway = model.problem !== null && problem === null;
   const hasNowhere = target === null && model.standing === 'ready' && model.writableNamespaces.length === 0;
   return (
@@ -165,10 +203,18 @@ function Told({ editing, commands, model, onFault, trans }: IEditorHeaderProps):
       {hasNowhere && (
         <Notice kind="warn">{trans.__('There is no namespace that you may make environments in.')}</Notice>
       )}
+      <Began {...props} />
       {draftFrom !== null && (
         <Notice kind="info">
           {trans.__('This was typed %1 and is not built yet.', sayWhen(new Date(draftFrom).toISOString()))}{' '}
           <Button label={trans.__('Begin anew')} onClick={() => editing.discard()} />
+        </Notice>
+      )}
+      {offered && (
+        <Notice kind="info">
+          {trans.__('Something else was typed %1 and is not built yet: %2.', sayAge(offered), sayPlace(offered))}{' '}
+          <Button label={trans.__('Go on with it')} onClick={() => editing.goOn()} />{' '}
+          <Button label={trans.__('Discard it')} onClick={() => editing.refuse()} />
         </Notice>
       )}
       {conflict && (

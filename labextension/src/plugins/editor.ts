@@ -41,7 +41,7 @@ export const editor: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load('conda-store-hub');
     const drafts = new Drafts(database, findTabStorage(), app.serviceManager.serverSettings.baseUrl);
     const editors = new Editors({ app, model, editorServices, drafts, trans });
-    addCommands(app, model, editors, drafts, trans);
+    addCommands(app, model, editors, trans);
     // What was typed in the last moment before the page is left is kept, too.
     window.addEventListener('pagehide', () => editors.tracker.forEach(tab => void tab.content.editing.keep()));
     for (const command of [COMMANDS.createEnvironment, COMMANDS.editEnvironment]) {
@@ -92,7 +92,15 @@ class Editors {
 
   private _make(key: string, target: IEnvironmentArgs | null, namespace: string): Tab {
     const { app, drafts, editorServices, model, trans } = this._options;
-    const editing = new Editing({ api: model.api, drafts, key, target, namespace, template: target ? '' : TEMPLATE });
+    const editing = new Editing({
+      api: model.api,
+      drafts,
+      key,
+      target,
+      namespace,
+      template: target ? '' : TEMPLATE,
+      isOpen: other => this.find(other) !== undefined
+    });
     const content = new EnvironmentEditor({ commands: app.commands, editing, editorServices, model, trans });
     const tab = new MainAreaWidget({ content });
     tab.id = `csh-editor-${key}`;
@@ -112,7 +120,6 @@ function addCommands(
   app: JupyterFrontEnd,
   model: IEnvironments,
   editors: Editors,
-  drafts: Drafts,
   trans: TranslationBundle
 ): void {
   const find = (args: ReadonlyPartialJSONObject): IEnvironmentArgs | null =>
@@ -126,10 +133,9 @@ function addCommands(
     describedBy: { args: { type: 'object', properties: { namespace: TEXT } } },
     // Before anything is known, one may try.
     isEnabled: () => model.permissions === null || model.writableNamespaces.length > 0,
-    execute: async args => {
-      const begun = (await drafts.listNew()).find(key => !editors.find(key));
+    execute: args => {
       const namespace = typeof args['namespace'] === 'string' ? args['namespace'] : model.permissions?.primary_namespace;
-      editors.open(begun ?? newDraftKey(), null, namespace);
+      editors.open(newDraftKey(), null, namespace);
     }
   });
   app.commands.addCommand(COMMANDS.editEnvironment, {

@@ -20,6 +20,7 @@ import type {
   PermissionSummary,
   Phase,
   Rebuild,
+  RegistryPlace,
   Setting,
   SolvedSpecification,
   SolveSpecification,
@@ -79,6 +80,8 @@ export interface IApi {
   readonly begun: ISignal<IApi, number>;
 
   permissions(): Promise<PermissionSummary>;
+  /** Where container tools find images; null where they are not offered. */
+  registry(): Promise<RegistryPlace | null>;
   namespaces(paging?: IPaging): Promise<IPage<NamespaceSummary>>;
   namespace(name: string): Promise<NamespaceDetails>;
   /** What namespaces hold, by name; in pages as the namespaces are. */

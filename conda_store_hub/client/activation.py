@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conda_store_hub.client.variables import SECRET, matches
-from conda_store_hub.core.errors import ActivationError
+from conda_store_hub.core.package_variables import read_variables
 
 # Of the server's own Python, R and libraries: in another environment they are wrong.
 FOREIGN = (
@@ -27,9 +25,9 @@ HARMLESS = (
     *("JUPYTERHUB_USER", "JUPYTERHUB_SERVER_NAME", "JUPYTERHUB_SERVICE_PREFIX", "JUPYTERHUB_BASE_URL"),
     *("JUPYTERHUB_HOST", "JUPYTERHUB_PUBLIC_URL", "JUPYTERHUB_PUBLIC_HUB_URL"),
 )
+# What conda keeps of environments that are active below another.
+_STACK = ("CONDA_PREFIX_*", "CONDA_STACKED_*")
 _SHELL_NOISE = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CONDA_UNSET = "***unset***"  # conda: CONDA_ENV_VARS_UNSET_VAR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +48,8 @@ class Activation:
         changed = {name: value for name, value in after.items() if before.get(name) != value}
         return cls(
             changed={name: value for name, value in changed.items() if name not in _SHELL_NOISE},
-            removed=frozenset(before.keys() - after.keys() - _SHELL_NOISE),
+            # What is no name in a shell may get lost in it, which says nothing.
+            removed=frozenset(name for name in before.keys() - after.keys() - _SHELL_NOISE if name.isidentifier()),
         )
 
 
@@ -85,22 +84,72 @@ def make_script(prefix: Path, *, environment: str, path: str, leave: Path | None
     What scripts say goes to stderr. Raises ActivationError when the environment's variables cannot be read.
     """
     tool = shutil.which("env", path=path) or "/usr/bin/env"  # before an environment's own comes first
-    lines = ["exec 3>&1 1>&2"]
-    if leave is not None:
-        lines.append(_export("CONDA_PREFIX", str(leave)))
-        lines += [_source(script) for script in reversed(_find_scripts(leave, "deactivate.d"))]
-    lines += [
-        _export("PATH", os.pathsep.join([str(prefix / "bin"), path])),
-        _export("CONDA_PREFIX", str(prefix)),
-        _export("CONDA_DEFAULT_ENV", environment),
-        _export("CONDA_PROMPT_MODIFIER", f"({environment}) "),
-        _export("CONDA_SHLVL", "1"),
-        *(_export(name, value) for name, value in _read_variables(prefix).items()),
-        *(_source(script) for script in _find_scripts(prefix, "activate.d")),
+    lines = [
+        "exec 3>&1 1>&2",
+        *_leave(leave),
+        *_enter(prefix, environment, path),
         "set +eu",
         f"exec {shlex.quote(tool)} -0 >&3",
     ]
     return "\n".join(lines) + "\n"
+
+
+def make_script_for(prefix: Path, *, environment: str, variables: Mapping[str, str]) -> str:
+    """Return the same for a process with these variables, whose active environment is left first."""
+    leave = _find_active(variables)
+    path = _drop_folders(variables.get("PATH", os.defpath), leave)
+    return make_script(prefix, environment=environment, path=path, leave=leave)
+
+
+def activate_plainly(prefix: Path, *, environment: str, variables: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the variables of an activated process; None where scripts have to be run for that."""
+    leave = _find_active(variables)
+    if _find_scripts(prefix, "activate.d") or (leave is not None and _find_scripts(leave, "deactivate.d")):
+        return None
+    path = _drop_folders(variables.get("PATH", os.defpath), leave)
+    return {**variables, **_name_variables(prefix, environment, path)}
+
+
+def drop_stack(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return variables without what conda keeps of environments below the active one: none is below ours."""
+    return {name: value for name, value in variables.items() if not matches(name, _STACK)}
+
+
+def _leave(prefix: Path | None) -> list[str]:
+    if prefix is None:
+        return []
+    scripts = reversed(_find_scripts(prefix, "deactivate.d"))
+    return [_export("CONDA_PREFIX", str(prefix)), *map(_source, scripts)]
+
+
+def _enter(prefix: Path, environment: str, path: str) -> list[str]:
+    values = _name_variables(prefix, environment, path)
+    return [
+        *(_export(name, value) for name, value in values.items()),
+        *map(_source, _find_scripts(prefix, "activate.d")),
+    ]
+
+
+def _name_variables(prefix: Path, environment: str, path: str) -> dict[str, str]:
+    return {
+        "PATH": os.pathsep.join([str(prefix / "bin"), path]),
+        "CONDA_PREFIX": str(prefix),
+        "CONDA_DEFAULT_ENV": environment,
+        "CONDA_PROMPT_MODIFIER": f"({environment}) ",
+        "CONDA_SHLVL": "1",
+        **read_variables(prefix),
+    }
+
+
+def _find_active(variables: Mapping[str, str]) -> Path | None:
+    """Return the environment of conda's that is active, if it is there."""
+    prefix = Path(variables.get("CONDA_PREFIX", ""))
+    return prefix if prefix.is_absolute() and (prefix / "conda-meta").is_dir() else None
+
+
+def _drop_folders(path: str, leave: Path | None) -> str:
+    own = None if leave is None else str(leave / "bin")
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if folder != own)
 
 
 def parse_variables(output: bytes) -> dict[str, str]:
@@ -123,27 +172,3 @@ def _find_scripts(prefix: Path, folder: str) -> list[Path]:
         return sorted(path for path in (prefix / "etc" / "conda" / folder).iterdir() if path.suffix == ".sh")
     except OSError:
         return []
-
-
-def _read_variables(prefix: Path) -> dict[str, str]:
-    """Return the variables of packages and then of the specification (conda: `_get_environment_env_vars`)."""
-    packages = prefix / "etc" / "conda" / "env_vars.d"
-    files = sorted(packages.iterdir()) if packages.is_dir() else []
-    variables: dict[str, object] = {}
-    for file in files:
-        variables |= _read_object(file)
-    state = prefix / "conda-meta" / "state"
-    if state.exists():
-        told = _read_object(state).get("env_vars")
-        variables |= told if isinstance(told, dict) else {}
-    return {
-        name: str(value) for name, value in variables.items() if _VARIABLE.fullmatch(name) and value != _CONDA_UNSET
-    }
-
-
-def _read_object(file: Path) -> dict[str, object]:
-    try:
-        value = json.loads(file.read_bytes())
-    except (OSError, ValueError) as exc:
-        raise ActivationError(f"The environment's variables cannot be read from {file.name}: {exc}.") from exc
-    return value if isinstance(value, dict) else {}

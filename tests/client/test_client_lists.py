@@ -1,0 +1,37 @@
+"""Lists that change while they are read, from the real service."""
+
+from __future__ import annotations
+
+import pytest
+
+from conda_store_hub.client import transport
+from conda_store_hub.client.api import Client
+from tests.support.service import RunningService, service
+
+__all__ = ["service"]
+
+
+def test_nothing_is_lost_or_comes_twice_in_a_list_that_changes(
+    service: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "PAGE_SIZE", 2)
+    for name in ("a", "b", "c", "d", "e"):
+        service.submit(name)
+    with Client(service.url, token="alice-token") as client:
+        environments, builds = client.list_environments("alice"), client.list_builds(namespace="alice")
+        seen = [next(environments).name]
+        newest = [next(builds).environment]
+        client.delete_environment("alice", "a", force=True)
+        service.submit("f")
+        seen += [each.name for each in environments]
+        newest += [each.environment for each in builds]
+    assert seen == ["a", "b", "c", "d", "e", "f"]
+    assert newest == ["e", "d", "c", "b"]
+    with Client(service.url, token="root-token") as root:
+        for name in ("n1", "n2", "n3", "n4", "n5"):
+            root._ask("POST", f"namespace/{name}/")
+        namespaces = root.list_namespaces()
+        first = next(namespaces).name
+        root._ask("DELETE", f"namespace/{first}/", query={"force": "true"})
+        rest = [each.name for each in namespaces]
+    assert (first, rest) == ("alice", ["group.physics", "n1", "n2", "n3", "n4", "n5", "root"])
