@@ -17,6 +17,10 @@ from tests.support.hub import password_of
 SHOTS = Path(__file__).parents[1] / "browser" / "shots"
 AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 SECONDS = 60_000
+#: Waits for what changes by itself and ends, in whatever way: one that was cancelled rejects.
+SETTLED = """
+() => Promise.allSettled(document.getAnimations().filter(one => one instanceof CSSTransition).map(one => one.finished))
+"""
 _QUIET = (
     "--no-sandbox",
     "--disable-gpu",
@@ -87,6 +91,7 @@ def come_back(page: Page) -> None:
 def check_with_axe(page: Page, selector: str) -> None:
     """Fail on whatever axe-core finds in a part of the page."""
     page.evaluate(AXE.read_text())  # no script tag: our pages let none in
+    page.evaluate(SETTLED)  # of a button whose colours are still changing axe would say that they cannot be told apart
     found: dict[str, Any] = page.evaluate("selector => axe.run(selector)", selector)
     said = [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
     assert not said, "\n".join(said)
