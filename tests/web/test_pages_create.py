@@ -97,7 +97,12 @@ def test_a_preview_names_the_line_at_fault(service: RunningService) -> None:
     typed = make.text("new", "app", "num py")
     with service.browser("alice") as alice:
         page = Page(send(alice, fill(begin(alice), namespace="alice", specification=typed, action="preview")))
-    assert page.find("div", id="error")["data-line"] == "6"
+        assert page.find("div", id="error")["data-line"] == "6"
+        # A page elsewhere may have a separator of paragraphs where a browser shows none.
+        typed = f"# pasted\u2028#from\u2029#a page\n{typed}"
+        pasted = Page(send(alice, fill(begin(alice), namespace="alice", specification=typed, action="preview")))
+    assert pasted.find("div", id="error")["data-line"] == "7"
+    assert "7 |   - num py\n" in pasted.text
 
 
 # Files
@@ -264,6 +269,7 @@ def test_a_number_of_a_build_that_is_none_does_no_harm(service: RunningService, 
 def test_texts_are_compared_line_by_line_and_not_without_end() -> None:
     lines = [(line.kind, line.text) for line in compare_texts("a\nb\nc\n", "a\n-- d\nc\n")]
     assert lines == [("same", "a"), ("removed", "b"), ("added", "-- d"), ("same", "c")]
+    assert [line.text for line in compare_texts("a\u2028b\n", "a\u2028b\nc\n")] == ["a\u2028b", "c"]
     assert compare_texts("a\n", "a\n") == ()
     assert compare_texts("a\n" * 5000, "b\n" * 5000) == ()
 

@@ -17,6 +17,7 @@ from conda_store_hub.core.errors import (
     SolveError,
     UnavailableError,
 )
+from conda_store_hub.core.lines import split_lines
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.services import builds, environments, namespaces
@@ -96,7 +97,7 @@ class CreateContext(Context):
     @property
     def line(self) -> str:
         """The line of the text that the error is about."""
-        lines = self.form.text.splitlines()  # as readers of YAML count them, to whom U+2028 ends one too
+        lines = split_lines(self.form.text)
         number = self.error.line if self.error else None
         return lines[number - 1] if number and number <= len(lines) else ""
 
