@@ -14,10 +14,13 @@ from playwright.sync_api import Browser, Page, expect
 from conda_store_hub.core.errors import SolveError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType, Download, Phase, PhaseEvent, ProgressEvent
+from conda_store_hub.core.reasons import Wanted, make_key
 from conda_store_hub.core.schemas.notes import Banner, BannerLevel
+from conda_store_hub.services import work
 from conda_store_hub.web.pages.guide import load_guide
 from conda_store_hub.web.previews import PreviewState
 from conda_store_hub.web.registry.place import Registry
+from tests.support import make
 from tests.support.browser import SECONDS
 from tests.support.fake_hub import user
 from tests.support.service import RunningService, run_service
@@ -42,6 +45,7 @@ PACKAGES = (
     *("python=3.12.7", "xarray=2024.9.0", "netcdf4=1.7.1", "numpy=2.1.2", "pandas=2.2.3", "hdf5=1.14.3"),
     *("libnetcdf=4.9.2", "ca-certificates=2024.8.30", "ipykernel=6.29.5", "tzdata=2024b", "openssl=3.3.2"),
 )
+WANTED = Wanted(asked=frozenset(make_key("conda", name) for name in ("python", "xarray", "netcdf4")))
 LOG = """\
 Channels: main
 Platform: linux-64
@@ -367,7 +371,8 @@ def _build_climate(service: RunningService) -> None:
         build = service.submit(yaml=yaml)
         service.claim(build)
         service.log(build, LOG, phases=(*SOLVED, INSTALLING, INSTALLED))
-        service.use(build, *PACKAGES[:count])
+        made = make.usable(*PACKAGES[:count], channel="https://conda.example.org/main")
+        service.db.write_sync(work.mark_usable, service.tickets[build], made, wanted=WANTED)
         for kind, size in (
             (ArtifactType.LOCKFILE, 48_000),
             (ArtifactType.YAML, 900),
