@@ -116,8 +116,8 @@ class AccessCalls(Transport):
         return self._pages(f"{_place(namespace, name)}member/", Page[Member], {})
 
     def grant(self, namespace: str, name: str | None, request: GrantRole) -> Member:
-        """Give a role, or change it."""
-        response = self._ask("PUT", f"{_place(namespace, name)}member/", body=request)
+        """Give a role, or change it; its end stays as it is where the request was made without one, not with None."""
+        response = self._ask("PUT", f"{_place(namespace, name)}member/", body=request, says_null=True)
         return self._read(response, Answer[Member]).data
 
     def remove_member(self, namespace: str, name: str | None, member_id: int) -> None:

@@ -108,29 +108,35 @@ def grant(
     user_id: int | None,
     anonymous_allowed: bool,
 ) -> schemas.Member:
-    """Give a role, or change the one that was given.
+    """Give a role, or change the one that was given, whose end stays as it is where the request leaves it out.
 
     `user_id`: this service's number of the user that the request names; the Hub was asked who that is.
     """
     rows = _require(session, identity, place, Permission.MEMBERS_UPDATE)
     queries.hold_namespace(session, rows.namespace)
-    wanted = _Wanted(subject=request.subject, role=request.role, expires_on=request.expires_on)
-    _check(session, identity, rows, wanted, anonymous_allowed=anonymous_allowed)
     subject = _subject(request, user_id)
     row = people.find_grant(session, *rows.key, subject)
+    end = _find_end(row, datetime.now(UTC)) if request.keeps_end else request.expires_on
+    wanted = _Wanted(subject=request.subject, role=request.role, expires_on=end)
+    _check(session, identity, rows, wanted, anonymous_allowed=anonymous_allowed)
     if row is None:
         if people.count_grants(session, *rows.key) >= MOST_GRANTS:
             raise ConflictError(f"At most {MOST_GRANTS} can have a role here; use a group of the Hub.")
         row = Grant(namespace_id=rows.key[0], environment_id=rows.key[1], subject=subject, user_id=user_id)
         session.add(row)
     row.role = request.role
-    row.expires_at = request.expires_on
+    row.expires_at = wanted.expires_on
     row.granted_by = identity.name
     row.created_at = datetime.now(UTC)
     session.flush()
-    _tell(session, identity, rows, AuditAction.GRANT_SET, row, f"{request.role} for {_words(request)}")
+    _tell(session, identity, rows, AuditAction.GRANT_SET, row, f"{request.role} for {_words(request, end)}")
     session.refresh(row, ["user"])
     return views.member(row)
+
+
+def _find_end(row: Grant | None, now: datetime) -> datetime | None:
+    """Return when a role ends that there is; what has ended already is given anew."""
+    return row.expires_at if row is not None and row.expires_at is not None and row.expires_at > now else None
 
 
 def change(
@@ -237,6 +243,6 @@ def _tell(session: Session, identity: Identity, rows: _Rows, action: AuditAction
     announce(session, ALL_KERNELS)
 
 
-def _words(request: schemas.GrantRole) -> str:
-    until = f" until {request.expires_on:%Y-%m-%d %H:%M} UTC" if request.expires_on else ""
+def _words(request: schemas.GrantRole, end: datetime | None) -> str:
+    until = f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""
     return " ".join(part for part in (request.subject, request.name) if part) + until

@@ -59,7 +59,7 @@ class NamespaceMembersHandler(_Members):
 
     @_GRANT
     async def put(self, namespace: str) -> None:
-        """Give somebody a role in a namespace, or change the one they have."""
+        """Give somebody a role in a namespace, or change the one they have; without `expires_on` its end stays."""
         made = await self.grant(_namespace(namespace), self.read_body(schemas.GrantRole))
         self.write_model(schemas.Answer[schemas.Member](data=made))
 
@@ -83,7 +83,7 @@ class EnvironmentMembersHandler(_Members):
 
     @_GRANT
     async def put(self, namespace: str, name: str) -> None:
-        """Give somebody a role on one environment, or change the one they have."""
+        """Give somebody a role on one environment, or change the one they have; without `expires_on` its end stays."""
         made = await self.grant(_environment(namespace, name), self.read_body(schemas.GrantRole))
         self.write_model(schemas.Answer[schemas.Member](data=made))
 
