@@ -123,6 +123,16 @@ def _wait_for_preview(page: Page) -> None:
     expect(page.locator("#working-time")).to_contain_text("12 min")
 
 
+def _preview_without_script(page: Page) -> None:
+    page.evaluate("""() => {
+      const form = document.getElementById("create");
+      const asked = { type: "hidden", name: "action", value: "preview" };
+      form.append(Object.assign(document.createElement("input"), asked));
+      HTMLFormElement.prototype.submit.call(form);
+    }""")
+    expect(page.get_by_role("button", name="Look again")).to_be_visible()
+
+
 def _conflict(page: Page) -> None:
     page.get_by_label("Name", exact=True).fill("climate")
     page.get_by_role("button", name="Build it").click()
@@ -196,6 +206,13 @@ def _with_banner(service: RunningService) -> Generator[None]:
 
 
 @contextmanager
+def _solving_for_long(service: RunningService) -> Generator[None]:
+    service.solve_by("import time; time.sleep(600)")
+    yield
+    service.solve_at_once()
+
+
+@contextmanager
 def _while_it_starts(service: RunningService) -> Generator[None]:
     service.services.readiness.ready = False
     yield
@@ -220,6 +237,7 @@ PAGES = {
     "create-change": Shown("create/?environment=alice/climate"),
     "create-preview": Shown("create/?environment=alice/climate", act=_preview),
     "create-preview-awaited": Shown("create/?environment=alice/climate", act=_wait_for_preview),
+    "create-preview-unready": Shown("create/", act=_preview_without_script, around=_solving_for_long, looks=1),
     "create-conflict": Shown("create/", act=_conflict),
     "create-too-much": Shown("create/", act=_send_too_much, looks=0),
     "create-nowhere": Shown("create/", "root"),
