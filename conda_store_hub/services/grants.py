@@ -69,20 +69,29 @@ def _require(session: Session, identity: Identity, place: Place, permission: Per
 
 
 def list_members(
-    session: Session, identity: Identity, place: Place, *, page: int, size: int, scoped: bool = False
+    session: Session,
+    identity: Identity,
+    place: Place,
+    *,
+    page: int,
+    size: int,
+    after: int | None = None,
+    scoped: bool = False,
 ) -> tuple[list[schemas.Member], int]:
     """Return a page of who has a role there, and the count; whose the namespace is comes first.
 
+    `after`: only those behind the member of this number.
     `scoped`: the Hub's scopes say what whose it is may do, and they are known of nobody but who asks.
     Those of the whole namespace have their roles on each environment too, and stand in its list alone.
     """
     rows = _require(session, identity, place, Permission.MEMBERS_READ)
-    count = people.count_grants(session, *rows.key)
-    owner = _owner(rows.namespace) if rows.environment is None and not scoped else None
+    behind = -1 if after is None else after
+    count = people.count_grants(session, *rows.key, after=behind)
+    owner = _owner(rows.namespace) if rows.environment is None and not scoped and after is None else None
     ahead = 1 if owner else 0
     start = (page - 1) * size
     limit = size - ahead if start == 0 else size
-    grants = people.list_grants(session, *rows.key, limit, offset=max(0, start - ahead))
+    grants = people.list_grants(session, *rows.key, limit, offset=max(0, start - ahead), after=behind)
     shown = [views.member(grant) for grant in grants]
     return ([owner, *shown] if owner and start == 0 else shown), count + ahead
 
