@@ -46,7 +46,7 @@ from conda_store_hub.web.listening import make_registry_application, open_regist
 from conda_store_hub.web.predefined import AuthenticationBackend
 from conda_store_hub.web.registry.place import Registry, read_given
 from conda_store_hub.web.routes import make_application
-from conda_store_hub.web.warming import warm_up
+from conda_store_hub.web.warming import look_at_hub, warm_up
 
 CONFIG_FILE = "conda_store_hub_config.py"
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -303,6 +303,7 @@ class Serve(Command):
         """Load what the first page would wait for; what cannot be loaded is told by the page that needs it."""
         try:
             await asyncio.to_thread(warm_up, services, _find_prefix())
+            await look_at_hub(services)
         except Exception:
             self.log.exception("the pages could not be loaded ahead")
         else:

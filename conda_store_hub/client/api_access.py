@@ -101,7 +101,7 @@ class AccessCalls(Transport):
 
     def list_tokens(self) -> Iterator[TokenView]:
         """Yield our tokens that were not revoked."""
-        return self._pages("token/", Page[TokenView], {})
+        return self._pages("token/", Page[TokenView], {}, after=lambda last: {"after": last.id})
 
     def make_token(self, request: MakeToken) -> NewToken:
         """Make a token; its text is in the answer and nowhere else."""
@@ -113,11 +113,11 @@ class AccessCalls(Transport):
 
     def list_members(self, namespace: str, name: str | None = None) -> Iterator[Member]:
         """Yield who has a role on a namespace, or on one environment alone."""
-        return self._pages(f"{_place(namespace, name)}member/", Page[Member], {})
+        return self._pages(f"{_place(namespace, name)}member/", Page[Member], {}, after=lambda last: {"after": last.id})
 
     def grant(self, namespace: str, name: str | None, request: GrantRole) -> Member:
-        """Give a role, or change it."""
-        response = self._ask("PUT", f"{_place(namespace, name)}member/", body=request)
+        """Give a role, or change it; its end stays as it is where the request was made without one, not with None."""
+        response = self._ask("PUT", f"{_place(namespace, name)}member/", body=request, says_null=True)
         return self._read(response, Answer[Member]).data
 
     def remove_member(self, namespace: str, name: str | None, member_id: int) -> None:

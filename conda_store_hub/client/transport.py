@@ -143,12 +143,14 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         timeout: httpx.Timeout | None = None,
         or_unchanged: bool = False,
+        says_null: bool = False,
     ) -> httpx.Response:
         """Return an answer that is a success, which says nothing of its shape: `_read` does.
 
         or_unchanged: what was asked knows an earlier answer, so that the new one may be that nothing has changed.
+        says_null: what the body was given as None means something else than what it was not given.
         """
-        content = None if body is None else body.model_dump_json(exclude_none=True)
+        content = None if body is None else body.model_dump_json(exclude_none=not says_null, exclude_unset=says_null)
         request = self._http.build_request(
             method,
             self._url.join(path),

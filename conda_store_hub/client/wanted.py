@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from conda_store_hub.core import source, spec
 from conda_store_hub.core.errors import InvalidSpecificationError, NotFoundError
+from conda_store_hub.core.lines import split_lines
 from conda_store_hub.core.protocol import LIVE, BuildStatus
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Plan:
             self.place + (f":{self.build.id}" if self.build is not None else ""),
             "what is given",
         )
-        yield from difflib.unified_diff(old.splitlines(), self.text.splitlines(), *names, lineterm="")
+        yield from difflib.unified_diff(split_lines(old), split_lines(self.text), *names, lineterm="")
 
 
 def plan(client: Client, text: str, *, namespace: str, name: str | None) -> Plan:
@@ -119,4 +120,4 @@ def _is_same(build: Build, text: str, wanted: spec.Specification | None) -> bool
     """Tell whether a build is of what a text says; of lock files, whether it is of that very text."""
     if wanted is not None:
         return build.specification.sha256 == wanted.sha256()
-    return build.specification.text.splitlines() == text.splitlines()
+    return split_lines(build.specification.text) == split_lines(text)

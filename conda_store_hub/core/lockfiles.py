@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, ConfigDict
 
 from conda_store_hub.core.errors import InvalidSpecificationError, SpecificationTooLargeError
+from conda_store_hub.core.lines import split_lines
 from conda_store_hub.core.spec import Entry
 from conda_store_hub.core.yamltext import compose, fault, quote
 
@@ -124,7 +125,7 @@ def _parse_explicit(text: str) -> LockFile:
 
 
 def _content_lines(text: str) -> Iterator[tuple[int, str]]:
-    for number, raw in enumerate(text.split("\n"), start=1):
+    for number, raw in enumerate(split_lines(text), start=1):
         line = raw.strip()
         if line and not line.startswith("#"):
             yield number, line
@@ -132,7 +133,7 @@ def _content_lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _refuse_pip_lines(text: str) -> None:
     """Raise for what conda-lock writes as a comment and only conda-lock reads: the environment would lack it."""
-    for number, raw in enumerate(text.split("\n"), start=1):
+    for number, raw in enumerate(split_lines(text), start=1):
         if _PIP_LINE.fullmatch(raw.strip()):
             raise _at(
                 number,
@@ -142,7 +143,7 @@ def _refuse_pip_lines(text: str) -> None:
 
 
 def _declared_platform(text: str) -> str:
-    for raw in text.split("\n"):
+    for raw in split_lines(text):
         if match := _PLATFORM_LINE.fullmatch(raw.strip()):
             return match[1]
     return ""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import yaml
 
 from conda_store_hub.core.errors import InvalidSpecificationError
+from conda_store_hub.core.lines import SeenLines
 
 MAX_DEPTH = 20  # libyaml recurses in C when it composes: deep nesting would end the process
 
@@ -14,13 +18,17 @@ def compose(text: str, *, what: str, max_items: int) -> yaml.Node:
 
     `what` is the document in the words of the messages. Its size is for the caller to bound.
     """
+    lines = SeenLines(text)
     try:
-        _guard(text, what, max_items)
+        _guard(text, lines, what, max_items)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeError) as exc:
-        raise _not_yaml(exc, what) from exc
+        raise _not_yaml(exc, lines, what) from exc
     if root is None:
         raise InvalidSpecificationError(f"The {what} is empty.")
+    if lines:
+        for node in _walk(root):
+            node.start_mark = lines.find(node.start_mark)
     return root
 
 
@@ -38,10 +46,21 @@ def quote(text: str) -> str:
     return f"“{short}”"
 
 
-def _guard(text: str, what: str, max_items: int) -> None:
+def _walk(root: yaml.Node) -> Iterator[yaml.Node]:
+    """Yield each node; they are no deeper than `MAX_DEPTH`."""
+    yield root
+    if isinstance(root, yaml.MappingNode):
+        for pair in cast("list[tuple[yaml.Node, yaml.Node]]", root.value):
+            yield from (each for node in pair for each in _walk(node))
+    elif isinstance(root, yaml.SequenceNode):
+        yield from (each for node in cast("list[yaml.Node]", root.value) for each in _walk(node))
+
+
+def _guard(text: str, lines: SeenLines, what: str, max_items: int) -> None:
     """Refuse what would hurt the process that composes it: depth, aliases, more than one document."""
     depth = 0
     for count, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
+        event.start_mark = lines.find(cast("yaml.Mark", event.start_mark))
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise fault("Anchors and aliases (`&`, `*`) are not allowed here; write the value out.", event)
         if isinstance(event, yaml.DocumentStartEvent) and count > 1:
@@ -53,8 +72,9 @@ def _guard(text: str, what: str, max_items: int) -> None:
             raise fault(f"The {what} has more than {max_items} items.", event)
 
 
-def _not_yaml(exc: Exception, what: str) -> InvalidSpecificationError:
-    mark = getattr(exc, "problem_mark", None)
+def _not_yaml(exc: Exception, lines: SeenLines, what: str) -> InvalidSpecificationError:
+    found: yaml.Mark | None = getattr(exc, "problem_mark", None)
+    mark = lines.find(found) if found else None
     problem = getattr(exc, "problem", None) or getattr(exc, "reason", None) or "it cannot be read"
     too_deep = "nesting depth" in problem  # newer readers have a limit of their own, met before their first event
     return InvalidSpecificationError(

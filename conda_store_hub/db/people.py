@@ -60,10 +60,11 @@ def select_grants(namespace_id: int, environment_id: int | None) -> Select[Grant
 
 
 def list_grants(
-    session: Session, namespace_id: int, environment_id: int | None, limit: int, *, offset: int = 0
+    session: Session, namespace_id: int, environment_id: int | None, limit: int, *, offset: int = 0, after: int = -1
 ) -> Sequence[Grant]:
-    """Return grants on a namespace, or on an environment of it, the oldest first."""
-    return session.scalars(select_grants(namespace_id, environment_id).limit(limit).offset(offset)).all()
+    """Return grants on a namespace, or on an environment of it, the oldest first, and those alone behind `after`."""
+    found = select_grants(namespace_id, environment_id).where(Grant.id > after)
+    return session.scalars(found.limit(limit).offset(offset)).all()
 
 
 def subjects_of(session: Session, namespace_id: int) -> Sequence[str]:
@@ -71,9 +72,10 @@ def subjects_of(session: Session, namespace_id: int) -> Sequence[str]:
     return session.scalars(select(Grant.subject).where(Grant.namespace_id == namespace_id).distinct()).all()
 
 
-def count_grants(session: Session, namespace_id: int, environment_id: int | None) -> int:
-    """Count the grants on a namespace, or on an environment of it."""
-    inner = _grants(namespace_id, environment_id).with_only_columns(Grant.id).subquery()
+def count_grants(session: Session, namespace_id: int, environment_id: int | None, *, after: int = -1) -> int:
+    """Count the grants on a namespace, or on an environment of it, behind `after`."""
+    found = _grants(namespace_id, environment_id).where(Grant.id > after)
+    inner = found.with_only_columns(Grant.id).subquery()
     return session.scalar(select(func.count()).select_from(inner)) or 0
 
 
@@ -131,13 +133,13 @@ def hold_user(session: Session, user_id: int) -> None:
     session.execute(select(HubUser.id).where(HubUser.id == user_id).with_for_update())
 
 
-def select_tokens(user_id: int, only: int | None = None) -> Select[Token]:
+def select_tokens(user_id: int, only: int | None = None, *, after: int | None = None) -> Select[Token]:
     """Select a user's tokens that are not revoked, the newest first, with the names of what they are limited to.
 
-    `only`: that one of them.
+    `only`: that one of them; `after`: those older than this one.
     """
     limits = selectinload(Token.limits)
-    which = true() if only is None else Token.id == only
+    which = and_(true() if only is None else Token.id == only, true() if after is None else Token.id < after)
     return (
         select(Token)
         .options(

@@ -69,20 +69,29 @@ def _require(session: Session, identity: Identity, place: Place, permission: Per
 
 
 def list_members(
-    session: Session, identity: Identity, place: Place, *, page: int, size: int, scoped: bool = False
+    session: Session,
+    identity: Identity,
+    place: Place,
+    *,
+    page: int,
+    size: int,
+    after: int | None = None,
+    scoped: bool = False,
 ) -> tuple[list[schemas.Member], int]:
     """Return a page of who has a role there, and the count; whose the namespace is comes first.
 
+    `after`: only those behind the member of this number.
     `scoped`: the Hub's scopes say what whose it is may do, and they are known of nobody but who asks.
     Those of the whole namespace have their roles on each environment too, and stand in its list alone.
     """
     rows = _require(session, identity, place, Permission.MEMBERS_READ)
-    count = people.count_grants(session, *rows.key)
-    owner = _owner(rows.namespace) if rows.environment is None and not scoped else None
+    behind = -1 if after is None else after
+    count = people.count_grants(session, *rows.key, after=behind)
+    owner = _owner(rows.namespace) if rows.environment is None and not scoped and after is None else None
     ahead = 1 if owner else 0
     start = (page - 1) * size
     limit = size - ahead if start == 0 else size
-    grants = people.list_grants(session, *rows.key, limit, offset=max(0, start - ahead))
+    grants = people.list_grants(session, *rows.key, limit, offset=max(0, start - ahead), after=behind)
     shown = [views.member(grant) for grant in grants]
     return ([owner, *shown] if owner and start == 0 else shown), count + ahead
 
@@ -108,29 +117,35 @@ def grant(
     user_id: int | None,
     anonymous_allowed: bool,
 ) -> schemas.Member:
-    """Give a role, or change the one that was given.
+    """Give a role, or change the one that was given, whose end stays as it is where the request leaves it out.
 
     `user_id`: this service's number of the user that the request names; the Hub was asked who that is.
     """
     rows = _require(session, identity, place, Permission.MEMBERS_UPDATE)
     queries.hold_namespace(session, rows.namespace)
-    wanted = _Wanted(subject=request.subject, role=request.role, expires_on=request.expires_on)
-    _check(session, identity, rows, wanted, anonymous_allowed=anonymous_allowed)
     subject = _subject(request, user_id)
     row = people.find_grant(session, *rows.key, subject)
+    end = _find_end(row, datetime.now(UTC)) if request.keeps_end else request.expires_on
+    wanted = _Wanted(subject=request.subject, role=request.role, expires_on=end)
+    _check(session, identity, rows, wanted, anonymous_allowed=anonymous_allowed)
     if row is None:
         if people.count_grants(session, *rows.key) >= MOST_GRANTS:
             raise ConflictError(f"At most {MOST_GRANTS} can have a role here; use a group of the Hub.")
         row = Grant(namespace_id=rows.key[0], environment_id=rows.key[1], subject=subject, user_id=user_id)
         session.add(row)
     row.role = request.role
-    row.expires_at = request.expires_on
+    row.expires_at = wanted.expires_on
     row.granted_by = identity.name
     row.created_at = datetime.now(UTC)
     session.flush()
-    _tell(session, identity, rows, AuditAction.GRANT_SET, row, f"{request.role} for {_words(request)}")
+    _tell(session, identity, rows, AuditAction.GRANT_SET, row, f"{request.role} for {_words(request, end)}")
     session.refresh(row, ["user"])
     return views.member(row)
+
+
+def _find_end(row: Grant | None, now: datetime) -> datetime | None:
+    """Return when a role ends that there is; what has ended already is given anew."""
+    return row.expires_at if row is not None and row.expires_at is not None and row.expires_at > now else None
 
 
 def change(
@@ -237,6 +252,6 @@ def _tell(session: Session, identity: Identity, rows: _Rows, action: AuditAction
     announce(session, ALL_KERNELS)
 
 
-def _words(request: schemas.GrantRole) -> str:
-    until = f" until {request.expires_on:%Y-%m-%d %H:%M} UTC" if request.expires_on else ""
+def _words(request: schemas.GrantRole, end: datetime | None) -> str:
+    until = f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""
     return " ".join(part for part in (request.subject, request.name) if part) + until

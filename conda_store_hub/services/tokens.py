@@ -235,15 +235,15 @@ def _require_held(held: Role | None, role: Role, place: str) -> None:
 
 
 def list_tokens(
-    session: Session, identity: Identity, *, user: str | None, page: int, size: int
+    session: Session, identity: Identity, *, user: str | None, page: int, size: int, after: int | None = None
 ) -> tuple[list[schemas.TokenView], int]:
-    """Return a page of one's own tokens that were not revoked; who administers all may name a `user`.
+    """Return a page of one's own tokens that were not revoked, older than `after`; administrators may name a `user`.
 
     Who came with a token of ours sees that one.
     """
     owner = _require_user(identity) if user is None else _find_user(session, identity, user)
     only = None if identity.administers_all else identity.token_id
-    rows, count = lists.list_of_rows(people.select_tokens(owner, only)).page(session, page=page, size=size)
+    rows, count = lists.list_of_rows(people.select_tokens(owner, only, after=after)).page(session, page=page, size=size)
     seen = _seen(session, identity, rows)
     return [views.token(row, seen) for row in rows], count
 

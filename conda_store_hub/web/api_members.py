@@ -13,10 +13,17 @@ from conda_store_hub.services.grants import Place
 from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import PagedQuery, Query, Text
+from conda_store_hub.web.query import Id, PagedQuery, Query, Text
 from conda_store_hub.web.sharing import give_role
 
-_LIST = Operation(answer=schemas.Page[schemas.Member], query=PagedQuery, needs=Permission.MEMBERS_READ)
+
+class MembersQuery(PagedQuery):
+    """Which page of those who have a role."""
+
+    after: Id | None = Field(None, description="Only those behind this one, the oldest first: a cursor.")
+
+
+_LIST = Operation(answer=schemas.Page[schemas.Member], query=MembersQuery, needs=Permission.MEMBERS_READ)
 _GRANT = Operation(
     answer=schemas.Answer[schemas.Member],
     body=schemas.GrantRole,
@@ -30,13 +37,14 @@ class _Members(ApiHandler):
     """What both kinds of places have in common."""
 
     async def list_members(self, place: Place) -> None:
-        query = self.read_query(PagedQuery)
+        query = self.read_query(MembersQuery)
         rows, count = await self.services.db.read(
             grants.list_members,
             self.identity,
             place,
             page=query.page,
             size=query.size,
+            after=query.after,
             scoped=self.services.auth.use_scopes,
         )
         self.write_model(schemas.Page[schemas.Member](data=rows, page=query.page, size=query.size, count=count))
@@ -59,7 +67,7 @@ class NamespaceMembersHandler(_Members):
 
     @_GRANT
     async def put(self, namespace: str) -> None:
-        """Give somebody a role in a namespace, or change the one they have."""
+        """Give somebody a role in a namespace, or change the one they have; without `expires_on` its end stays."""
         made = await self.grant(_namespace(namespace), self.read_body(schemas.GrantRole))
         self.write_model(schemas.Answer[schemas.Member](data=made))
 
@@ -83,7 +91,7 @@ class EnvironmentMembersHandler(_Members):
 
     @_GRANT
     async def put(self, namespace: str, name: str) -> None:
-        """Give somebody a role on one environment, or change the one they have."""
+        """Give somebody a role on one environment, or change the one they have; without `expires_on` its end stays."""
         made = await self.grant(_environment(namespace, name), self.read_body(schemas.GrantRole))
         self.write_model(schemas.Answer[schemas.Member](data=made))
 

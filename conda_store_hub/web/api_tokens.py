@@ -10,13 +10,14 @@ from conda_store_hub.services import tokens
 from conda_store_hub.web import arguments
 from conda_store_hub.web.base import ApiHandler
 from conda_store_hub.web.operations import Operation
-from conda_store_hub.web.query import PagedQuery, Text
+from conda_store_hub.web.query import Id, PagedQuery, Text
 
 
 class TokensQuery(PagedQuery):
     """Whose tokens are meant."""
 
     user: Text | None = Field(None, description="The Hub's name of a user; others than oneself for administrators.")
+    after: Id | None = Field(None, description="Only those behind this one, the newest first: a cursor.")
 
 
 class TokensHandler(ApiHandler):
@@ -27,7 +28,7 @@ class TokensHandler(ApiHandler):
         """List one's tokens that were not revoked, the newest first, with when each was used last."""
         query = self.read_query(TokensQuery)
         rows, count = await self.services.db.read(
-            tokens.list_tokens, self.identity, user=query.user, page=query.page, size=query.size
+            tokens.list_tokens, self.identity, user=query.user, page=query.page, size=query.size, after=query.after
         )
         self.write_model(schemas.Page[schemas.TokenView](data=rows, page=query.page, size=query.size, count=count))
 

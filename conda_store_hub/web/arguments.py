@@ -81,3 +81,8 @@ def read_names(namespace: str, environment: str) -> tuple[str, str]:
         raise NotFoundError(
             f"There is no environment “{shorten(namespace)}/{shorten(environment)}”, or you may not see it."
         ) from exc
+
+
+def read_place(*names: str) -> tuple[str, ...]:
+    """Return the names of a namespace, or of an environment in it, from a path; none where there are none."""
+    return read_names(*names) if len(names) > 1 else tuple(map(read_namespace, names))

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from conda_store_hub.core.lines import split_lines
+
 _MOST_LINES = 2000  # of each text; to compare more takes the processor from others
 _AROUND = 2
 
@@ -36,7 +38,7 @@ class Conflict:
 
 def compare_texts(old: str, new: str) -> tuple[Line, ...]:
     """Return what differs, with what stands around it; nothing for texts that are too long to compare."""
-    before, after = old.splitlines(), new.splitlines()
+    before, after = split_lines(old), split_lines(new)
     if max(len(before), len(after)) > _MOST_LINES:
         return ()
     return tuple(_read(difflib.unified_diff(before, after, n=_AROUND, lineterm="")))

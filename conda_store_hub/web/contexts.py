@@ -22,6 +22,8 @@ class Layout:
     hub_home: str
     hub_logout: str
     logo: str
+    has_hubs_logo: bool
+    """Whether it is the one that comes with the Hub, whose letters are dark."""
     user: str
     xsrf: str
     help: str = ""

@@ -32,9 +32,19 @@ _OF_THE_HUB = frozenset(
 )
 
 
+#: The logo that a Hub shows unless somebody has configured another one.
+HUB_LOGO = "hub/images/jupyterhub-80.png"
+
+
 def url(prefix: str, path: str) -> str:
     """Return the address of a file, with its content's digest: browsers keep it until it changes."""
     return f"{prefix}static/{path}?v={_digest(path)}"
+
+
+def read(path: str) -> bytes:
+    """Return a file that pages load."""
+    file = HUB_FILES / path.removeprefix("hub/") if path.startswith("hub/") else FILES / path
+    return file.read_bytes()
 
 
 def is_there(path: str) -> bool:
@@ -44,8 +54,7 @@ def is_there(path: str) -> bool:
 
 @functools.cache
 def _digest(path: str) -> str:
-    file = HUB_FILES / path.removeprefix("hub/") if path.startswith("hub/") else FILES / path
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    return hashlib.sha256(read(path)).hexdigest()[:12]
 
 
 class FileHandler(BaseHandler, StaticFileHandler):

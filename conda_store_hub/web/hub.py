@@ -163,6 +163,8 @@ class Hub:
         self._oauth: HubOAuth | None = None
         self._loading = threading.Lock()
         self._people: dict[str, tuple[float, HubPerson | None]] = {}
+        self.has_own_logo = False
+        """Whether the Hub is known to show its own logo, and none that somebody has configured."""
 
     async def get_oauth(self) -> HubOAuth:
         """Return the Hub's OAuth, loaded when it is first needed."""
@@ -236,6 +238,18 @@ class Hub:
         except (*FAILURES, ValidationError) as exc:
             self._log.warning("the Hub could not be asked for its version: %s", exc)
             raise HubUnavailableError from exc
+
+    async def look_at_logo(self, own: bytes) -> None:
+        """Find out whether the Hub shows its `own` logo; where it does not answer, that stays unknown."""
+        oauth = await self.get_oauth()
+        from conda_store_hub.web.oauth import FAILURES, fetch_file
+
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                shown = await fetch_file(oauth, f"{self.environment.api_url.removesuffix('/api')}/logo")
+            self.has_own_logo = shown == own
+        except FAILURES as exc:
+            self._log.warning("the Hub could not be asked for its logo, which pages show as it is: %s", exc)
 
     async def _get(self, model: type[_M], kind: str, name: str) -> _M | None:
         """Ask about something by its name; one that would change the address is nobody's."""

@@ -109,12 +109,22 @@ async def finish_login(oauth: HubOAuth, handler: RequestHandler) -> None:
 
 async def fetch_json(oauth: HubOAuth, address: str) -> tuple[int, object]:
     """Ask the Hub's API as the service itself; the status, and the body where it is JSON."""
-    options: dict[str, Any] = {"headers": {"Authorization": f"token {oauth.api_token}"}}
-    if oauth.certfile or oauth.keyfile:
-        options["ssl"] = make_ssl_context(oauth.keyfile, oauth.certfile, cafile=oauth.client_ca)
-    answer = await fetch(address, method="GET", raise_for_status=False, **options)
+    answer = await _fetch(oauth, address, headers={"Authorization": f"token {oauth.api_token}"})
     text = await answer.text()
     return answer.status, json.loads(text) if answer.status == HTTPStatus.OK else None
+
+
+async def fetch_file(oauth: HubOAuth, address: str) -> bytes:
+    """Return a file that the Hub has for everybody; empty where it has none."""
+    answer = await _fetch(oauth, address)
+    data = await answer.read()
+    return data if answer.status == HTTPStatus.OK else b""
+
+
+async def _fetch(oauth: HubOAuth, address: str, **options: Any) -> aiohttp.ClientResponse:
+    if oauth.certfile or oauth.keyfile:
+        options["ssl"] = make_ssl_context(oauth.keyfile, oauth.certfile, cafile=oauth.client_ca)
+    return await fetch(address, method="GET", raise_for_status=False, **options)
 
 
 async def close_connections() -> None:

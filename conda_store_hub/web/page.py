@@ -242,6 +242,7 @@ class PageHandler(BaseHandler):
             hub_home=hub.hub_page("home"),
             hub_logout=hub.hub_page("logout"),
             logo=self._find_logo(),
+            has_hubs_logo=self.services.pages.logo is None and (bool(hub.host) or self.services.auth.hub.has_own_logo),
             user=known,
             xsrf=self._find_token(),
             help=self.help,
@@ -270,7 +271,7 @@ class PageHandler(BaseHandler):
         hub, logo = self.services.auth.environment, self.services.pages.logo
         if logo is not None:
             return f"{self.prefix}static/logo?v={logo.digest}"
-        return files.url(self.prefix, "hub/images/jupyterhub-80.png") if hub.host else hub.hub_page("logo")
+        return files.url(self.prefix, files.HUB_LOGO) if hub.host else hub.hub_page("logo")
 
     def show(self, context: Context) -> None:
         """Answer with a page."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conda_store_hub.web import rendering
+from conda_store_hub.web import files, rendering
 from conda_store_hub.web.base import Services
 from conda_store_hub.web.pages.guide import load_guide
 
@@ -12,3 +12,8 @@ def warm_up(services: Services, prefix: str) -> None:
     services.auth.hub.load_oauth()
     rendering.load_templates()
     load_guide(f"{prefix}docs/")
+
+
+async def look_at_hub(services: Services) -> None:
+    """Ask the Hub what its pages show that ours show too."""
+    await services.auth.hub.look_at_logo(files.read(files.HUB_LOGO))

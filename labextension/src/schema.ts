@@ -314,7 +314,10 @@ export interface components {
              */
             readonly name?: string | null;
             readonly role: components["schemas"]["Role"];
-            /** @default null */
+            /**
+             * @description Left out, the end of the role that is changed stays as it is, and a new one has none; null is no end.
+             * @default null
+             */
             readonly expires_on?: string | null;
         };
         readonly JsonValue: unknown;

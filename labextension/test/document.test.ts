@@ -84,7 +84,8 @@ test('what cannot be shown is said with its place', () => {
     ['name: x\ndependencies: python\n', 2, /“dependencies:” has to be a list/],
     ['name: x\nchannels:\n  - a: b\n', 3, /single value/],
     ['- python\n', 1, /not an environment.yaml/],
-    ['name: x\nname: y\n', 2, /unique/i]
+    ['name: x\nname: y\n', 2, /unique/i],
+    ['# from\u2028#a\u2029#page\x85\nname: x\r\nname: y\n', 3, /unique/i]
   ];
   for (const [text, line, said] of cases) {
     const { fault } = read(text);

@@ -284,7 +284,11 @@ def test_the_form_works_without_javascript(chromium: Browser, hub: DemoHub, spec
         page.get_by_role("button", name="Load", exact=True).click()
         expect(text_of(page)).to_have_value(specification)
         text_of(page).fill(specification.replace("seminar", "plain"))
-        page.get_by_role("button", name="Preview").click()
+        page.get_by_role("button", name="Preview", exact=True).click()
+        expect(page.locator("#awaited, #preview-title")).to_be_visible()
+        while page.get_by_role("button", name="Look again").count():
+            expect(text_of(page)).to_have_value(specification.replace("seminar", "plain"))
+            page.get_by_role("button", name="Look again").click()
         expect(page.get_by_role("heading", name="What would be installed")).to_be_visible()
         page.get_by_role("button", name="Build it").click()
         expect(page.get_by_role("heading", name=re.compile("Build [0-9]+"))).to_be_visible()

@@ -432,6 +432,8 @@ def test_share_gives_lists_and_takes_back(stack: Stack, ml: tuple[int, int]) -> 
     assert bob["expires_on"] is not None
     changed = stack.alice.json("share", "give", "ml", "bob", "viewer")
     assert (changed["role"], changed["expires_on"]) == ("viewer", bob["expires_on"]), "another role lasts no longer"
+    endless = stack.alice.json("share", "give", "ml", "bob", "viewer", "--until", "never")
+    assert endless["expires_on"] is None
     assert stack.alice.json("share", "remove", "ml", "user:bob") == {"removed": "user:bob"}
     assert stack.bob.names("list", "environment") == []
     stack.alice.fail(5, "share", "remove", "ml", "bob")

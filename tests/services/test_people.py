@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from conda_store_hub.core import schemas
@@ -37,7 +39,7 @@ from conda_store_hub.core.permissions import (
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import people, queries, visibility
 from conda_store_hub.db.session import Database
-from conda_store_hub.db.tables import Token
+from conda_store_hub.db.tables import Grant, Token
 from conda_store_hub.services import audit, builds, environments, grants, links, namespaces, rights, tokens, users
 from conda_store_hub.services.grants import Place
 from tests.support import make
@@ -308,13 +310,47 @@ def test_an_end_in_the_past_is_refused(db: Database) -> None:
         make_token(db, alice, expiration=BORN)
 
 
+def test_a_role_that_is_changed_keeps_its_end_unless_that_is_said(db: Database) -> None:
+    alice, bob = come(db, "alice"), come(db, "bob")
+    place, end = Place(namespace="alice"), datetime.now(UTC) + timedelta(hours=1)
+    assert share(db, alice, place, bob).expires_on is None
+    assert share(db, alice, place, bob, expires_on=end).expires_on == end
+    changed = share(db, alice, place, bob, Role.DEVELOPER)
+    assert (changed.role, changed.expires_on) == (Role.DEVELOPER, end)
+    trail = db.read_sync(audit.list_entries, alice, action=AuditAction.GRANT_SET, size=1)
+    assert f"developer for user bob until {end:%Y-%m-%d %H:%M}" in trail[0].detail
+    assert share(db, alice, place, bob, expires_on=None).expires_on is None
+
+
+def test_a_role_that_has_ended_is_given_anew_without_its_end(db: Database) -> None:
+    alice, bob = come(db, "alice"), come(db, "bob")
+    place = Place(namespace="alice")
+    share(db, alice, place, bob, expires_on=datetime.now(UTC) + timedelta(hours=1))
+    db.write_sync(lambda session: session.execute(update(Grant).values(expires_at=BORN)))
+    assert share(db, alice, place, bob).expires_on is None
+
+
+def test_two_who_change_a_role_at_once_do_not_lose_its_end(db: Database) -> None:
+    alice, bob = come(db, "alice"), come(db, "bob")
+    place, end = Place(namespace="alice"), datetime.now(UTC) + timedelta(hours=1)
+    share(db, alice, place, bob)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(share, db, alice, place, bob, role) for role in (Role.DEVELOPER, Role.VIEWER) * 4]
+        asked.insert(4, pool.submit(share, db, alice, place, bob, Role.ADMIN, expires_on=end))
+        asked += [pool.submit(share, db, alice, place, bob, role) for role in (Role.DEVELOPER, Role.VIEWER) * 4]
+        for each in asked:
+            each.result()
+    (_, member), _ = db.read_sync(grants.list_members, alice, place, page=1, size=9)
+    assert member.expires_on == end
+
+
 def test_nobody_makes_what_they_have_for_a_while_last_longer(db: Database) -> None:
     alice, bob, carol = come(db, "alice"), come(db, "bob"), come(db, "carol")
     make.submit(db, alice)
     place, end = Place(namespace="alice"), datetime.now(UTC) + timedelta(hours=1)
     share(db, alice, place, bob, Role.ADMIN, expires_on=end)
     for who, request in (
-        (bob, {}),
+        (bob, {"expires_on": None}),
         (carol, {}),
         (carol, {"expires_on": end + timedelta(seconds=1)}),
     ):
@@ -323,8 +359,8 @@ def test_nobody_makes_what_they_have_for_a_while_last_longer(db: Database) -> No
     assert share(db, bob, place, carol, Role.VIEWER, expires_on=end).expires_on == end
     ending = with_token(db, alice, make_token(db, alice, role="admin", expiration=end))
     with pytest.raises(ForbiddenError, match="yourself until"):
-        share(db, ending, place, carol, Role.VIEWER)
-    assert share(db, alice, place, carol, Role.VIEWER).expires_on is None
+        share(db, ending, place, carol, Role.VIEWER, expires_on=None)
+    assert share(db, alice, place, carol, Role.VIEWER, expires_on=None).expires_on is None
 
 
 def test_somebody_in_very_many_groups_is_served(db: Database) -> None:

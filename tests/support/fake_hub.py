@@ -39,6 +39,7 @@ class FakeHub:
     slow_people: float = 0.0
     status: int = 200
     api_token: str = "the service's own token"
+    logo: bytes = b""
     asked: list[str] = field(default_factory=list)
     port: int = 0
     _codes: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class FakeHub:
     def start(self) -> None:
         """Listen; on the running loop."""
         rules = [
+            (r"/hub/logo", _LogoHandler, {"hub": self}),
             (r"/hub/api/", _VersionHandler, {"hub": self}),
             (r"/hub/api/user", _UserHandler, {"hub": self}),
             (r"/hub/api/users/([^/]+)", _PersonHandler, {"hub": self}),
@@ -87,6 +89,11 @@ class _Handler(web.RequestHandler):
         if self.hub.status != 200:
             self.set_status(self.hub.status)
             self.finish("{}")
+
+
+class _LogoHandler(_Handler):
+    def get(self) -> None:
+        self.finish(self.hub.logo)
 
 
 class _VersionHandler(_Handler):

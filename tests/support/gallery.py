@@ -14,10 +14,13 @@ from playwright.sync_api import Browser, Page, expect
 from conda_store_hub.core.errors import SolveError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import ArtifactType, Download, Phase, PhaseEvent, ProgressEvent
+from conda_store_hub.core.reasons import Wanted, make_key
 from conda_store_hub.core.schemas.notes import Banner, BannerLevel
+from conda_store_hub.services import work
 from conda_store_hub.web.pages.guide import load_guide
 from conda_store_hub.web.previews import PreviewState
 from conda_store_hub.web.registry.place import Registry
+from tests.support import make
 from tests.support.browser import SECONDS
 from tests.support.fake_hub import user
 from tests.support.service import RunningService, run_service
@@ -42,6 +45,7 @@ PACKAGES = (
     *("python=3.12.7", "xarray=2024.9.0", "netcdf4=1.7.1", "numpy=2.1.2", "pandas=2.2.3", "hdf5=1.14.3"),
     *("libnetcdf=4.9.2", "ca-certificates=2024.8.30", "ipykernel=6.29.5", "tzdata=2024b", "openssl=3.3.2"),
 )
+WANTED = Wanted(asked=frozenset(make_key("conda", name) for name in ("python", "xarray", "netcdf4")))
 LOG = """\
 Channels: main
 Platform: linux-64
@@ -119,6 +123,16 @@ def _wait_for_preview(page: Page) -> None:
     expect(page.locator("#working-time")).to_contain_text("12 min")
 
 
+def _preview_without_script(page: Page) -> None:
+    page.evaluate("""() => {
+      const form = document.getElementById("create");
+      const asked = { type: "hidden", name: "action", value: "preview" };
+      form.append(Object.assign(document.createElement("input"), asked));
+      HTMLFormElement.prototype.submit.call(form);
+    }""")
+    expect(page.get_by_role("button", name="Look again")).to_be_visible()
+
+
 def _conflict(page: Page) -> None:
     page.get_by_label("Name", exact=True).fill("climate")
     page.get_by_role("button", name="Build it").click()
@@ -192,6 +206,13 @@ def _with_banner(service: RunningService) -> Generator[None]:
 
 
 @contextmanager
+def _solving_for_long(service: RunningService) -> Generator[None]:
+    service.solve_by("import time; time.sleep(600)")
+    yield
+    service.solve_at_once()
+
+
+@contextmanager
 def _while_it_starts(service: RunningService) -> Generator[None]:
     service.services.readiness.ready = False
     yield
@@ -216,6 +237,7 @@ PAGES = {
     "create-change": Shown("create/?environment=alice/climate"),
     "create-preview": Shown("create/?environment=alice/climate", act=_preview),
     "create-preview-awaited": Shown("create/?environment=alice/climate", act=_wait_for_preview),
+    "create-preview-unready": Shown("create/", act=_preview_without_script, around=_solving_for_long, looks=1),
     "create-conflict": Shown("create/", act=_conflict),
     "create-too-much": Shown("create/", act=_send_too_much, looks=0),
     "create-nowhere": Shown("create/", "root"),
@@ -367,7 +389,8 @@ def _build_climate(service: RunningService) -> None:
         build = service.submit(yaml=yaml)
         service.claim(build)
         service.log(build, LOG, phases=(*SOLVED, INSTALLING, INSTALLED))
-        service.use(build, *PACKAGES[:count])
+        made = make.usable(*PACKAGES[:count], channel="https://conda.example.org/main")
+        service.db.write_sync(work.mark_usable, service.tickets[build], made, wanted=WANTED)
         for kind, size in (
             (ArtifactType.LOCKFILE, 48_000),
             (ArtifactType.YAML, 900),

@@ -46,12 +46,12 @@ def submit(
     return db.write_sync(builds.submit, identity, namespace, prepared, under)
 
 
-def usable(*packages: str, kernels: tuple[str, ...] = ("python3",)) -> UsableEvent:
+def usable(*packages: str, kernels: tuple[str, ...] = ("python3",), channel: str = "") -> UsableEvent:
     """Return what a builder says when a prefix with `name=version` packages is whole."""
     spec = '{"argv": ["python", "-m", "ipykernel_launcher"], "display_name": "Python 3", "language": "python"}'
     made = [package.split("=") for package in packages or ("python=3.11.7", "ipykernel=6.29")]
     return UsableEvent(
-        packages=tuple(Package(manager="conda", name=name, version=version) for name, version in made),
+        packages=tuple(Package(manager="conda", name=name, version=version, channel=channel) for name, version in made),
         kernels=tuple(Kernel(raw=raw, spec=spec) for raw in kernels),
         size=1000,
         shared_size=2000,

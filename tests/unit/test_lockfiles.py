@@ -236,6 +236,19 @@ def test_a_text_that_is_too_large_is_not_looked_at() -> None:
         parse_lock("@EXPLICIT\n" + "#" * 8_000_001)
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_a_line_of_a_lock_is_counted_as_it_is_seen(ending: str) -> None:
+    explicit = "# from\u2028a page\n@EXPLICIT\nhttps://example.org/\n".replace("\n", ending)
+    with pytest.raises(InvalidSpecificationError, match="no hash") as caught:
+        parse_lock(explicit)
+    assert caught.value.line == 3
+
+    locked = conda_lock(PACKAGE)
+    (package,) = parse_lock(locked).packages
+    (moved,) = parse_lock(f"# from\u2028#a\x85#page\n{locked}".replace("\n", ending)).packages
+    assert moved == package.model_copy(update={"line": package.line + 1})
+
+
 _PIECES = st.sampled_from(
     [
         *(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conda_store_hub.core import spec
+from conda_store_hub.core import lines, spec
 from conda_store_hub.core.errors import InvalidSpecificationError, SpecificationTooLargeError
 
 GOOD = """\
@@ -88,6 +88,39 @@ def test_a_fault_is_named_with_its_place(text: str, says: str, line: int | None,
     with pytest.raises(InvalidSpecificationError, match=says) as caught:
         spec.parse(text)
     assert (caught.value.line, caught.value.column) == (line, column)
+
+
+@pytest.mark.parametrize("unseen", ["\x85", "\u2028", "\u2029"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("text", "says", "line", "column"),
+    [
+        ("name: ml\nbuild: 5", "“build” is not known", 3, 1),
+        ("name: ml\n---\nname: x", "one YAML document", 3, 1),
+        ("a: &x [1]\nb: *x", "aliases", 2, 4),
+        ("name: ml\nname: [{]", "not valid YAML", 3, 9),
+        ("name: [", "not valid YAML", 3, 1),
+        ("name: ml\ndependencies: [{conda: [x]}]", "only `pip:`", 3, 17),
+    ],
+)
+def test_a_line_is_counted_as_it_is_seen(
+    text: str, says: str, line: int, column: int, ending: str, unseen: str
+) -> None:
+    typed = f"# pasted{unseen}#from{unseen}#elsewhere{unseen}\n{text}".replace("\n", ending)
+    with pytest.raises(InvalidSpecificationError, match=says) as caught:
+        spec.parse(f"\ufeff{typed}")
+    assert (caught.value.line, caught.value.column) == (line, column)
+
+
+def test_a_place_behind_a_break_that_is_not_seen_is_in_the_line_that_is() -> None:
+    numpy = spec.parse("dependencies:\n- python # a\u2028- numpy\n- pandas\n").dependencies[1:]
+    assert [(entry.text, entry.line, entry.column) for entry in numpy] == [("numpy", 2, 16), ("pandas", 3, 3)]
+
+
+@given(st.lists(st.sampled_from(["a", "\n", "\r", "\r\n", "\x85", "\u2028", "\x0b", "\x1c"])).map("".join))
+def test_lines_are_split_as_browsers_split_them(text: str) -> None:
+    normalised = text.replace("\r\n", "\n").replace("\r", "\n")
+    assert lines.split_lines(text) == (normalised.removesuffix("\n").split("\n") if text else [])
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,17 @@ def test_the_address_that_a_refused_form_leaves_in_the_bar_leads_to_its_page(
     assert any("_xsrf" in fields for _, fields in Forms(answer.text).found)
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["namespace/..%2F..%2Fhub/member/", "namespace/..%2F..%2Fhub/member/1/", "environment/alice/..%2Fx/share/1/"],
+)
+def test_the_address_of_a_form_leads_nowhere_but_to_a_page_of_ours(
+    browsers: tuple[httpx.Client, httpx.Client], address: str
+) -> None:
+    root, _ = browsers
+    assert root.get(address, headers=NAVIGATE, follow_redirects=False).status_code == 404
+
+
 class Forms(HTMLParser):
     """The forms of a page: where each is sent to, and what stands in its fields."""
 

@@ -465,6 +465,8 @@ def test_a_preview_speaks_of_pip_where_there_is_something_for_it(service: Runnin
         for text, speaks in ((make.text(), False), (make.text() + pip, True)):
             form = {"_xsrf": alice.cookies["_xsrf"], "namespace": "alice", "name": "ml", "specification": text}
             page = Page(alice.post("create/", data=form | {"action": "preview"}, headers=NAVIGATE))
+            while page.has("section", id="awaited"):
+                page = Page(alice.post("create/", data=form | {"action": "look"}, headers=NAVIGATE))
             assert ("What pip brings is chosen while it is built." in page.text) == speaks
             assert "What would be installed" in page.text
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,10 +26,12 @@ from conda_store_hub.db.tables import AuditEntry
 from conda_store_hub.queue.searcher import ProcessSearcher
 from conda_store_hub.services import audit, notes
 from conda_store_hub.services.changes import CLEANING
+from conda_store_hub.web import files
 from conda_store_hub.web.appearance import Pages
 from conda_store_hub.web.charts import stack_bars
 from conda_store_hub.web.pages.guide import load_guide
 from conda_store_hub.web.rendering import show_links
+from conda_store_hub.web.warming import look_at_hub
 from tests.support.fake_hub import user
 from tests.support.make import ADMIN
 from tests.support.service import PREFIX, RunningService, run_service, service
@@ -476,6 +479,25 @@ def test_a_site_has_a_logo_of_its_own(service: RunningService, tmp_path: Path) -
     assert answer.headers["Content-Type"] == "image/svg+xml"
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert answer.text == file.read_text()
+
+
+def test_a_logo_is_made_bright_in_the_dark_only_where_it_is_the_hubs_own(service: RunningService) -> None:
+    auth = service.services.auth
+    auth.environment = auth.hub.environment = replace(auth.environment, host="")
+    assert get(service, "").has("img", **{"class": "jpy-logo"}), "nothing is known of it yet"
+    own = files.read(files.HUB_LOGO)
+    for shown, looks in ((own, "jpy-logo hubs-logo"), (b"of the site", "jpy-logo"), (b"", "jpy-logo")):
+        service.hub.logo = shown
+        service.call(look_at_hub(service.services))
+        assert get(service, "").find("img", **{"class": looks})["src"] == "/hub/logo"
+
+
+def test_a_hub_that_does_not_show_its_logo_does_not_keep_pages_from_being_shown(service: RunningService) -> None:
+    service.hub.status = 500
+    service.call(look_at_hub(service.services))
+    service.hub.status = 200
+    assert not service.services.auth.hub.has_own_logo
+    assert get(service, "").has("img", src=files.url(PREFIX, files.HUB_LOGO))
 
 
 @pytest.mark.parametrize(("name", "words"), [("logo.html", "is none of"), ("gone.png", "there is no file")])

@@ -6,6 +6,9 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from conda_store_hub.core.protocol import Download, Phase, PhaseEvent, ProgressEvent
+from conda_store_hub.core.reasons import Wanted
+from conda_store_hub.services import work
+from tests.support import make
 from tests.support.browser import chromium
 from tests.support.service import RunningService, service
 from tests.support.window import page
@@ -54,6 +57,24 @@ def test_packages_are_searched_as_one_types_and_the_search_stays(service: Runnin
     field.press("Enter")
     expect(shown).to_contain_text("0 packages have “<b>” in the name.")
     assert page.url == f"{service.url}build/{build}/"
+
+
+@pytest.mark.parametrize("width", [360, 600, 1280])
+def test_names_of_packages_are_not_broken(service: RunningService, page: Page, width: int) -> None:
+    build = service.submit()
+    service.claim(build)
+    names = ("ca-certificates", "ipykernel", "typing_extensions")
+    made = make.usable(*(f"{name}=2026.10.21" for name in names), channel="https://conda.example.org/conda-forge")
+    service.db.write_sync(work.mark_usable, service.tickets[build], made, wanted=Wanted())
+    page.set_viewport_size({"width": width, "height": 740})
+    page.goto(f"{service.url}build/{build}/packages/")
+    expect(page.get_by_role("rowheader")).to_have_text(names)
+    lines = """(nodes) => nodes.map((node) => {
+      const range = document.createRange();
+      range.selectNodeContents(node);
+      return range.getClientRects().length;
+    })"""
+    assert page.get_by_role("rowheader").evaluate_all(lines) == [1, 1, 1]
 
 
 def test_a_page_goes_on_where_it_was_after_the_service_was_away(service: RunningService, page: Page) -> None:

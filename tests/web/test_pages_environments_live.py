@@ -52,8 +52,12 @@ def test_what_is_typed_is_found_at_once_and_stands_in_the_address(service: Runni
     assert query_of(page) == {"search": ["oce"]}
     page.reload()
     expect(links).to_have_text(["group.physics/ocean"])
+    page.get_by_role("searchbox").fill("package:numpy>=")
+    expect(page.get_by_role("main").get_by_text("Write a name, with versions or without")).to_have_count(1)
+    expect(page.get_by_role("main").get_by_role("status")).to_have_class("text-danger-emphasis")
     page.get_by_role("searchbox").fill("package:numpy>=2")
     expect(links).to_have_text(["alice/ml"])
+    expect(page.get_by_role("main").get_by_role("status")).to_have_class("")
     page.get_by_role("searchbox").fill("")
     page.get_by_label("Namespace").select_option("alice")
     expect(links).to_have_text(["alice/ml"])

@@ -12,7 +12,7 @@ from tests.support import make
 from tests.support.process import until
 from tests.support.service import RunningService
 from tests.web.test_pages import Page
-from tests.web.test_pages_create import begin, channel, fill, send, service
+from tests.web.test_pages_create import begin, channel, count_builds, fill, send, service
 
 __all__ = ["channel", "service"]
 
@@ -65,6 +65,38 @@ def test_a_preview_that_takes_long_says_what_is_happening(service: RunningServic
         "Waiting for its turn: 1 other is before it.",
     ]
     assert states[0]["seconds"] >= answers[0].json()["seconds"]
+
+
+def test_without_a_script_a_page_says_how_a_preview_stands_and_keeps_what_was_typed(
+    service: RunningService, waiting: ProcessSolver
+) -> None:
+    text = f"# of mine\n{make.text('new', 'app')}"
+    with service.browser("alice") as alice:
+        for action in ("preview", "look"):
+            answer = preview(alice, text, action)
+            assert answer.status_code == 200
+            page = Page(answer)
+            assert "Reading the channel and choosing packages. It was begun" in page.text
+            assert text in page.text
+        assert len(waiting._running) == 1
+        form = fill(page, namespace="alice", specification=text)
+        left = send(alice, form | {"give_up": page.find("button", name="give_up")["value"] or ""})
+        until(lambda: not waiting._running)
+        assert text in Page(left).text
+        assert not Page(left).has("section", id="awaited")
+        assert count_builds(alice) == 0
+
+
+def test_without_a_script_a_preview_is_there_for_who_looks_again(
+    service: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conda_store_hub.web.submission._MOMENT", 0.01)
+    text = make.text("new", "app")
+    with service.browser("alice") as alice:
+        assert Page(preview(alice, text, "preview")).has("button", value="look")
+        until(lambda: "What would be installed" in Page(preview(alice, text, "look")).text)
+        service.solve_by("raise SystemExit")
+        assert "What would be installed" in Page(preview(alice, text, "look")).text
 
 
 def test_a_preview_goes_on_when_its_page_is_left_and_is_found_again(

@@ -14,6 +14,7 @@ from conda_store_hub.client.logstream import read_events
 from conda_store_hub.demo.hub import DemoHub
 from tests.support import make
 from tests.support.hub import MakeHub, allow_root, as_user, hub, log_in, make_hub
+from tests.support.process import until
 
 __all__ = ["hub", "make_hub"]
 
@@ -91,6 +92,7 @@ def test_the_page_of_a_build_loads_the_hubs_look_from_us(hub: DemoHub) -> None:
             if "/static/" in part:
                 assert browser.get(httpx.URL(hub.url).join(part)).status_code == 200
         assert browser.get(f"{hub.url}hub/logo").status_code == 200
+        until(lambda: "jpy-logo hubs-logo" in browser.get(hub.service_url, headers=NAVIGATE).text)
 
 
 def test_a_live_log_comes_through_the_proxy_as_it_is_written(make_hub: MakeHub, tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 if TYPE_CHECKING:
     MomentKind, SecondsKind = click.ParamType[datetime], click.ParamType[float]
+    EndKind = click.ParamType[datetime | Literal["never"]]
 else:  # older releases of click know no type there
-    MomentKind = SecondsKind = click.ParamType
+    MomentKind = SecondsKind = EndKind = click.ParamType
+
+NEVER: Final = "never"
 
 _DURATION = re.compile(r"(\d{1,9})([smhdw]?)")
 _FOR_EVER = 10 * 365 * 86400.0  # what waits takes no number that is much larger
@@ -57,5 +60,18 @@ class SecondsType(SecondsKind):
         return min(seconds, _FOR_EVER)
 
 
+class EndType(EndKind):
+    """A moment to come, or `never`."""
+
+    name = "end"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | Literal["never"]:
+        """Read it; what is neither is refused in words."""
+        return NEVER if value == NEVER else MOMENT.convert(value, param, ctx)
+
+
 MOMENT = MomentType()
+END = EndType()
 SECONDS = SecondsType()

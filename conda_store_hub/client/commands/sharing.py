@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from conda_store_hub.client.commands import looks
-from conda_store_hub.client.commands.durations import MOMENT
+from conda_store_hub.client.commands.durations import END, NEVER
 from conda_store_hub.client.commands.options import PLACE, connect
 from conda_store_hub.client.commands.output import Format, note, output_option, show_list, show_one, show_removed
 from conda_store_hub.core.errors import InvalidRequestError, NotFoundError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from conda_store_hub.client.api import Client
     from conda_store_hub.core.schemas import GrantRole, Member
 
@@ -48,13 +49,15 @@ def list_members(ctx: click.Context, place: str, output: Format) -> None:
 @click.argument("role", type=click.Choice(["viewer", "developer", "admin"]))
 @click.option(
     "--until",
-    type=MOMENT,
+    type=END,
     metavar="TIME",
-    help="When it ends: 12h, 30d, or a date. By default when the role that they have ends, and else never.",
+    help="When it ends: 12h, 30d, a date, or `never`. By default when the role that they have ends, and else never.",
 )
 @output_option
 @click.pass_context
-def give(ctx: click.Context, place: str, who: str, role: str, until: datetime | None, output: Format) -> None:
+def give(
+    ctx: click.Context, place: str, who: str, role: str, until: datetime | Literal["never"] | None, output: Format
+) -> None:
     """Give WHO a role on a place, or change the one they have.
 
     WHO is the name of a user, group:NAME, `authenticated` or `anyone`. A viewer uses environments, a developer builds
@@ -65,9 +68,6 @@ def give(ctx: click.Context, place: str, who: str, role: str, until: datetime | 
     request = _read_subject(who, Role(role), until)
     with connect(ctx) as client:
         namespace, name = _find_place(client, place)
-        if until is None:
-            # Who is given another role for a while has it no longer than the one before.
-            request = request.model_copy(update={"expires_on": _find_end(client, namespace, name, request)})
         made = client.grant(namespace, name, request)
         note(f"{looks.name_member(made)} is {made.role} of {_say(namespace, name)}")
     if output is not Format.TABLE:
@@ -108,7 +108,7 @@ def _find_place(client: Client, text: str) -> tuple[str, str | None]:
     return name_place(client, Reference.parse_environment(text))
 
 
-def _read_subject(text: str, role: str, until: datetime | None) -> GrantRole:
+def _read_subject(text: str, role: str, until: datetime | Literal["never"] | None) -> GrantRole:
     from pydantic import ValidationError
 
     from conda_store_hub.core.permissions import Role, SubjectKind
@@ -117,19 +117,13 @@ def _read_subject(text: str, role: str, until: datetime | None) -> GrantRole:
     kind, colon, name = text.partition(":")
     if kind not in _SUBJECTS or (not colon and kind in ("user", "group")):
         kind, name = "user", text
+    end = {} if until is None else {"expires_on": None if until == NEVER else until}
     try:
-        return GrantRole(subject=SubjectKind(kind), name=name or None, role=Role(role), expires_on=until)
+        return GrantRole(subject=SubjectKind(kind), name=name or None, role=Role(role), **end)
     except ValidationError as exc:
         raise InvalidRequestError(
             f"“{text}” names nobody: write the name of a user, group:NAME, `authenticated` or `anyone`."
         ) from exc
-
-
-def _find_end(client: Client, namespace: str, name: str | None, wanted: GrantRole) -> datetime | None:
-    """Return when the role ends that somebody has now; None where it does not, or has ended."""
-    found = _find_member(client, namespace, name, wanted)
-    end = None if found is None else found.expires_on
-    return end if end is not None and end > datetime.now(UTC) else None
 
 
 def _find_member(client: Client, namespace: str, name: str | None, wanted: GrantRole) -> Member | None:

@@ -33,6 +33,12 @@ class GrantRole(Wire):
     """The Hub's name of the user or the group, to the letter."""
     role: Role
     expires_on: Moment | None = None
+    """Left out, the end of the role that is changed stays as it is, and a new one has none; null is no end."""
+
+    @property
+    def keeps_end(self) -> bool:
+        """Whether the end was left out."""
+        return "expires_on" not in self.model_fields_set
 
     @model_validator(mode="after")
     def _check_name(self) -> Self:

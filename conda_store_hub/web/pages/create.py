@@ -17,6 +17,7 @@ from conda_store_hub.core.errors import (
     SolveError,
     UnavailableError,
 )
+from conda_store_hub.core.lines import split_lines
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.permissions import Identity
 from conda_store_hub.services import builds, environments, namespaces
@@ -28,21 +29,22 @@ from conda_store_hub.web.following import Following
 from conda_store_hub.web.held import Held
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.pages.beginning import Form, begin, name_without
-from conda_store_hub.web.previews import Preview, describe_held, make_preview
+from conda_store_hub.web.previews import Preview, PreviewState, describe_held, make_preview
 from conda_store_hub.web.query import MAX_NUMBER, Number, Query, Text
 from conda_store_hub.web.submission import (
     find_place,
     hold_solve,
+    name_asker,
     read_submission,
-    solve_specification,
     submit_specification,
 )
 
 COMPOSER = "built/create.js"
 """What shows the text as lists; it is built with the extension of JupyterLab, and the form does without it."""
 
-_PREVIEWS = ("preview", "follow", "resume")
-"""Waited for; looked after by a script; and asked for once more by one, also if that has ended by now."""
+_PREVIEWS = {"preview": True, "look": False, "follow": True, "resume": False}
+"""Whether each begins a preview that has ended anew; the last two are a script's, which looks after it by itself."""
+_BY_SCRIPT = ("follow", "resume")
 
 _EXAMPLE = """\
 name: my-environment
@@ -84,6 +86,8 @@ class CreateContext(Context):
     error: CondaStoreHubError | None
     conflict: Conflict | None
     preview: Preview | None
+    awaited: PreviewState | None
+    """How a preview stands that goes on, for who has no script that asks."""
     composer: str
     """The address of the script that composes; empty where it was not built."""
 
@@ -96,7 +100,7 @@ class CreateContext(Context):
     @property
     def line(self) -> str:
         """The line of the text that the error is about."""
-        lines = self.form.text.splitlines()  # as readers of YAML count them, to whom U+2028 ends one too
+        lines = split_lines(self.form.text)
         number = self.error.line if self.error else None
         return lines[number - 1] if number and number <= len(lines) else ""
 
@@ -191,7 +195,10 @@ class CreateHandler(Following, PageHandler):
         """Do what was asked for; return the address of the build that it began, None when the page was shown again."""
         self._read_file()
         action = self.get_body_argument("action", "build")
-        if action == "load":
+        if given_up := self.get_body_argument("give_up", ""):
+            self.services.held.give_up(name_asker(self.identity), given_up)
+            await self._show_form(form, is_given_back=True)
+        elif action == "load":
             await self._show_form(form, is_given_back=True)
         elif action in _PREVIEWS:
             await self._preview(form, action)
@@ -204,20 +211,22 @@ class CreateHandler(Following, PageHandler):
         return None
 
     async def _preview(self, form: Form, action: str) -> None:
-        """Show what would be built; to a script that looks after it, say how that stands if it takes long."""
+        """Show what would be built, or say how that stands if it takes long: it goes on, and is asked for again."""
         request = schemas.SolveSpecification(**dict(form.describe()))
         services, identity = self.services, self.identity
-        if action == "preview":
-            solving = solve_specification(services, identity, request, log=self.log)
-        else:
-            solving = hold_solve(services, identity, request, anew=action == "follow", log=self.log)
-        solved = await self.follow(solving)
+        solved = await self.follow(hold_solve(services, identity, request, anew=_PREVIEWS[action], log=self.log))
         if isinstance(solved, Held):
-            self.set_status(202)
-            self.write_model(describe_held(solved, services.solver))
+            await self._show_awaited(form, describe_held(solved, services.solver), action)
             return
         preview = make_preview(solved, has_pip=await self._has_pip(form))
         await self._show_form(form, preview=preview, is_given_back=True)
+
+    async def _show_awaited(self, form: Form, state: PreviewState, action: str) -> None:
+        if action in _BY_SCRIPT:
+            self.set_status(202)
+            self.write_model(state)
+        else:
+            await self._show_form(form, awaited=state, is_given_back=True)
 
     async def _has_pip(self, form: Form) -> bool:
         """Tell whether pip chooses packages beside those of a dry run; of a lock file it chooses none."""
@@ -263,6 +272,7 @@ class CreateHandler(Following, PageHandler):
         error: CondaStoreHubError | None = None,
         conflict: Conflict | None = None,
         preview: Preview | None = None,
+        awaited: PreviewState | None = None,
         is_given_back: bool = False,
     ) -> None:
         known = self.identity.authenticated and not _is_away(error)
@@ -277,6 +287,7 @@ class CreateHandler(Following, PageHandler):
                 error=error,
                 conflict=conflict,
                 preview=preview,
+                awaited=awaited,
                 composer=files.url(self.prefix, COMPOSER) if files.is_there(COMPOSER) else "",
             )
         )

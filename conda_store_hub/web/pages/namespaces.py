@@ -14,6 +14,7 @@ from conda_store_hub.services import namespaces
 from conda_store_hub.services.namespaces import DeletedNamespace, Doomed, Overview
 from conda_store_hub.web import arguments
 from conda_store_hub.web.contexts import Context, Dated, Pager
+from conda_store_hub.web.formaddress import FormAddress
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.pages import deletion
 from conda_store_hub.web.pages.deletion import Deletion
@@ -161,15 +162,12 @@ def _list_consequences(doomed: Doomed) -> tuple[str | Dated, ...]:
     return (goes, *deletion.list_uses(doomed.busy, doomed.used), back)
 
 
-class RestoreHandler(PageHandler):
+class RestoreHandler(FormAddress):
     """`/namespace/NAME/restore/`."""
 
+    stands_on = "namespace/#deleted"
     deed = "Bring back the namespace {}"
     help = "pages/#namespaces"
-
-    async def get(self, _: str) -> None:
-        """Lead to the page that the form stands on: after a refusal this address is the browser's."""
-        self.redirect(f"{self.prefix}namespace/#deleted")
 
     async def post(self, namespace: str) -> None:
         """Bring back the namespace of this name that was deleted last, under another name if one was typed."""

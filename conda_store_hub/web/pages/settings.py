@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, cast
 
 from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import InvalidRequestError
+from conda_store_hub.core.lines import split_lines
 from conda_store_hub.core.names import shorten
 from conda_store_hub.core.policy import PolicyValues, Scope
 from conda_store_hub.services import policies
@@ -128,7 +129,7 @@ def is_as_shown(key: str, text: str, value: Any) -> bool:
 
 
 def _list_lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in split_lines(text) if line.strip()]
 
 
 def _find_kind(key: str) -> FieldKind:

@@ -13,6 +13,7 @@ from conda_store_hub.services import rights
 from conda_store_hub.services.grants import Place
 from conda_store_hub.web import arguments
 from conda_store_hub.web.contexts import Context
+from conda_store_hub.web.formaddress import FormAddress
 from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.pages.members import (
     ROLES,
@@ -29,6 +30,9 @@ from conda_store_hub.web.pages.members import (
 )
 from conda_store_hub.web.pages.namespace import show_namespace
 from conda_store_hub.web.query import PagedQuery
+
+_SHARE = "environment/{}/{}/share/"
+_MEMBERS = "namespace/{}/#members"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,19 +95,16 @@ async def _show_share(
     )
 
 
-class ShareMemberHandler(PageHandler):
+class ShareMemberHandler(FormAddress):
     """`/environment/NAMESPACE/NAME/share/ID/`."""
 
+    stands_on = _SHARE
     deed = "a role on {}/{}"
     help = "pages/#sharing-one-environment"
 
     def say_deed(self) -> str:
         """Tell a change from what takes it back."""
         return f"{say_change(self)} {super().say_deed()}"
-
-    async def get(self, namespace: str, name: str, _: str) -> None:
-        """Lead to the page that the form stands on: after a refusal this address is the browser's."""
-        self.redirect(f"{self.prefix}{_find_share(_environment(namespace, name))}")
 
     async def post(self, namespace: str, name: str, member_id: str) -> None:
         """Change a role on this environment, or take it back."""
@@ -112,18 +113,15 @@ class ShareMemberHandler(PageHandler):
 
     async def _take(self, place: Place, member_id: str) -> str:
         await change_or_remove(self, place, arguments.read_member(member_id))
-        return _find_share(place)
+        return self.find_page()
 
 
-class MembersHandler(PageHandler):
+class MembersHandler(FormAddress):
     """`/namespace/NAME/member/`."""
 
+    stands_on = _MEMBERS
     deed = "Give a role in {}"
     help = "pages/#a-namespace"
-
-    async def get(self, namespace: str) -> None:
-        """Lead to the page that the form stands on: after a refusal this address is the browser's."""
-        self.redirect(f"{self.prefix}{_find_members(arguments.read_namespace(namespace))}")
 
     async def post(self, namespace: str) -> None:
         """Give somebody a role in the namespace, or change theirs; or show again what was typed."""
@@ -134,22 +132,19 @@ class MembersHandler(PageHandler):
 
     async def _give(self, place: Place) -> str:
         await give(self, place)
-        return _find_members(place.namespace)
+        return self.find_page()
 
 
-class MemberHandler(PageHandler):
+class MemberHandler(FormAddress):
     """`/namespace/NAME/member/ID/`."""
 
+    stands_on = _MEMBERS
     deed = "a role in {}"
     help = "pages/#a-namespace"
 
     def say_deed(self) -> str:
         """Tell a change from what takes it back."""
         return f"{say_change(self)} {super().say_deed()}"
-
-    async def get(self, namespace: str, _: str) -> None:
-        """Lead to the page that the form stands on: after a refusal this address is the browser's."""
-        self.redirect(f"{self.prefix}{_find_members(arguments.read_namespace(namespace))}")
 
     async def post(self, namespace: str, member_id: str) -> None:
         """Change a role in the namespace, or take it back."""
@@ -160,7 +155,7 @@ class MemberHandler(PageHandler):
 
     async def _take(self, place: Place, member_id: str) -> str:
         await change_or_remove(self, place, arguments.read_member(member_id))
-        return _find_members(place.namespace)
+        return self.find_page()
 
 
 def _environment(namespace: str, name: str) -> Place:
@@ -169,8 +164,4 @@ def _environment(namespace: str, name: str) -> Place:
 
 
 def _find_share(place: Place) -> str:
-    return f"environment/{place.namespace}/{place.environment}/share/"
-
-
-def _find_members(namespace: str) -> str:
-    return f"namespace/{namespace}/#members"
+    return _SHARE.format(place.namespace, place.environment)

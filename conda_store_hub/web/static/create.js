@@ -151,11 +151,12 @@ async function send(submitter, isBack = false) {
   if (sending && !sending.isPreview) {
     return; // pressed twice: the service may have taken the first already
   }
-  const [isPreview, typed] = [submitter.value === "preview", readDocument()];
+  const [isPreview, typed] = [["preview", "look"].includes(submitter.value), readDocument()];
   const left = leave(isPreview && sending?.typed === typed);
   const what = { isPreview, isBack, typed, focused: document.activeElement };
   const mine = (sending = Object.assign(new AbortController(), what));
   document.getElementById("preview").replaceChildren();
+  document.getElementById("awaited")?.remove(); // it was asked for before this script was there
   try {
     const body = new FormData(form, submitter);
     await take(await (isPreview ? preview(body, mine, left) : build(body)), mine);

@@ -27,8 +27,9 @@ async function search() {
 
 // Who had nothing to search in may have something by now.
 function sayFound() {
-  const { found, some } = document.getElementById("environments").dataset;
+  const { found, some, problem } = document.getElementById("environments").dataset;
   form.hidden = help.hidden = some === undefined;
+  note.classList.toggle("text-danger-emphasis", problem !== undefined);
   if (note.textContent !== found) {
     note.textContent = found; // only what changes is told by screen readers
   }

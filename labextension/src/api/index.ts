@@ -155,10 +155,11 @@ export class Api implements IApi {
 
   async members(namespace: string, name?: string): Promise<readonly Member[]> {
     const found: Member[] = [];
-    for (let page = 1; ; page += 1) {
-      const { items, count } = await this._connection.page<Member>(`${place(namespace, name)}member/`, { page, size: PAGE });
+    for (;;) {
+      const after = found[found.length - 1]?.id ?? undefined; // what changes meanwhile moves nobody out of the list
+      const { items } = await this._connection.page<Member>(`${place(namespace, name)}member/`, { after, size: PAGE });
       found.push(...items);
-      if (items.length < PAGE || found.length >= count) {
+      if (items.length < PAGE) {
         return found; // all of them: who has a role has to be seen, and to lose it
       }
     }
