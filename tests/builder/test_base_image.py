@@ -20,6 +20,7 @@ import pytest
 from conda_store_hub.builder.base_contents import BaseContents, look_into
 from conda_store_hub.builder.base_image import find_base
 from conda_store_hub.builder.compression import Budget, digest_unpacked
+from conda_store_hub.builder.events import EventWriter
 from conda_store_hub.builder.image_archives import unpack_archive, write_image_archive
 from conda_store_hub.builder.oci_layout import BaseImage, write_layout
 from conda_store_hub.builder.registry import RegistryClient
@@ -52,13 +53,20 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[Registry]:
 
 
 def bring(
-    folder: Path, base: str, *, credentials: Path | None = None, seconds: float = 20, before: str | None = None
+    folder: Path,
+    base: str,
+    *,
+    credentials: Path | None = None,
+    seconds: float = 20,
+    before: str | None = None,
+    events: EventWriter | None = None,
 ) -> BaseImage:
     """Return the base as a builder with a cache in `folder` gets it, for an image that was on the one of `before`."""
+    events = events or EventWriter(None, started=0.0)
     request = ImageRequest(
         base=base, base_credentials=str(credentials or ""), base_cache=str(folder / "bases"), base_digest=before
     )
-    return find_base(request, ARCHITECTURE, seconds)
+    return find_base(request, ARCHITECTURE, seconds, events.aside)
 
 
 def list_files(image: BaseImage) -> list[str]:
@@ -137,6 +145,34 @@ def test_one_that_another_builder_brings_anew_is_not_waited_for_where_an_older_o
         fcntl.flock(held, fcntl.LOCK_EX)
         assert bring(tmp_path, reference) == first
         assert bring(tmp_path, reference, before=first.digest) == first
+
+
+def test_others_are_told_while_a_base_is_brought_and_whether_they_would_have_to_wait_too(
+    registry: Registry, tmp_path: Path
+) -> None:
+    reference = registry.push(f"oci:{make_base(tmp_path / 'base')}:base", "aside:1")
+    told = tmp_path / "events"
+    events = EventWriter(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND), started=0.0)
+
+    def read() -> list[tuple[str, bool]]:
+        """Return what was told since the last time."""
+        lines = [json.loads(line) for line in told.read_text().splitlines()]
+        os.truncate(told, 0)
+        return [(line["state"], line["as_all_would"]) for line in lines if line["type"] == "aside"]
+
+    first = bring(tmp_path, reference, events=events)
+    assert read() == [("started", True), ("finished", False)]
+    bring(tmp_path, reference, events=events)
+    bring(tmp_path, reference, before=first.digest, events=events)
+    assert read() == [], "what is here is nothing to wait for"
+    age(tmp_path)
+    bring(tmp_path, reference, events=events)
+    assert read() == [("started", False), ("finished", False)], "others take the one that is here"
+    bring(tmp_path / "other", reference, before=first.digest, events=events)
+    assert read() == [("started", False), ("finished", False)], "others are put on another one"
+    with pytest.raises(ArtifactError):
+        bring(tmp_path, "127.0.0.1:9/base:1", events=events)
+    assert read() == [("started", True), ("finished", False)], "also where it fails"
 
 
 def test_a_layer_that_unpacks_to_too_much_or_not_at_all_is_refused(tmp_path: Path) -> None:
