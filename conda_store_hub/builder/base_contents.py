@@ -7,7 +7,7 @@ import posixpath
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final, Self, cast
+from typing import IO, Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,6 +15,7 @@ from conda_store_hub.builder.base_image import remove_unused
 from conda_store_hub.builder.cache_folder import record_use
 from conda_store_hub.builder.compression import COPY_BYTES, Budget, HashingReader, open_unpacked
 from conda_store_hub.builder.oci_layout import BaseImage
+from conda_store_hub.builder.tar_headers import bound_headers
 from conda_store_hub.core.errors import ArtifactError
 from conda_store_hub.core.oci import IMAGE_PREFIX, Layer
 
@@ -27,10 +28,6 @@ _GONE = ".wh."
 _ALL_GONE = ".wh..wh..opq"
 OPAQUE = f"{_PREFIX}/{_ALL_GONE}"
 """The file by which a layer says that nothing of what is below it is seen where environments are."""
-
-
-_MOST_HEADER: Final = 4 * COPY_BYTES
-"""Of names, attributes and what a sparse file has; programs in Go, as Docker, take 1 MB."""
 
 
 class BaseContents(BaseModel):
@@ -103,25 +100,13 @@ def _hides(mark: str, path: str) -> bool:
     return name.startswith(_GONE) and f"{path}/".startswith(f"{gone}/")
 
 
-def _limit(reader: HashingReader) -> type[tarfile.TarInfo]:
-    """Return how entries are read: tarfile holds what stands before a file in memory, however much it is."""
-
-    class Member(tarfile.TarInfo):
-        @classmethod
-        def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
-            with reader.holding(_MOST_HEADER):
-                return super().fromtarfile(tarfile)
-
-    return Member
-
-
 def _read_layer(layer: Layer, path: Path, budget: Budget) -> set[str]:
     """Return what counts of a layer's files; raise ArtifactError unless it unpacks to what it says."""
     with open_unpacked(path) as unpacked:
         reader = HashingReader(unpacked, budget)
         try:
             file = cast("IO[bytes]", reader)
-            with tarfile.open(fileobj=file, mode="r|", bufsize=COPY_BYTES, tarinfo=_limit(reader)) as tar:
+            with tarfile.open(fileobj=file, mode="r|", bufsize=COPY_BYTES, tarinfo=bound_headers(reader)) as tar:
                 found = set(_choose(tar, budget))
         except (tarfile.TarError, ValueError, RecursionError) as exc:  # numbers that are none, headers of headers
             raise ArtifactError("The base image is damaged: a layer cannot be unpacked.", detail=repr(exc)) from exc

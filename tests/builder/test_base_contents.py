@@ -140,6 +140,45 @@ def test_headers_of_headers_that_would_fill_the_memory_together_are_refused(tmp_
         look_into(base, "")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"3 x" * 300_000 + b"=",
+        b"1000000 comment=".ljust(999_999, b"1") + b"\n",
+        b"5 a=\n" * 10_001,
+        b"12 a=12345\n",
+        b"0 a=1\n",
+        b"5 abc\n",
+        b"words\n",
+    ],
+    ids=["all that follows", "digits", "many", "too long", "nothing", "no value", "no length"],
+)
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_header_that_takes_time_and_memory_by_its_square_is_damage(
+    tmp_path: Path, kind: bytes, content: bytes
+) -> None:
+    base = write_base(tmp_path, "bin/sh", pack=lambda data: make_header(kind, content) + data)
+    with pytest.raises(ArtifactError, match="a layer cannot be unpacked"):
+        look_into(base, "")
+
+
+def test_long_names_and_attributes_are_read(tmp_path: Path) -> None:
+    plain, deep = io.BytesIO(), "/".join(["opt/conda", *("deep" for _ in range(100))])
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "of all"}) as tar:
+        info = tarfile.TarInfo("bin/sh")
+        info.pax_headers = {"SCHILY.xattr.security.capability": "\x01\x02", "mtime": "1.5", "comment": "x" * 65_536}
+        tar.addfile(info)
+        tar.addfile(tarfile.TarInfo(deep))
+    name = hashlib.sha256(plain.getvalue()).hexdigest()
+    (tmp_path / name).write_bytes(plain.getvalue())
+    digest = f"sha256:{name}"
+    layers = (Layer(digest=digest, size=len(plain.getvalue()), diff_id=digest),)
+    base = BaseImage(
+        layers=layers, config=ImageConfig(architecture="amd64", rootfs=RootFs(diff_ids=())), blobs=tmp_path
+    )
+    assert look_into(base, "") == BaseContents(shell="/bin/sh", has_prefix=True)
+
+
 def test_what_is_said_for_all_that_follow_is_not_held_for_all(tmp_path: Path) -> None:
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as tar:
