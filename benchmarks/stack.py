@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,11 +87,14 @@ class Stack:
 
 
 @contextmanager
-def running(**settings: object) -> Generator[Stack]:
-    """Start everything in a folder with a short path; all of it ends with the block."""
+def running(channel: AbstractContextManager[str] | None = None, **settings: object) -> Generator[Stack]:
+    """Start everything in a folder with a short path; all of it ends with the block.
+
+    `channel`: what serves another one than the sample channel, and has its address.
+    """
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="b", ignore_cleanup_errors=True)))
-        url = stack.enter_context(serve_channel(sample_channel_dir()))
+        url = stack.enter_context(channel or serve_channel(sample_channel_dir()))
         alias = url.rstrip("/").rpartition("/")[0]
         config = "\n".join(
             [

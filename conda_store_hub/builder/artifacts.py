@@ -167,7 +167,7 @@ class ArtifactWriter:
         if keep is not None:
             keep.mkdir(exist_ok=True)
         is_asked = ArtifactType.DOCKER_MANIFEST in self._request.artifacts
-        written = ImageWriter(self._request, self._conda, self._events if is_asked else None, keep).write()
+        written = ImageWriter(self._request, self._conda, self._events, keep, is_told=is_asked).write()
         self._base = written.base
         return written, written.manifest.path.read_bytes()
 

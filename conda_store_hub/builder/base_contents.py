@@ -7,14 +7,15 @@ import posixpath
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final, Self, cast
+from typing import IO, Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from conda_store_hub.builder.base_image import remove_unused
 from conda_store_hub.builder.cache_folder import record_use
-from conda_store_hub.builder.compression import COPY_BYTES, HashingReader, open_unpacked
+from conda_store_hub.builder.compression import COPY_BYTES, Budget, HashingReader, open_unpacked
 from conda_store_hub.builder.oci_layout import BaseImage
+from conda_store_hub.builder.tar_headers import bound_headers
 from conda_store_hub.core.errors import ArtifactError
 from conda_store_hub.core.oci import IMAGE_PREFIX, Layer
 
@@ -29,10 +30,6 @@ OPAQUE = f"{_PREFIX}/{_ALL_GONE}"
 """The file by which a layer says that nothing of what is below it is seen where environments are."""
 
 
-_MOST_HEADER: Final = 4 * COPY_BYTES
-"""Of names, attributes and what a sparse file has; programs in Go, as Docker, take 1 MB."""
-
-
 class BaseContents(BaseModel):
     """What counts of a base for what is put on it."""
 
@@ -44,23 +41,25 @@ class BaseContents(BaseModel):
     """Whether something is where environments are put."""
 
 
-def look_into(base: BaseImage, cache: str) -> BaseContents:
+def look_into(base: BaseImage, cache: str, budget: Budget | None = None) -> BaseContents:
     """Return what is in a base; raise ArtifactError where a layer unpacks to something else than its image says.
+
+    So it does where more is in all of the layers than the `budget` has, or it takes longer.
 
     `cache`: the folder where that is remembered, by the digest of the base, and bases are kept; empty for none. What
     no image was put on for long goes from there, each time that one is made.
     """
-    found = _look_once(base, cache)
+    found = _look_once(base, cache, budget or Budget())
     if cache:
         remove_unused(Path(cache))
     return found
 
 
-def _look_once(base: BaseImage, cache: str) -> BaseContents:
+def _look_once(base: BaseImage, cache: str, budget: Budget) -> BaseContents:
     remembered = Path(cache) / f"{base.digest.removeprefix('sha256:')}.contents" if cache and base.digest else None
     if remembered is not None and (known := _recall(remembered)) is not None:
         return known
-    found = _look(base)
+    found = _look(base, budget)
     if remembered is not None:
         remembered.parent.mkdir(parents=True, exist_ok=True)
         staged = remembered.with_name(f".{remembered.name}-{os.getpid()}")  # others may look at the same one
@@ -77,10 +76,10 @@ def _recall(path: Path) -> BaseContents | None:
         return None
 
 
-def _look(base: BaseImage) -> BaseContents:
+def _look(base: BaseImage, budget: Budget) -> BaseContents:
     seen: set[str] = set()
     for layer in base.layers:
-        seen = _put_on(seen, _read_layer(layer, base.blobs / layer.digest.removeprefix("sha256:")))
+        seen = _put_on(seen, _read_layer(layer, base.blobs / layer.digest.removeprefix("sha256:"), budget))
     shell = _SHELLS[0] if _LINKED_BIN in seen and _SHELLS[1] in seen else next(filter(seen.__contains__, _SHELLS), "")
     return BaseContents(shell=f"/{shell}" if shell else "", has_prefix=_PREFIX in seen)
 
@@ -101,26 +100,14 @@ def _hides(mark: str, path: str) -> bool:
     return name.startswith(_GONE) and f"{path}/".startswith(f"{gone}/")
 
 
-def _limit(reader: HashingReader) -> type[tarfile.TarInfo]:
-    """Return how entries are read: tarfile holds what stands before a file in memory, however much it is."""
-
-    class Member(tarfile.TarInfo):
-        @classmethod
-        def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
-            with reader.holding(_MOST_HEADER):
-                return super().fromtarfile(tarfile)
-
-    return Member
-
-
-def _read_layer(layer: Layer, path: Path) -> set[str]:
+def _read_layer(layer: Layer, path: Path, budget: Budget) -> set[str]:
     """Return what counts of a layer's files; raise ArtifactError unless it unpacks to what it says."""
     with open_unpacked(path) as unpacked:
-        reader = HashingReader(unpacked)
+        reader = HashingReader(unpacked, budget)
         try:
             file = cast("IO[bytes]", reader)
-            with tarfile.open(fileobj=file, mode="r|", bufsize=COPY_BYTES, tarinfo=_limit(reader)) as tar:
-                found = set(_choose(tar))
+            with tarfile.open(fileobj=file, mode="r|", bufsize=COPY_BYTES, tarinfo=bound_headers(reader)) as tar:
+                found = set(_choose(tar, budget))
         except (tarfile.TarError, ValueError, RecursionError) as exc:  # numbers that are none, headers of headers
             raise ArtifactError("The base image is damaged: a layer cannot be unpacked.", detail=repr(exc)) from exc
         while reader.read(COPY_BYTES):
@@ -130,10 +117,12 @@ def _read_layer(layer: Layer, path: Path) -> set[str]:
     return found
 
 
-def _choose(tar: tarfile.TarFile) -> Iterator[str]:
+def _choose(tar: tarfile.TarFile, budget: Budget) -> Iterator[str]:
     """Yield what is asked about, and what takes that away; of a large tree no list is kept."""
     for member in tar:
-        cast("Any", tar).members = []  # it would remember them all
+        budget.spend_entry()
+        # It would remember all of them, and what was said for all that follow, which programs in Go ignore.
+        cast("Any", tar).members, tar.pax_headers = [], {}
         path = posixpath.normpath(member.name).lstrip("/")
         if path in _SHELLS or (f"/{_GONE}" in f"/{path}" and any(_hides(path, each) for each in _COUNTED)):
             yield path

@@ -8,11 +8,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -63,13 +63,22 @@ class _Kept(NamedTuple):
         return 0 <= time.time() - self.at < _ASKED_AGAIN
 
 
-def find_base(request: ImageRequest, architecture: str, seconds: float) -> BaseImage:
+class Aside(Protocol):
+    """How others are told that nothing is done here in a block but wait, and whether all would who make an image."""
+
+    def __call__(self, *, as_all_would: bool) -> AbstractContextManager[None]:
+        """Return the block."""
+        ...
+
+
+def find_base(request: ImageRequest, architecture: str, seconds: float, aside: Aside) -> BaseImage:
     """Return the base image for a machine; raise ArtifactError, in words for people, when it cannot be had.
 
     It is the one of before for what is made again, if that can be had. `seconds`: how long a registry may keep silent.
     """
+    cache = _Cache(Path(request.base_cache), architecture, aside)
     if request.base_digest and request.base_cache:
-        again = _Cache(Path(request.base_cache), architecture).bring_again(request, seconds)
+        again = cache.bring_again(request, seconds)
         if again is not None:
             return again
     source = request.base
@@ -78,7 +87,6 @@ def find_base(request: ImageRequest, architecture: str, seconds: float) -> BaseI
     if source.startswith("/") and not Path(source).is_file():
         image = read_layout(Path(source), architecture)
     else:
-        cache = _Cache(Path(request.base_cache), architecture)
         image = cache.bring_archive(Path(source)) if source.startswith("/") else cache.bring(request, seconds)
     _require_few(len(image.layers))
     return image
@@ -99,9 +107,10 @@ def _require_little(manifest: Manifest) -> None:
 class _Cache:
     """A folder with layouts by the digests of their manifests, and what is known of each source by its own."""
 
-    def __init__(self, folder: Path, architecture: str) -> None:
+    def __init__(self, folder: Path, architecture: str, aside: Aside) -> None:
         self._folder = folder
         self._architecture = architecture
+        self._aside = aside
 
     def bring_archive(self, path: Path) -> BaseImage:
         """Return the image of an archive, unpacked once for each time that it is changed."""
@@ -127,7 +136,7 @@ class _Cache:
         if kept is not None and (reference.digest or kept.is_fresh):
             return kept.image
         # With one that is here, nobody waits for another builder that asks for a newer one.
-        with self._held(is_waited_for=kept is None) as is_ours:
+        with self._held(is_waited_for=kept is None, by_all=kept is None) as is_ours:
             kept = self._find_kept(name) if kept is None else kept
             if kept is not None and (reference.digest or kept.is_fresh or not is_ours):
                 return kept.image
@@ -156,7 +165,7 @@ class _Cache:
         image = self._read(digest)
         if image is not None:
             return image
-        with self._held():
+        with self._held(by_all=False):
             image = self._read(digest)  # by another, meanwhile
             if image is not None or not request.base or request.base.startswith("/"):
                 return image
@@ -234,34 +243,37 @@ class _Cache:
         return self._folder / digest.removeprefix("sha256:")
 
     @contextmanager
-    def _held(self, *, is_waited_for: bool = True) -> Generator[bool]:
+    def _held(self, *, is_waited_for: bool = True, by_all: bool = True) -> Generator[bool]:
         """Let one builder at a time bring an image: the next one finds it here.
 
-        Gives False at once where another one does so now and is not waited for.
+        Gives False at once where another one does so now and is not waited for. `by_all`: all other images are to be
+        put on this one. Those that wait behind another one count as such, or ever more would.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / _LOCK).open("ab") as file:
-            is_ours = self._wait_for(file) if is_waited_for else _take_lock(file)
-            if is_ours:
+            is_free = _take_lock(file)
+            if not is_free and not is_waited_for:
+                yield False
+                return
+            with self._aside(as_all_would=by_all or not is_free):
+                if not is_free:
+                    self._wait_for(file)
                 for pattern in (".new-*", ".parts-*"):
                     for left in self._folder.glob(pattern):  # by a builder that was killed
                         shutil.rmtree(left, ignore_errors=True)
-            yield is_ours
+                yield True
 
-    def _wait_for(self, file: IO[bytes]) -> bool:
+    def _wait_for(self, file: IO[bytes]) -> None:
         """Take the lock; raise ArtifactError when another builder has had it for too long."""
-        until, is_said = time.monotonic() + WAIT_SECONDS, False
+        say("Waiting for another image that is bringing its base")
+        until = time.monotonic() + WAIT_SECONDS
         while not _take_lock(file):
             if time.monotonic() > until:
                 raise ArtifactNotNowError(
                     f"Another image has been bringing its base for {format_seconds(WAIT_SECONDS)}, and this one has"
                     " waited for that: have it made again once that is done."
                 )
-            if not is_said:
-                say("Waiting for another image that is bringing its base")
-                is_said = True
             time.sleep(_LOOK_SECONDS)
-        return True
 
 
 def _take_lock(file: IO[bytes]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,18 @@ import zstandard
 from isal import igzip, isal_zlib
 
 from conda_store_hub.builder.files import HashingFile
+from conda_store_hub.builder.words import format_seconds
 from conda_store_hub.core.errors import ArtifactError
 
 LEVEL: Final = 2
 """Of 0 to 3."""
 COPY_BYTES: Final = 1 << 20
 MOST_UNPACKED: Final = 32 << 30
-"""Bytes of a layer of somebody else; more is taken for one that is to fill memory or time."""
+"""Bytes of all layers of somebody else's image; more is taken for one that is to fill memory or time."""
+MOST_ENTRIES: Final = 1_000_000
+"""Files, links and folders in them; a whole desktop has half a million."""
+READ_SECONDS: Final = 600.0
+"""How long it may take to read all of them."""
 _DAMAGED = (EOFError, igzip.BadGzipFile, cast("type[Exception]", isal_zlib.IsalError), zstandard.ZstdError)
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -64,42 +70,76 @@ def _open_reader(file: IO[bytes], start: bytes) -> IO[bytes]:
     return cast("IO[bytes]", igzip.IGzipFile(fileobj=file, mode="rb")) if is_gzip(start) else file
 
 
-def digest_unpacked(path: Path, most: int = MOST_UNPACKED) -> str:
+class Budget:
+    """What it may take to read an image of somebody else, in all of its layers: bytes, entries, time."""
+
+    def __init__(
+        self, *, most: int = MOST_UNPACKED, entries: int = MOST_ENTRIES, seconds: float = READ_SECONDS
+    ) -> None:
+        self._most = self._left = most
+        self._most_entries = self._entries_left = entries
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    def spend(self, size: int) -> None:
+        """Count bytes; raise ArtifactError for more than there may be, or when it takes too long."""
+        self._left -= size
+        if self._left < 0:
+            raise _too_large(f"unpacks to more than {self._most >> 30} GB")
+        if time.monotonic() > self._until:
+            raise _too_large(f"takes longer than {format_seconds(self._seconds)} to look through")
+
+    def spend_entry(self) -> None:
+        """Count a file, link or folder; raise ArtifactError for more than there may be."""
+        self._entries_left -= 1
+        if self._entries_left < 0:
+            raise _too_large(f"has more than {self._most_entries:,} files and folders")
+
+
+def _too_large(what: str) -> ArtifactError:
+    return ArtifactError(
+        f"The base image {what}, which is too much to put environments on."
+        " An administrator can name a smaller one in `c.CondaStore.image_base`."
+    )
+
+
+def digest_unpacked(path: Path, budget: Budget) -> str:
     """Return the SHA-256 of what a layer unpacks to, as hex.
 
-    Raises ArtifactError for more than `most` bytes, and for what cannot be unpacked.
+    Raises ArtifactError for more than there may be, and for what cannot be unpacked.
     """
     with open_unpacked(path) as unpacked:
-        reader = HashingReader(unpacked, most)
+        reader = HashingReader(unpacked, budget)
         while reader.read(COPY_BYTES):
             pass
     return reader.digest.hexdigest()
 
 
 class HashingReader:
-    """What a layer unpacks to, hashed as it is read, up to so many bytes."""
+    """What a layer unpacks to, hashed as it is read, up to so much."""
 
-    def __init__(self, file: IO[bytes], most: int = MOST_UNPACKED) -> None:
+    def __init__(self, file: IO[bytes], budget: Budget) -> None:
         self._file = file
-        self._left = self._most = most
+        self._budget = budget
         self._held: int | None = None
         self.digest = hashlib.sha256()
 
     @contextmanager
     def holding(self, most: int) -> Generator[None]:
-        """Have no more bytes be read in the block than can be held in memory."""
-        before, self._held = self._held, most
+        """Have no more bytes be read in the block than can be held in memory; a block within it has no more."""
+        if self._held is not None:
+            yield
+            return
+        self._held = most
         try:
             yield
         finally:
-            self._held = before
+            self._held = None
 
     def read(self, size: int) -> bytes:
         """Read and hash; raise ArtifactError for more than there may be."""
         piece = self._file.read(size)
-        self._left -= len(piece)
-        if self._left < 0:
-            raise ArtifactError(f"The base image has a layer that unpacks to more than {self._most >> 30} GB.")
+        self._budget.spend(len(piece))
         if self._held is not None:
             self._held -= len(piece)
             if self._held < 0:

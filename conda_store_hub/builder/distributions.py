@@ -12,10 +12,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from conda_store_hub.builder.piplock import read_wheels
+from conda_store_hub.builder.prefix import PIP_LOCK
 from conda_store_hub.core.protocol import Package
-
-PIP_LOCK = "conda-meta/pylock.toml"
-"""Where a prefix keeps the addresses and hashes of its pip part (PEP 751)."""
 
 _EXTRA = re.compile(r"\bextra\s*==")
 _MAX_LICENSE = 100  # characters; some put the whole text there

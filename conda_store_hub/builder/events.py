@@ -6,9 +6,10 @@ import os
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 
-from conda_store_hub.core.protocol import BuildEvent, Download, Phase, PhaseEvent, ProgressEvent
+from conda_store_hub.core.protocol import AsideEvent, BuildEvent, Download, Phase, PhaseEvent, ProgressEvent
 
 _PROGRESS_INTERVAL = 0.2  # seconds between two progress events of one phase
 
@@ -55,6 +56,15 @@ class EventWriter:
     def finish(self, phase: Phase, *, seconds: float) -> None:
         """Tell that a phase ended, and how long it took."""
         self.write(PhaseEvent(name=phase, state="finished", seconds=round(seconds, 4)))
+
+    @contextmanager
+    def aside(self, *, as_all_would: bool) -> Generator[None]:
+        """Tell that in the block nothing is done here but wait; `as_all_would` by whoever makes an image."""
+        self.write(AsideEvent(state="started", as_all_would=as_all_would))
+        try:
+            yield
+        finally:
+            self.write(AsideEvent(state="finished"))
 
     @property
     def elapsed(self) -> float:

@@ -51,19 +51,23 @@ class WrittenImage:
 class ImageWriter:
     """Writes one image into the work directory; each blob is told of as soon as it is there.
 
-    `keep`: a folder that has all of its blobs afterwards, whoever takes what is told of. `events`: None tells nobody.
+    `keep`: a folder that has all of its blobs afterwards, whoever takes what is told of. `is_told`: whether somebody
+    does.
     """
 
     def __init__(
         self,
         request: BuildRequest,
         packages: Sequence[CondaPackage],
-        events: EventWriter | None,
+        events: EventWriter,
         keep: Path | None = None,
+        *,
+        is_told: bool = True,
     ) -> None:
         self._request = request
         self._packages = packages
         self._events = events
+        self._is_told = is_told
         self._keep = keep
         self._prefix = Path(request.directories.prefix)
         self._folder = Path(request.directories.work)
@@ -99,7 +103,8 @@ class ImageWriter:
             yield f"It was {was}, which cannot be had any more, and is {now}: its digest is another one."
 
     def _read_base(self) -> tuple[BaseImage, BaseContents]:
-        image = find_base(self._request.image, self._architecture, self._request.network_seconds)
+        request = self._request
+        image = find_base(request.image, self._architecture, request.network_seconds, self._events.aside)
         contents = look_into(image, self._request.image.base_cache)
         for layer in image.layers:
             self._bring(layer, image.blobs)
@@ -179,7 +184,7 @@ class ImageWriter:
         name = blob.digest.removeprefix("sha256:")
         if self._keep is not None and not (self._keep / name).exists():
             put_blob(path or Path(self._request.image.layers) / name, self._keep / name)
-        if self._events is not None:
+        if self._is_told:
             self._events.write(
                 BlobEvent(path=str(path or ""), digest=blob.digest, size=blob.size, key=key, diff_id=diff_id)
             )

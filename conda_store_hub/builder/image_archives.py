@@ -9,12 +9,21 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from conda_store_hub.builder.compression import COPY_BYTES, digest_unpacked, is_gzip, is_zstd, open_packed
+from conda_store_hub.builder.compression import (
+    COPY_BYTES,
+    Budget,
+    HashingReader,
+    digest_unpacked,
+    is_gzip,
+    is_zstd,
+    open_packed,
+)
 from conda_store_hub.builder.files import HashingFile, Written
 from conda_store_hub.builder.oci_layout import LAYOUT_MARK, choose_for, is_index, write_layout
 from conda_store_hub.core.errors import ArtifactError
@@ -29,6 +38,9 @@ from conda_store_hub.core.oci import (
     Manifest,
     is_digest,
 )
+
+_MOST_MEMBERS = 10_000
+"""Files and folders of an archive; programs have written four for a layer at most."""
 
 
 class _Saved(BaseModel):
@@ -86,11 +98,14 @@ def _add(tar: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:
     tar.addfile(info, file)
 
 
-def unpack_archive(path: Path, folder: Path, architecture: str) -> None:
-    """Write the image of an archive that is for a machine as a layout; raise ArtifactError when there is none."""
+def unpack_archive(path: Path, folder: Path, architecture: str, budget: Budget | None = None) -> None:
+    """Write the image of an archive that is for a machine as a layout; raise ArtifactError when there is none.
+
+    So it does where there is more in its layers than the `budget` has, or it takes longer.
+    """
     try:
         with tarfile.open(path) as tar, tempfile.TemporaryDirectory(dir=folder.parent, prefix=".parts-") as parts:
-            _Archive(tar, Path(parts)).write(folder, architecture)
+            _Archive(tar, Path(parts), budget or Budget()).write(folder, architecture)
     except (tarfile.TarError, EOFError, ValidationError, KeyError) as exc:
         raise ArtifactError(
             "The base image cannot be read: it is no archive of an image, or a damaged one.", detail=repr(exc)
@@ -100,10 +115,20 @@ def unpack_archive(path: Path, folder: Path, architecture: str) -> None:
 class _Archive:
     """A tar with an image; only what is named in it is read."""
 
-    def __init__(self, tar: tarfile.TarFile, parts: Path) -> None:
+    def __init__(self, tar: tarfile.TarFile, parts: Path, budget: Budget) -> None:
         self._tar = tar
         self._parts = parts
-        self._members: Mapping[str, tarfile.TarInfo] = {posixpath.normpath(each.name): each for each in tar}
+        self._budget = budget
+        self._members = self._list_members()
+
+    def _list_members(self) -> Mapping[str, tarfile.TarInfo]:
+        """Return what is in it, by name; a system that was packed as it is has more than any image."""
+        members: dict[str, tarfile.TarInfo] = {}
+        for each in self._tar:
+            members[posixpath.normpath(each.name)] = each
+            if len(members) > _MOST_MEMBERS:
+                raise KeyError(f"more than {_MOST_MEMBERS:,} files")
+        return members
 
     def write(self, folder: Path, architecture: str) -> None:
         """Write the layout; layers that are not compressed are."""
@@ -161,35 +186,30 @@ class _Archive:
             is_packed = is_gzip(start) or is_zstd(start)
             out = HashingFile(staged)
             try:
-                found = _copy(file, out) if is_packed else _compress(file, out)
+                found = self._copy(file, out, packs=not is_packed)
                 written = out.finish()
             finally:
                 out.close()
         if is_packed:
-            found = digest_unpacked(staged)
+            found = digest_unpacked(staged, self._budget)
         if f"sha256:{found}" != diff_id:
             raise ArtifactError("The base image is damaged: the bytes of a layer are not those that it names.")
         staged.rename(self._parts / written.sha256)
         media_type = ZSTD_LAYER_TYPE if is_zstd(start) else LAYER_TYPE
         return Descriptor(media_type=media_type, digest=f"sha256:{written.sha256}", size=written.size)
 
+    def _copy(self, file: IO[bytes], out: HashingFile, *, packs: bool) -> str:
+        """Write a layer as it is, or packed to the same bytes whenever that is done; return the digest of what it was.
+
+        It may be longer than the archive: programs leave out holes.
+        """
+        reader = HashingReader(file, self._budget)
+        with open_packed(out) if packs else nullcontext(out) as target:
+            shutil.copyfileobj(cast("IO[bytes]", reader), cast("IO[bytes]", target), COPY_BYTES)
+        return reader.digest.hexdigest()
+
 
 def _find_blob(descriptor: Descriptor) -> str:
     if not is_digest(descriptor.digest):
         raise ArtifactError("The base image names its parts by digests that are not SHA-256.")
     return f"blobs/sha256/{descriptor.digest.removeprefix('sha256:')}"
-
-
-def _copy(file: IO[bytes], out: HashingFile) -> str:
-    shutil.copyfileobj(file, cast("IO[bytes]", out), COPY_BYTES)
-    return ""
-
-
-def _compress(file: IO[bytes], out: HashingFile) -> str:
-    """Write it compressed, to the same bytes whenever that is done; return the digest of what it was."""
-    digest = hashlib.sha256()
-    with open_packed(out) as packed:
-        while piece := file.read(COPY_BYTES):
-            digest.update(piece)
-            packed.write(piece)
-    return digest.hexdigest()

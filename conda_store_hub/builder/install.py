@@ -13,7 +13,14 @@ from rattler.networking import Client
 
 from conda_store_hub.builder.cache_folder import CacheFolder
 from conda_store_hub.builder.events import EventWriter, say
-from conda_store_hub.builder.prefix import CondaPackage, forget_credentials, list_clobbered, read_conda_packages
+from conda_store_hub.builder.prefix import (
+    CondaPackage,
+    forget_credentials,
+    list_clobbered,
+    read_conda_packages,
+    require_folders,
+    require_own_records,
+)
 from conda_store_hub.builder.reporter import Reporter
 from conda_store_hub.builder.seal import Sealed, list_damaged, seal_prefix
 from conda_store_hub.builder.words import count, format_size
@@ -57,6 +64,8 @@ class Installer:
             if damaged := list_damaged(installed.packages, installed.sealed.sizes):
                 names = ", ".join(each.package.name for each in damaged)
                 raise PackageCorruptError(f"The files of {names} are not what their package says.")
+        require_folders(installed.packages)
+        require_own_records(self._prefix, installed.packages, [record.name.normalized for record in records])
         self._warn_clobbered(installed.packages)
         self._cache.record_use(record.file_name for record in records)
         return installed

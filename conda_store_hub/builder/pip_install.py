@@ -12,7 +12,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from conda_store_hub.builder.distributions import PIP_LOCK, Distributions
+from conda_store_hub.builder.distributions import Distributions
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.piplock import (
     FILE_NAME,
@@ -23,12 +23,13 @@ from conda_store_hub.builder.piplock import (
     read_pins,
     read_wheels,
 )
-from conda_store_hub.builder.prefix import CondaPackage, require_site_packages
+from conda_store_hub.builder.prefix import PIP_LOCK, CondaPackage, require_no_way_out, require_site_packages
 from conda_store_hub.builder.uvtool import UvError, UvTool, find_wheelless
 from conda_store_hub.core import disk
 from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import BuildDiskFullError, BuildError, PackageCorruptError, PipConflictError, PipError
 from conda_store_hub.core.matchspec import parse_pip_line
+from conda_store_hub.core.names import shorten
 from conda_store_hub.core.policy import PYPI
 from conda_store_hub.core.protocol import BuildRequest, Package
 
@@ -148,10 +149,19 @@ class PipInstaller:
 
     def _install(self, lock: str) -> None:
         self._uv.write(FILE_NAME, [lock])
+        require_no_way_out(self._prefix, self._conda)
+        before = self._list_records()
         self._run(
             "pip", "install", "--no-deps", "--require-hashes", "--link-mode", "copy",
             "-r", FILE_NAME, *self._uv.selection(),
         )  # fmt: skip
+        if brought := sorted(self._list_records() - before):
+            # Whatever stands there is believed: files that a record names are read, and given away.
+            names = shorten(", ".join(brought))
+            raise PipError(f"The pip part brings what tells of conda's packages, in `conda-meta`: {names}.")
+
+    def _list_records(self) -> set[str]:
+        return {path.name for path in (self._prefix / "conda-meta").iterdir()}
 
     def _run(self, *arguments: str, aloud: bool = True) -> str:
         try:

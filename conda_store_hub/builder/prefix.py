@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,16 @@ from pydantic import ValidationError
 from conda_store_hub.builder.events import say
 from conda_store_hub.builder.records import RecordDetails
 from conda_store_hub.core.engine import strip_credentials
-from conda_store_hub.core.errors import InstallError, PipError
+from conda_store_hub.core.errors import InstallError, PackageCorruptError, PipError
+from conda_store_hub.core.names import shorten
 from conda_store_hub.core.protocol import MAX_KERNEL_SPEC, Kernel, Package
 
 _BLOCK = 4096
+PIP_LOCK = "conda-meta/pylock.toml"
+"""Where a prefix keeps the addresses and hashes of its pip part (PEP 751)."""
+_STATE = "conda-meta/state"
+_LINK = "softlink"
+_WRITTEN_LATER = tuple(path.removeprefix("conda-meta/") for path in (PIP_LOCK, _STATE))
 
 
 class LinkedFile(NamedTuple):
@@ -58,12 +65,88 @@ class CondaPackage:
 
 
 def read_conda_packages(prefix: Path) -> tuple[CondaPackage, ...]:
-    """Return conda's packages by name; raise InstallError when a record cannot be read."""
+    """Return conda's packages by name; raise InstallError when a record cannot be read, or names what is elsewhere."""
+    folders = _Folders(prefix)
     try:
         found = [_read(json.loads(path.read_bytes())) for path in (prefix / "conda-meta").glob("*.json")]
-    except (OSError, ValueError, LookupError) as exc:  # a ValidationError is a ValueError
+        strange = next((path for each in found for path in _list_paths(each) if not folders.have(path)), None)
+    except (OSError, ValueError, LookupError, RecursionError) as exc:  # a ValidationError is a ValueError
         raise InstallError("The environment's own records cannot be read.", detail=str(exc)) from exc
+    if strange is not None:  # what is named is read, and given to whoever may have the environment
+        raise InstallError(f"A record of the environment names a file that is not in it: {shorten(strange)}.")
     return tuple(sorted(found, key=lambda each: each.package.name))
+
+
+def require_own_records(prefix: Path, packages: Sequence[CondaPackage], names: Iterable[str]) -> None:
+    """Raise PackageCorruptError where a package brought records, or what is written beside them later.
+
+    `names`: of the packages that were installed.
+    """
+    there, installed = sorted(each.package.name.lower() for each in packages), sorted(map(str.lower, names))
+    brought = sorted(set(there) - set(installed)) or (there if there != installed else [])
+    with os.scandir(prefix / "conda-meta") as entries:
+        brought += [each.name for each in entries if each.is_symlink() or each.name in _WRITTEN_LATER]
+    if brought:
+        raise PackageCorruptError(
+            f"A package brings what tells of the environment, in `conda-meta`: {shorten(', '.join(brought))}."
+        )
+
+
+def require_folders(packages: Iterable[CondaPackage]) -> None:
+    """Raise PackageCorruptError where a package has a link in whose place bytecode is written: somewhere else, then."""
+    for each in packages:
+        for file in each.files:
+            if file.kind == _LINK and file.path.rpartition("/")[2] == "__pycache__":
+                raise PackageCorruptError(
+                    f"{each.package.name} has a link in the place of a folder that is written to: {shorten(file.path)}."
+                )
+
+
+def require_no_way_out(prefix: Path, packages: Iterable[CondaPackage]) -> None:
+    """Raise PipError where a package has a link out of the prefix to what this account may write: pip follows links."""
+    real = prefix.resolve()
+    for each in packages:
+        for file in each.files:
+            target = Path(os.path.realpath(prefix / file.path)) if file.kind == _LINK else real
+            if not target.is_relative_to(real) and _may_write(target):
+                raise PipError(
+                    f"conda's package {each.package.name} has a link that leads out of the environment,"
+                    f" {shorten(file.path)}: nothing can be installed beside it by pip."
+                )
+
+
+def _may_write(path: Path) -> bool:
+    """Tell whether something can be written there, or could be made there."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    return os.access(there, os.W_OK)
+
+
+def _list_paths(package: CondaPackage) -> Iterator[str]:
+    yield package.record
+    yield from (file.path for file in package.files)
+
+
+class _Folders:
+    """The folders of a prefix, each looked at once: packages bring links, which may lead out of it."""
+
+    def __init__(self, prefix: Path) -> None:
+        self._prefix = prefix
+        self._real = prefix.resolve()
+        self._inside = {"": True}
+
+    def have(self, path: str) -> bool:
+        """Tell whether a path, taken from the prefix, is of something in it."""
+        folder, _, name = path.rpartition("/")
+        return name not in ("", ".", "..") and not path.startswith("/") and self._is_inside(folder)
+
+    def _is_inside(self, folder: str) -> bool:
+        known = self._inside.get(folder)
+        if known is None:
+            known = self._inside[folder] = self.have(folder) and self._leads_inside(self._prefix / folder)
+        return known
+
+    def _leads_inside(self, folder: Path) -> bool:
+        return not folder.is_symlink() or folder.resolve().is_relative_to(self._real)
 
 
 def list_clobbered(packages: Iterable[CondaPackage]) -> set[str]:
@@ -111,7 +194,7 @@ def write_variables(prefix: Path, variables: tuple[tuple[str, str], ...]) -> Non
     """Write the variables where conda's activation reads them."""
     if variables:
         state = {"version": 1, "env_vars": dict(variables)}
-        path = prefix / "conda-meta" / "state"
+        path = prefix / _STATE
         path.write_text(json.dumps(state), encoding="utf-8")
         path.chmod(0o444)
 

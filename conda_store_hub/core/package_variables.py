@@ -21,17 +21,20 @@ def read_variables(prefix: Path) -> dict[str, str]:
     files = sorted(packages.iterdir()) if packages.is_dir() else []
     variables: dict[str, object] = {}
     for file in files:
-        variables |= _read_object(file)
+        variables |= _read_object(prefix, file)
     state = prefix / "conda-meta" / "state"
     if state.exists():
-        told = _read_object(state).get("env_vars")
+        told = _read_object(prefix, state).get("env_vars")
         variables |= told if isinstance(told, dict) else {}
     return {
         name: str(value) for name, value in variables.items() if _VARIABLE.fullmatch(name) and value != _CONDA_UNSET
     }
 
 
-def _read_object(file: Path) -> dict[str, object]:
+def _read_object(prefix: Path, file: Path) -> dict[str, object]:
+    # A package could make it a link to what only the reader may read, and have it shown to others.
+    if not file.resolve().is_relative_to(prefix.resolve()):
+        raise ActivationError(f"The environment's variables cannot be read from {file.name}: it is elsewhere.")
     try:
         value = json.loads(file.read_bytes())
     except (OSError, ValueError) as exc:

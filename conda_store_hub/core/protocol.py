@@ -406,6 +406,17 @@ class BlobEvent(_Event):
     diff_id: str = ""
 
 
+class AsideEvent(_Event):
+    """The builder waits for a machine elsewhere, or for another builder that does; or it goes on.
+
+    `as_all_would`: whoever makes an image now has to wait for the same.
+    """
+
+    type: Literal["aside"] = "aside"
+    state: Literal["started", "finished"]
+    as_all_would: bool = False
+
+
 class ErrorEvent(_Event):
     """The build failed; `code` is one of `core.errors`, `message` is for people, `detail` for the log."""
 
@@ -424,7 +435,15 @@ class ResultEvent(_Event):
 
 
 BuildEvent = Annotated[
-    PhaseEvent | ProgressEvent | LockEvent | UsableEvent | BlobEvent | ArtifactEvent | ErrorEvent | ResultEvent,
+    PhaseEvent
+    | ProgressEvent
+    | AsideEvent
+    | LockEvent
+    | UsableEvent
+    | BlobEvent
+    | ArtifactEvent
+    | ErrorEvent
+    | ResultEvent,
     Field(discriminator="type"),
 ]
 build_event: TypeAdapter[BuildEvent] = TypeAdapter(BuildEvent)

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
-from conda_store_hub.core.protocol import ArtifactState, BuildStatus
+from conda_store_hub.core.protocol import ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.db.tables import (
     Artifact,
     Build,
@@ -69,18 +69,17 @@ def claim(session: Session, worker: str, prefix_name: str, now: datetime) -> int
     )
 
 
-def claim_artifacts(session: Session, worker: str, now: datetime) -> int | None:
-    """Take a usable build whose artifacts nobody is making any more.
+def claim_artifacts(session: Session, worker: str, now: datetime, besides: Sequence[ArtifactType] = ()) -> int | None:
+    """Take a usable build whose artifacts nobody is making any more, where others than `besides` are to be made.
 
     Not one that was deleted, by itself or with its environment, or has no prefix.
     """
+    wanted = _pending().where(Artifact.artifact_type.not_in(besides)) if besides else _pending()
     is_there = exists().where(Environment.id == Build.environment_id, Environment.deleted_at.is_(None))
     usable = and_(
         Build.status == BuildStatus.COMPLETED, Build.deleted_at.is_(None), Build.prefix_name.is_not(None), is_there
     )
-    orphan = (
-        select(func.min(Build.id)).where(Build.id.in_(_pending()), usable, Build.worker.is_(None)).scalar_subquery()
-    )
+    orphan = select(func.min(Build.id)).where(Build.id.in_(wanted), usable, Build.worker.is_(None)).scalar_subquery()
     return session.scalar(
         update(Build)
         .where(Build.id == orphan, Build.worker.is_(None))

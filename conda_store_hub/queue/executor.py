@@ -12,6 +12,7 @@ from traitlets.config import LoggingConfigurable
 
 from conda_store_hub.core.errors import StorageError, UnavailableError
 from conda_store_hub.db.session import Database
+from conda_store_hub.queue.places import Places
 from conda_store_hub.queue.runner import Runner
 from conda_store_hub.services import work
 from conda_store_hub.services.changes import QUEUE, Changes, wait
@@ -60,6 +61,7 @@ class LocalExecutor(LoggingConfigurable):
         self._db = db
         self._changes = changes
         self._runner = runner
+        self._places = Places(lambda: changes.publish([QUEUE]))
         self._tasks = {asyncio.create_task(self._take_builds(), name="executor")}
 
     async def stop(self) -> None:
@@ -72,13 +74,15 @@ class LocalExecutor(LoggingConfigurable):
         with self._changes.watch(QUEUE) as hint:
             while True:
                 hint.clear()
-                taken = len(self._tasks) <= self.slots() and await self._take_one()
+                taken = self._places.taken < self.slots() and await self._take_one()
                 if not taken:
                     await wait(hint, _LOOK_AGAIN_SECONDS)
 
     async def _take_one(self) -> bool:
         try:
-            claim = await self._db.write(work.claim, self.worker, files_first=self._files_first)
+            claim = await self._db.write(
+                work.claim, self.worker, files_first=self._files_first, with_images=self._places.may_make_images
+            )
         except (StorageError, UnavailableError) as exc:
             self.log.warning("cannot look for builds: %s", exc.message)
             return False
@@ -89,13 +93,14 @@ class LocalExecutor(LoggingConfigurable):
             return False
         # In turn, so that who waits for a file, or pulls an image, does not wait for all that is queued.
         self._files_first = not claim.prefix_ready
-        task = asyncio.create_task(self._runner.run(claim), name=f"build-{claim.build_id}")
+        place = self._places.take()
+        task = asyncio.create_task(self._runner.run(claim, place), name=f"build-{claim.build_id}")
         self._tasks.add(task)
         task.add_done_callback(self._forget)
+        task.add_done_callback(lambda _: place.give_up())
         return True
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._changes.publish([QUEUE])
         if not task.cancelled() and (exc := task.exception()):
             self.log.error("%s failed", task.get_name(), exc_info=exc)

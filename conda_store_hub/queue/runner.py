@@ -27,6 +27,7 @@ from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import (
     ArtifactEvent,
     ArtifactType,
+    AsideEvent,
     BlobEvent,
     BuildEvent,
     BuildRequest,
@@ -43,6 +44,7 @@ from conda_store_hub.db.session import Database
 from conda_store_hub.queue.builders import Builders
 from conda_store_hub.queue.failures import explain_death, rebuild_error
 from conda_store_hub.queue.links import Links
+from conda_store_hub.queue.places import Place
 from conda_store_hub.queue.process import BuilderProcess
 from conda_store_hub.queue.requests import (
     add_exact_lock,
@@ -73,6 +75,7 @@ _NOT_NOW = (StorageError, UnavailableError)
 class _Progress:
     """What the builder said since the last tick, and what it said for good."""
 
+    place: Place
     log: bytearray = field(default_factory=bytearray)
     phases: list[PhaseEvent] = field(default_factory=lambda: list[PhaseEvent]())
     progress: ProgressEvent | None = None
@@ -86,6 +89,20 @@ class _Progress:
     wanted: Wanted | None = None
     blobs: set[str] = field(default_factory=set[str])
     news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(self, event: ProgressEvent | AsideEvent | ErrorEvent | ResultEvent) -> None:
+        """Take in what nothing else follows from."""
+        match event:
+            case ProgressEvent():
+                self.progress = event
+            case AsideEvent(state="started"):
+                self.place.leave(as_all_would=event.as_all_would)
+            case AsideEvent():
+                self.place.come_back()
+            case ErrorEvent():
+                self.error = rebuild_error(event)
+            case ResultEvent():
+                self.done = True
 
 
 class Runner:
@@ -112,13 +129,13 @@ class Runner:
         self._builders = builders
         self._metrics = metrics or Metrics()
 
-    async def run(self, claim: Claim) -> None:
-        """Do a build to its end. Cancelling this task gives the build back to the queue."""
+    async def run(self, claim: Claim, place: Place) -> None:
+        """Do a build to its end, at a place of its own. Cancelling this task gives the build back to the queue."""
         self._log.info("build %s starts: %s, attempt %s", claim.build_id, claim.name, claim.attempt)
         if claim.waited is not None:
             self._metrics.note_start(claim.waited)
         home = self._data.work / f"{claim.build_id}-{claim.ticket.turn}"
-        state = _Progress()
+        state = _Progress(place=place)
         try:
             await self._guard(claim, home, state)
             await self._make_room(claim, home, state)
@@ -193,6 +210,7 @@ class Runner:
         finally:
             # Not cancelled: a tick that is being written would be written again.
             state.over = True
+            state.place.come_back()
             state.news.set()
             await asyncio.shield(ticking)
         await self._tick(claim, state)
@@ -220,8 +238,6 @@ class Runner:
                 state.phases.append(event)
                 if event.state == "finished":
                     self._metrics.note_phase(event.name, event.seconds)
-            case ProgressEvent():
-                state.progress = event
             case LockEvent():
                 solve = Solve(channel_state=event.channel_state, reused=state.reusable if event.reused else None)
                 await self._keep(claim, home, await asyncio.to_thread(_records_artifact, event), solve)
@@ -231,10 +247,8 @@ class Runner:
                 await self._keep(claim, home, event, blobs=state.blobs)
             case BlobEvent():
                 state.blobs.add(await self._keep_blob(claim, home, event))
-            case ErrorEvent():
-                state.error = rebuild_error(event)
-            case ResultEvent():
-                state.done = True
+            case ProgressEvent() | AsideEvent() | ErrorEvent() | ResultEvent():
+                state.note(event)
 
     async def _activate(self, claim: Claim, builder: BuilderProcess, event: UsableEvent, state: _Progress) -> None:
         state.usable = True

@@ -111,16 +111,18 @@ class Usable(StrEnum):
     CANCELLED = "cancelled"
 
 
-def claim(session: Session, worker: str, *, files_first: bool = False) -> Claim | None:
+def claim(session: Session, worker: str, *, files_first: bool = False, with_images: bool = True) -> Claim | None:
     """Take the next build to do: a queued one, or one whose artifacts somebody waits for or left unfinished.
 
-    `files_first` says which of the two is looked for before the other.
+    `files_first` says which of the two is looked for before the other, `with_images` whether images are made now.
     """
+    besides = () if with_images else OF_IMAGES
     for ready in (files_first, not files_first):
-        build_id = _take_files(session, worker) if ready else _take_queued(session, worker)
+        build_id = _take_files(session, worker, besides) if ready else _take_queued(session, worker)
         if build_id is not None:
             announce(session, build_topic(build_id))
-            return _claim(session, _get(session, build_id), prefix_ready=ready)
+            # Which layers of an image there are is known once the packages are: it is a claim of its own.
+            return _claim(session, _get(session, build_id), ready, besides if ready else OF_IMAGES)
     return None
 
 
@@ -128,14 +130,13 @@ def _take_queued(session: Session, worker: str) -> int | None:
     return claims.claim(session, worker, new_prefix_name(), datetime.now(UTC))
 
 
-def _take_files(session: Session, worker: str) -> int | None:
-    return claims.claim_artifacts(session, worker, datetime.now(UTC))
+def _take_files(session: Session, worker: str, besides: Sequence[ArtifactType]) -> int | None:
+    return claims.claim_artifacts(session, worker, datetime.now(UTC), besides)
 
 
-def _claim(session: Session, row: Build, *, prefix_ready: bool) -> Claim:
+def _claim(session: Session, row: Build, prefix_ready: bool, besides: Sequence[ArtifactType]) -> Claim:
     row.log_complete = False
-    # Which layers of the image there are is known once the packages are: it is a claim of its own.
-    artifacts = records.hand_out_artifacts(session, row.id, () if prefix_ready else OF_IMAGES)
+    artifacts = records.hand_out_artifacts(session, row.id, besides)
     return Claim(
         ticket=Ticket(build_id=row.id, turn=row.turn),
         name=row.environment.name,

@@ -71,6 +71,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     make_wheel(directory, "wants_flask_99", "1.0", {"wants_flask_99.py": ""}, ["flask>=99"])
     make_wheel(directory, "replaces_files", "1.0", {"flask/app.py": "REPLACED = True\n"})
     make_wheel(directory, "plants_bytecode", "1.0", {"flask/__pycache__/app.cpython-311.pyc": "planted"})
+    planted = {"plants_records-1.0.data/data/conda-meta/planted-1.0-0.json": "{}"}
+    make_wheel(directory, "plants_records", "1.0", planted)
+    make_wheel(directory, "plants_elsewhere", "1.0", {"plants_elsewhere-1.0.data/data/share/out/planted": "x"})
     with serve_index(directory) as address:
         yield address
 

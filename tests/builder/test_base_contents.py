@@ -15,6 +15,7 @@ import zstandard
 
 from conda_store_hub.builder import base_contents
 from conda_store_hub.builder.base_contents import BaseContents, look_into
+from conda_store_hub.builder.compression import Budget
 from conda_store_hub.builder.oci_layout import BaseImage
 from conda_store_hub.core.errors import ArtifactError
 from conda_store_hub.core.oci import ImageConfig, Layer, RootFs
@@ -100,7 +101,7 @@ def test_of_what_a_layer_takes_away_only_that_is_held_which_counts(tmp_path: Pat
     words = "etc/.wh.passwd .wh.optional bin/.wh.she opt/conda.d/.wh..wh..opq bin/.wh.sh usr/.wh..wh..opq .wh.opt"
     (layer,) = write_base(tmp_path, words).layers
     with tarfile.open(tmp_path / layer.digest.removeprefix("sha256:")) as tar:
-        held = set(base_contents._choose(tar))  # pyright: ignore[reportPrivateUsage]
+        held = set(base_contents._choose(tar, Budget()))  # pyright: ignore[reportPrivateUsage]
     assert held == {"bin/.wh.sh", "usr/.wh..wh..opq", ".wh.opt"}, "a layer may take away millions"
 
 
@@ -122,6 +123,95 @@ def test_lists_of_holes_that_would_fill_the_memory_are_refused(tmp_path: Path) -
     base = write_base(tmp_path, "bin/sh", pack=lambda data: gzip.compress(header + numbers + bytes(504) + data))
     with pytest.raises(ArtifactError, match="has no end"):
         look_into(base, "")
+
+
+def make_header(kind: bytes, content: bytes) -> bytes:
+    """Return what stands before a file, padded to whole blocks."""
+    header = tarfile.TarInfo("header")
+    header.type, header.size = kind, len(content)
+    return header.tobuf() + content + bytes(-len(content) % 512)
+
+
+def test_headers_of_headers_that_would_fill_the_memory_together_are_refused(tmp_path: Path) -> None:
+    record = b"1000000 comment=".ljust(999_999, b"x") + b"\n"
+    headers = make_header(tarfile.XHDTYPE, record) * 6
+    base = write_base(tmp_path, "bin/sh", pack=lambda data: gzip.compress(headers + data))
+    with pytest.raises(ArtifactError, match="has no end"):
+        look_into(base, "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"3 x" * 300_000 + b"=",
+        b"1000000 comment=".ljust(999_999, b"1") + b"\n",
+        b"5 a=\n" * 10_001,
+        b"12 a=12345\n",
+        b"0 a=1\n",
+        b"5 abc\n",
+        b"words\n",
+    ],
+    ids=["all that follows", "digits", "many", "too long", "nothing", "no value", "no length"],
+)
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_header_that_takes_time_and_memory_by_its_square_is_damage(
+    tmp_path: Path, kind: bytes, content: bytes
+) -> None:
+    base = write_base(tmp_path, "bin/sh", pack=lambda data: make_header(kind, content) + data)
+    with pytest.raises(ArtifactError, match="a layer cannot be unpacked"):
+        look_into(base, "")
+
+
+def test_long_names_and_attributes_are_read(tmp_path: Path) -> None:
+    plain, deep = io.BytesIO(), "/".join(["opt/conda", *("deep" for _ in range(100))])
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "of all"}) as tar:
+        info = tarfile.TarInfo("bin/sh")
+        info.pax_headers = {"SCHILY.xattr.security.capability": "\x01\x02", "mtime": "1.5", "comment": "x" * 65_536}
+        tar.addfile(info)
+        tar.addfile(tarfile.TarInfo(deep))
+    name = hashlib.sha256(plain.getvalue()).hexdigest()
+    (tmp_path / name).write_bytes(plain.getvalue())
+    digest = f"sha256:{name}"
+    layers = (Layer(digest=digest, size=len(plain.getvalue()), diff_id=digest),)
+    base = BaseImage(
+        layers=layers, config=ImageConfig(architecture="amd64", rootfs=RootFs(diff_ids=())), blobs=tmp_path
+    )
+    assert look_into(base, "") == BaseContents(shell="/bin/sh", has_prefix=True)
+
+
+def test_what_is_said_for_all_that_follow_is_not_held_for_all(tmp_path: Path) -> None:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
+        for number in range(9):
+            plain.write(make_header(tarfile.XGLTYPE, f"20 number{number}=12345\n".encode()))
+            tar.addfile(tarfile.TarInfo("bin/sh"))
+    plain.seek(0)
+    with tarfile.open(fileobj=plain) as tar:
+        held = [len(tar.pax_headers) for _ in base_contents._choose(tar, Budget())]  # pyright: ignore[reportPrivateUsage]
+    assert held == [0] * 9, "there may be as many as there are files"
+
+
+@pytest.mark.parametrize(
+    ("budget", "says"),
+    [
+        ({"entries": 10_002}, ""),
+        ({"entries": 10_001}, "has more than 10,001 files and folders"),
+        ({"most": 1 << 20}, "unpacks to more than 0 GB"),
+        ({"seconds": 0}, "takes longer than 0.0 s to look through"),
+    ],
+)
+def test_what_would_take_all_time_and_memory_to_look_into_is_refused_with_what_to_do(
+    tmp_path: Path, budget: dict[str, int], says: str
+) -> None:
+    many = " ".join(map(str, range(5_000)))
+    base = write_base(tmp_path, f"{many} bin/sh", f"{many} opt/conda/a")  # what counts is all of its layers together
+    if not says:
+        assert look_into(base, "", Budget(**budget)) == BaseContents(shell="/bin/sh", has_prefix=True)
+        return
+    with pytest.raises(ArtifactError, match=says) as refused:
+        look_into(base, str(tmp_path / "bases"), Budget(**budget))
+    assert "An administrator can name a smaller one in `c.CondaStore.image_base`." in refused.value.message
+    assert not (tmp_path / "bases").exists()
 
 
 def test_headers_of_headers_without_an_end_are_damage(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ import pytest
 
 from conda_store_hub.builder.base_contents import BaseContents, look_into
 from conda_store_hub.builder.base_image import find_base
-from conda_store_hub.builder.compression import digest_unpacked
-from conda_store_hub.builder.image_archives import write_image_archive
+from conda_store_hub.builder.compression import Budget, digest_unpacked
+from conda_store_hub.builder.events import EventWriter
+from conda_store_hub.builder.image_archives import unpack_archive, write_image_archive
 from conda_store_hub.builder.oci_layout import BaseImage, write_layout
 from conda_store_hub.builder.registry import RegistryClient
 from conda_store_hub.core.errors import ArtifactError, ArtifactNotNowError
@@ -52,13 +53,20 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[Registry]:
 
 
 def bring(
-    folder: Path, base: str, *, credentials: Path | None = None, seconds: float = 20, before: str | None = None
+    folder: Path,
+    base: str,
+    *,
+    credentials: Path | None = None,
+    seconds: float = 20,
+    before: str | None = None,
+    events: EventWriter | None = None,
 ) -> BaseImage:
     """Return the base as a builder with a cache in `folder` gets it, for an image that was on the one of `before`."""
+    events = events or EventWriter(None, started=0.0)
     request = ImageRequest(
         base=base, base_credentials=str(credentials or ""), base_cache=str(folder / "bases"), base_digest=before
     )
-    return find_base(request, ARCHITECTURE, seconds)
+    return find_base(request, ARCHITECTURE, seconds, events.aside)
 
 
 def list_files(image: BaseImage) -> list[str]:
@@ -139,16 +147,44 @@ def test_one_that_another_builder_brings_anew_is_not_waited_for_where_an_older_o
         assert bring(tmp_path, reference, before=first.digest) == first
 
 
+def test_others_are_told_while_a_base_is_brought_and_whether_they_would_have_to_wait_too(
+    registry: Registry, tmp_path: Path
+) -> None:
+    reference = registry.push(f"oci:{make_base(tmp_path / 'base')}:base", "aside:1")
+    told = tmp_path / "events"
+    events = EventWriter(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND), started=0.0)
+
+    def read() -> list[tuple[str, bool]]:
+        """Return what was told since the last time."""
+        lines = [json.loads(line) for line in told.read_text().splitlines()]
+        os.truncate(told, 0)
+        return [(line["state"], line["as_all_would"]) for line in lines if line["type"] == "aside"]
+
+    first = bring(tmp_path, reference, events=events)
+    assert read() == [("started", True), ("finished", False)]
+    bring(tmp_path, reference, events=events)
+    bring(tmp_path, reference, before=first.digest, events=events)
+    assert read() == [], "what is here is nothing to wait for"
+    age(tmp_path)
+    bring(tmp_path, reference, events=events)
+    assert read() == [("started", False), ("finished", False)], "others take the one that is here"
+    bring(tmp_path / "other", reference, before=first.digest, events=events)
+    assert read() == [("started", False), ("finished", False)], "others are put on another one"
+    with pytest.raises(ArtifactError):
+        bring(tmp_path, "127.0.0.1:9/base:1", events=events)
+    assert read() == [("started", True), ("finished", False)], "also where it fails"
+
+
 def test_a_layer_that_unpacks_to_too_much_or_not_at_all_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "layer"
     path.write_bytes(gzip.compress(bytes(3 << 20)))
-    assert digest_unpacked(path, 3 << 20) == hashlib.sha256(bytes(3 << 20)).hexdigest()
+    assert digest_unpacked(path, Budget(most=3 << 20)) == hashlib.sha256(bytes(3 << 20)).hexdigest()
     with pytest.raises(ArtifactError, match="unpacks to more than"):
-        digest_unpacked(path, (3 << 20) - 1)
+        digest_unpacked(path, Budget(most=(3 << 20) - 1))
     for damaged in (path.read_bytes()[:-9], path.read_bytes()[:20] + b"x" * 100):
         path.write_bytes(damaged)
         with pytest.raises(ArtifactError, match="cannot be unpacked"):
-            digest_unpacked(path)
+            digest_unpacked(path, Budget())
 
 
 def test_what_is_here_is_used_where_the_registry_is_gone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -541,10 +577,16 @@ def test_one_that_others_read_stays_where_it_is_when_the_same_is_brought_again(t
     assert layer.stat().st_ino == inode
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"another tar", b"a link", b"an archive that is cut"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive", b"another tar", b"a whole system", b"a link", b"an archive that is cut"]
+)
 def test_a_file_that_is_no_image_is_said(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "base.tar"
-    if content == b"another tar":
+    if content == b"a whole system":
+        with tarfile.open(file, "w") as tar:
+            for number in range(10_001):
+                tar.addfile(tarfile.TarInfo(str(number)))
+    elif content == b"another tar":
         with tarfile.open(file, "w") as tar:
             tar.addfile(tarfile.TarInfo("index.json"))
     elif content == b"a link":
@@ -560,6 +602,8 @@ def test_a_file_that_is_no_image_is_said(tmp_path: Path, content: bytes) -> None
     with pytest.raises(ArtifactError, match="The base image") as caught:
         bring(tmp_path, str(file))
     assert str(tmp_path) not in caught.value.message
+    if content == b"a whole system":
+        assert "more than 10,000 files" in str(caught.value.detail), "of which no list is kept"
 
 
 def test_layers_of_an_archive_are_held_against_what_it_says_of_them(tmp_path: Path) -> None:
@@ -571,6 +615,30 @@ def test_layers_of_an_archive_are_held_against_what_it_says_of_them(tmp_path: Pa
             bad.addfile(member, io.BytesIO(bytes(member.size)) if is_layer else good.extractfile(member))
     with pytest.raises(ArtifactError, match="the bytes of a layer are not those"):
         bring(tmp_path, f"{tmp_path}/bad.tar")
+
+
+def test_a_layer_that_is_mostly_a_hole_does_not_fill_the_disk(tmp_path: Path) -> None:
+    layer, size = tarfile.TarInfo("layer"), 1 << 40
+    layer.size = 512
+    layer.pax_headers = {
+        "GNU.sparse.major": "0",
+        "GNU.sparse.minor": "1",
+        "GNU.sparse.map": f"0,512,{size},0",
+        "GNU.sparse.size": str(size),
+        "GNU.sparse.realsize": str(size),
+    }
+    texts = {
+        "manifest.json": json.dumps([{"Config": "config", "Layers": ["layer"]}]),
+        "config": json.dumps({"architecture": ARCHITECTURE, "os": "linux", "rootfs": {"diff_ids": ["sha256:0"]}}),
+    }
+    with tarfile.open(tmp_path / "base.tar", "w") as tar:
+        for name, text in texts.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+        tar.addfile(layer, io.BytesIO(bytes(512)))
+    with pytest.raises(ArtifactError, match="The base image unpacks to more than"):
+        unpack_archive(tmp_path / "base.tar", tmp_path / "layout", ARCHITECTURE, Budget(most=1 << 24))
 
 
 # Written as a file

@@ -18,6 +18,7 @@ from conda_store_hub.db.session import Database
 from conda_store_hub.db.tables import ImageBlob
 from conda_store_hub.queue.cleaner import Freed
 from conda_store_hub.queue.executor import LocalExecutor
+from conda_store_hub.queue.places import Place
 from conda_store_hub.queue.runner import Runner
 from conda_store_hub.services import artifacts, images, removals, work
 from conda_store_hub.services.changes import Changes
@@ -271,7 +272,8 @@ def test_many_images_and_many_builds_that_wait_take_turns(db: Database) -> None:
         def __init__(self) -> None:
             """Have nothing to run it with."""
 
-        async def run(self, claim: Claim) -> None:
+        async def run(self, claim: Claim, place: Place) -> None:
+            del place
             taken.append(claim.prefix_ready)
             await db.write(work.finish, claim.ticket, None)
 

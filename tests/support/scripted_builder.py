@@ -92,6 +92,15 @@ class Script:
         self.artifacts()
         self.tell("result")
 
+    def brings_base(self) -> None:
+        """Wait for what all images have to wait for, until told to go on."""
+        if self.request["prefix_ready"]:
+            self.tell("aside", state="started", as_all_would=True)
+            self.say_hanging(str(os.getpid()))
+            self.wait_for_go()
+            self.tell("aside", state="finished")
+        self.good()
+
     def loses_layer(self) -> None:
         """Have layers vanish, each right before it is told of."""
         if self.request["prefix_ready"]:

@@ -113,6 +113,10 @@ def test_a_token_for_one_namespace_pulls_from_that_alone(image: Pushed) -> None:
         *("/v2/alice/ml/blobs/../../../secrets/pepper", "/v2/alice/ml/blobs/sha256:..%2f..%2fdb.sqlite"),
         *("/v2/ALICE/ML/manifests/latest", f"/v2/alice/{'m' * 300}/manifests/latest", f"/v2/{'a/' * 150}b/tags/list"),
         f"/v2/alice/ml/manifests/{'x' * 300}",
+        *("/v2/%ff/ml/manifests/latest", "/v2/alice/ml/manifests/%ff", "/v2/alice/ml/blobs/sha256:%ff%00"),
+        *("/v2/alice/ml/tags/list?last=%ff&n=%ff", "/v2/_catalog?n=-1&last=%ff"),
+        *("/v2/alice/ml/referrers/%ff", "/v2/alice/ml/manifests/..%2f..%2f1", "/v2/alice%2fml%00/tags/list"),
+        f"/v2/conda-store-dynamic/{'a.lt.1.' * 40}/manifests/latest",
     ],
 )
 def test_a_path_that_is_none_leads_nowhere(image: Pushed, path: str) -> None:
