@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import psutil
@@ -53,21 +54,40 @@ class Connection:
 
     async def ask(self, path: str) -> bytes:
         """Return the body of what stands at a path below the service's prefix; who asks is known to the service."""
-        self.writer.write(
-            f"GET {self.base}{path} HTTP/1.1\r\nHost: service\r\n"
-            f"Authorization: token {_TOKENS[self.user]}\r\n\r\n".encode()
-        )
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"{path}: {head.decode()}")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        return await self.reader.readexactly(length)
+        head = await self._send(path)
+        if not head.startswith("HTTP/1.1 200"):
+            raise SystemExit(f"{path}: {head}")
+        return await self.reader.readexactly(_find_length(head))
+
+    async def _send(self, path: str, headers: Mapping[str, str] = MappingProxyType({})) -> str:
+        given = {"Host": "service", "Authorization": f"token {_TOKENS[self.user]}", **headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        self.writer.write(f"GET {self.base}{path} HTTP/1.1\r\n{lines}\r\n".encode())
+        return (await self.reader.readuntil(b"\r\n\r\n")).decode()
+
+    async def find_etag(self, path: str) -> str:
+        """Return what a page is called that is asked for by its script."""
+        head = await self._send(path, {"X-XSRFToken": "x"})
+        await self.reader.readexactly(_find_length(head))
+        return head.lower().partition("etag: ")[2].partition("\r\n")[0]
+
+    async def look_again(self, path: str, etag: str) -> float:
+        """Return how many milliseconds it takes to be told that a page is as it was."""
+        began = time.perf_counter()
+        head = await self._send(path, {"X-XSRFToken": "x", "If-None-Match": etag})
+        if not head.startswith("HTTP/1.1 304"):
+            raise SystemExit(f"{path}: {head}")
+        return (time.perf_counter() - began) * 1000
 
     async def time(self, path: str) -> float:
         """Return how many milliseconds an answer takes."""
         began = time.perf_counter()
         await self.ask(path)
         return (time.perf_counter() - began) * 1000
+
+
+def _find_length(head: str) -> int:
+    return int(head.lower().partition("content-length:")[2].partition("\r\n")[0])
 
 
 @dataclass(frozen=True, slots=True)

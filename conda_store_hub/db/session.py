@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -38,6 +39,11 @@ def announce(session: Session, topic: str) -> None:
     cast("set[str]", session.info.setdefault("topics", set())).add(topic)
 
 
+def leave_lists(session: Session) -> None:
+    """Say that the transaction writes nothing that lists show; for what is a transaction of its own."""
+    session.info["leaves_lists"] = True
+
+
 def describe(session: Session) -> str:
     """Return which database that is, and at which revision its schema is."""
     dialect = session.connection().dialect
@@ -56,6 +62,8 @@ class Database:
     def __init__(self, url: str, *, listener: Callable[[set[str]], None] | None = None) -> None:
         """Open `url`; `listener` gets the topics announced by each committed write, in the writing thread."""
         self._listener = listener
+        self._version = 0
+        self._counting = threading.Lock()
         self._engine = _make_engine(url)
         self._reader = self._engine.execution_options(sqlite_begin="DEFERRED")
         writers = 1 if self._engine.dialect.name == "sqlite" else _READERS
@@ -91,12 +99,23 @@ class Database:
             self._listener(topics)
         return result
 
+    @property
+    def version(self) -> int:
+        """How many transactions of this process may have changed what lists show.
+
+        Who reads it before a list knows by the same number later that the list is as it was.
+        """
+        return self._version
+
     def _transact(
         self, f: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> tuple[R, set[str]]:
         with Session(self._engine, expire_on_commit=False) as session:
             result = f(session, *args, **kwargs)
             session.commit()
+            if not session.info.get("leaves_lists"):
+                with self._counting:
+                    self._version += 1
             return result, cast("set[str]", session.info.pop("topics", set()))
 
     def upgrade(self) -> None:

@@ -10,6 +10,7 @@ from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import ConflictError, GoneError, NotAuthenticatedError
 from conda_store_hub.core.permissions import Identity, Permission
 from conda_store_hub.db import lifecycle, queries
+from conda_store_hub.db.session import leave_lists
 from conda_store_hub.db.tables import Build, Lease
 from conda_store_hub.services import builds, rights
 
@@ -21,6 +22,7 @@ MOST_OF_ONE = 200
 
 def take(session: Session, identity: Identity, build_id: int, request: schemas.TakeLease) -> schemas.Lease:
     """Say that `request.holder` uses a build for a while, or go on saying so; at most an hour at a time."""
+    leave_lists(session)
     holder = _holder(identity, request.holder)
     row = builds.require(session, identity, build_id, Permission.ENVIRONMENT_READ)
     _hold(session, identity, row)
@@ -36,6 +38,7 @@ def take(session: Session, identity: Identity, build_id: int, request: schemas.T
 
 def end(session: Session, identity: Identity, build_id: int, holder: str) -> None:
     """Say that a build is no longer used; one that has ended already is fine."""
+    leave_lists(session)
     own = _holder(identity, holder)
     builds.require(session, identity, build_id, Permission.ENVIRONMENT_READ)
     lease = lifecycle.find_lease(session, build_id, own)

@@ -26,7 +26,7 @@ from conda_store_hub.core.errors import (
 from conda_store_hub.core.names import NamespaceKind, shorten
 from conda_store_hub.core.permissions import Claim, Identity, Permission, Reach, Role, strongest
 from conda_store_hub.db import lists, people, queries
-from conda_store_hub.db.session import announce
+from conda_store_hub.db.session import announce, leave_lists
 from conda_store_hub.db.tables import Token, TokenLimit
 from conda_store_hub.services import audit, rights, views
 from conda_store_hub.services.changes import ALL_KERNELS, rights_topic
@@ -94,6 +94,7 @@ def _claim(limit: TokenLimit) -> Claim:
 
 def touch(session: Session, token_id: int, source: str) -> None:
     """Record that a token is used."""
+    leave_lists(session)
     people.touch_token(session, token_id, datetime.now(UTC), source)
 
 

@@ -21,6 +21,7 @@ from conda_store_hub.core.permissions import (
     role_on,
 )
 from conda_store_hub.db import people, queries
+from conda_store_hub.db.session import leave_lists
 from conda_store_hub.db.tables import Environment, HubUser, Namespace
 from conda_store_hub.services import audit, rights
 
@@ -52,6 +53,7 @@ def meet(session: Session, name: str, created: datetime | None) -> int:
 
 def let_in(session: Session, user_id: int, scopes: tuple[Claim, ...] | None) -> None:
     """Record that the Hub lets a user in, and what its scopes give them; None leaves what was known."""
+    leave_lists(session)
     people.mark_seen(session, user_id, datetime.now(UTC))
     if scopes is not None:
         people.keep_scopes(session, user_id, [list(claim.as_words()) for claim in scopes])
@@ -82,15 +84,21 @@ def _seal(session: Session, row: HubUser, now: datetime) -> None:
 
 def ensure_namespaces(session: Session, identity: Identity) -> None:
     """Make the namespaces that a user has by Hub name and groups; idempotent."""
-    if identity.is_user and identity.name is not None:
-        _ensure(session, NamespaceKind.USER, identity.name)
-        for group in sorted(identity.groups):
-            _ensure(session, NamespaceKind.GROUP, group)
+    missing = [each for each in _list_own(identity) if queries.find_hub_namespace(session, *each) is None]
+    if not missing:
+        leave_lists(session)
+    for kind, hub_name in missing:
+        _make(session, kind, hub_name)
 
 
-def _ensure(session: Session, kind: NamespaceKind, hub_name: str) -> None:
-    if queries.find_hub_namespace(session, kind, hub_name) is not None:
-        return
+def _list_own(identity: Identity) -> list[tuple[NamespaceKind, str]]:
+    if not identity.is_user or identity.name is None:
+        return []
+    groups = [(NamespaceKind.GROUP, group) for group in sorted(identity.groups)]
+    return [(NamespaceKind.USER, identity.name), *groups]
+
+
+def _make(session: Session, kind: NamespaceKind, hub_name: str) -> None:
     names = list_namespace_names(kind, hub_name)
     free = next((name for name in names if queries.find_namespace(session, name) is None), None)
     if free is None:

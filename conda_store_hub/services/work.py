@@ -32,7 +32,7 @@ from conda_store_hub.core.protocol import (
 )
 from conda_store_hub.core.reasons import Wanted, key_of
 from conda_store_hub.db import claims, lifecycle, queries, records
-from conda_store_hub.db.session import announce
+from conda_store_hub.db.session import announce, leave_lists
 from conda_store_hub.db.tables import Artifact, Build
 from conda_store_hub.services import environments, images, policies
 from conda_store_hub.services.artifacts import AGAIN_AFTER
@@ -123,6 +123,7 @@ def claim(session: Session, worker: str, *, files_first: bool = False, with_imag
             announce(session, build_topic(build_id))
             # Which layers of an image there are is known once the packages are: it is a claim of its own.
             return _claim(session, _get(session, build_id), ready, besides if ready else OF_IMAGES)
+    leave_lists(session)
     return None
 
 
@@ -226,6 +227,7 @@ def tick(
     progress: ProgressEvent | None,
 ) -> bool:
     """Record what happened since the last tick; tell whether the builder should go on, or somebody cancelled."""
+    leave_lists(session)
     now, build_id = datetime.now(UTC), ticket.build_id
     shown = None if progress is None else progress.model_dump(mode="json", include=_SHOWN)
     cancelled = claims.beat(session, build_id, ticket.turn, now, shown)

@@ -40,6 +40,7 @@ from conda_store_hub.web.held import HeldSolves
 from conda_store_hub.web.operations import JSON, Operation, Route, find_operation, list_methods
 from conda_store_hub.web.query import Query, read_query
 from conda_store_hub.web.registry.place import Registry
+from conda_store_hub.web.shown import ShownLists
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -90,6 +91,8 @@ class Services:
     """Who waits for images that are being made."""
     held: HeldSolves = field(default_factory=HeldSolves)
     """Previews that go on while nobody waits."""
+    shown: ShownLists = field(default_factory=ShownLists)
+    """How lists looked that pages ask for again."""
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Who has it reads a large text: it takes the processor from whoever else is answered."""
 

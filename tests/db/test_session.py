@@ -15,7 +15,7 @@ from conda_store_hub.core.errors import ConfigurationError
 from conda_store_hub.core.names import DataDirectory
 from conda_store_hub.core.protocol import BuildStatus
 from conda_store_hub.db import records
-from conda_store_hub.db.session import HEAD, Database, announce
+from conda_store_hub.db.session import HEAD, Database, announce, leave_lists
 from conda_store_hub.db.tables import Base, Environment
 from conda_store_hub.services import builds, logs, work
 from conda_store_hub.services.changes import Changes, wait
@@ -44,6 +44,18 @@ def test_a_database_from_the_future_is_refused_in_words(db: Database) -> None:
     db.write_sync(lambda session: session.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     with pytest.raises(ConfigurationError, match="9999, which this version does not know"):
         db.upgrade()
+
+
+def test_the_version_counts_what_was_committed_and_what_lists_show(db: Database) -> None:
+    versions = [db.version]
+    make.submit(db)
+    versions.append(db.version)
+    with pytest.raises(ZeroDivisionError):
+        db.write_sync(lambda session: 1 // 0)
+    db.write_sync(leave_lists)
+    db.read_sync(lambda session: session.execute(text("SELECT 1")))
+    versions.append(db.version)
+    assert versions[0] < versions[1] == versions[2]
 
 
 def test_concurrent_updates_are_never_lost(db: Database, data: DataDirectory) -> None:

@@ -15,8 +15,8 @@ from conda_store_hub.core.permissions import Identity
 from conda_store_hub.core.protocol import LIVE, ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.services import artifacts, environments, namespaces
 from conda_store_hub.web.contexts import Context, Pager
+from conda_store_hub.web.listpage import ListPage
 from conda_store_hub.web.offers import SHORTCUTS, Offer, list_shortcuts
-from conda_store_hub.web.page import PageHandler
 from conda_store_hub.web.query import MOST_PACKAGES, PagedQuery, Status, Text
 
 _PACKAGE = re.compile(r"(?:^|(?<=\s))package:(\S*)")
@@ -128,12 +128,11 @@ def _split_search(text: str) -> tuple[str, tuple[str, ...]]:
     return " ".join(_PACKAGE.sub(" ", text).split()), packages
 
 
-class HomeHandler(PageHandler):
+class HomeHandler(ListPage):
     """`/`: the environments, by namespace and name."""
 
     help = "pages/#home"
     shareable = True
-    live = True
 
     async def get(self) -> None:
         """Show a page of them."""
