@@ -88,6 +88,13 @@ def test_nor_does_a_wheel(workshop: Workshop) -> None:
     assert "brings what tells of conda's packages" in require_one_error(outcome, "pip-failed")
 
 
+@pytest.mark.parametrize("number", range(4))
+def test_a_wheel_brings_nothing_that_python_takes_for_its_own(workshop: Workshop, number: int) -> None:
+    outcome = workshop.build("python", pip=[f"plants-python-{number}"])
+    assert "brings a file among those of Python itself" in require_one_error(outcome, "pip-failed")
+    assert "compiling ended early" not in outcome.log, "which would have run it"
+
+
 @pytest.mark.parametrize("kind", ["folder", "file", "nothing"])
 def test_a_wheel_writes_nothing_through_a_link_that_leads_out(
     workshop: Workshop, sample: str, tmp_path: Path, kind: str
