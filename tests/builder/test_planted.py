@@ -127,6 +127,8 @@ def test_links_within_an_environment_and_to_what_nobody_writes_are_fine(tmp_path
     packages = read_conda_packages(tmp_path)
     if os.geteuid() != 0:  # who may write everything
         require_no_way_out(tmp_path, packages)
+    (tmp_path / RECORD).write_text(forge("loop/file"))
+    assert read_conda_packages(tmp_path), "there is nothing to be read of that"
     del links["device"]
     (tmp_path / RECORD).write_text(forge(*links))
     require_no_way_out(tmp_path, read_conda_packages(tmp_path))
@@ -157,6 +159,10 @@ def test_variables_are_read_of_the_environments_own_files(tmp_path: Path) -> Non
     link = tmp_path / "link"
     link.symlink_to(prefix)
     assert read_variables(link) == {"OWN": "1"}, "by a link to the environment as a whole"
+    (folder / "round.json").symlink_to("round.json")
+    with pytest.raises(ActivationError, match=r"round.json"):
+        read_variables(prefix)
+    (folder / "round.json").unlink()
     (folder / "planted.json").symlink_to(secret)
     with pytest.raises(ActivationError, match="planted.json: it is elsewhere"):
         read_variables(prefix)
