@@ -33,6 +33,8 @@ from conda_store_hub.core.names import shorten
 from conda_store_hub.core.policy import PYPI
 from conda_store_hub.core.protocol import BuildRequest, Package
 
+# Python looks for them beside itself and its modules (CPython, Modules/getpath.py).
+_OF_PYTHON = re.compile(r"lib/python[0-9]+\.zip|(bin/)?(pyvenv\.cfg|pybuilddir\.txt|python[^/]*\._pth)")
 _HASH_MISMATCH = re.compile(r"Hash mismatch for `([^`]+)`")
 
 
@@ -77,6 +79,7 @@ class PipInstaller:
         now = Distributions(self._prefix, self._site_packages)
         files = now.list_files(pins)
         self._require_no_overlap(files)
+        self._require_none_of_python(files)
         return PipPart(packages=now.read_pip_packages(), files=files, lock=kept)
 
     def _resolve(self) -> dict[str, str]:
@@ -194,6 +197,14 @@ class PipInstaller:
             if canonicalize_name(parse_pip_line(entry).name) in named:
                 return kind(message, detail=detail, line=entry.line, column=entry.column)
         return kind(message, detail=detail)
+
+    def _require_none_of_python(self, files: Collection[str]) -> None:
+        """Raise PipError for a file by which Python finds, or takes for its own, other modules: it is run here next."""
+        library = f"{self._site_packages.rpartition('/')[0]}/"
+        for path in files:
+            is_module = path.startswith(library) and not path.startswith(f"{self._site_packages}/")
+            if is_module or _OF_PYTHON.fullmatch(path):
+                raise PipError(f"The pip part brings a file among those of Python itself: {shorten(path)}.")
 
     def _require_no_overlap(self, files: Collection[str]) -> None:
         """Raise PipConflictError when a file of a conda package was replaced, its record, or what is compiled of it."""

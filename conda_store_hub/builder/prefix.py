@@ -117,7 +117,7 @@ def require_no_way_out(prefix: Path, packages: Iterable[CondaPackage]) -> None:
 
 def _may_write(path: Path) -> bool:
     """Tell whether something can be written there, or could be made there."""
-    there = next(each for each in (path, *path.parents) if each.exists())
+    there = next(each for each in (path, *path.parents) if os.access(each, os.F_OK))
     return os.access(there, os.W_OK)
 
 
@@ -146,7 +146,7 @@ class _Folders:
         return known
 
     def _leads_inside(self, folder: Path) -> bool:
-        return not folder.is_symlink() or folder.resolve().is_relative_to(self._real)
+        return not folder.is_symlink() or Path(os.path.realpath(folder)).is_relative_to(self._real)
 
 
 def list_clobbered(packages: Iterable[CondaPackage]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def read_variables(prefix: Path) -> dict[str, str]:
 
 def _read_object(prefix: Path, file: Path) -> dict[str, object]:
     # A package could make it a link to what only the reader may read, and have it shown to others.
-    if not file.resolve().is_relative_to(prefix.resolve()):
+    if not Path(os.path.realpath(file)).is_relative_to(prefix.resolve()):  # which takes links that go round
         raise ActivationError(f"The environment's variables cannot be read from {file.name}: it is elsewhere.")
     try:
         value = json.loads(file.read_bytes())

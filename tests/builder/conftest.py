@@ -73,6 +73,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     make_wheel(directory, "plants_bytecode", "1.0", {"flask/__pycache__/app.cpython-311.pyc": "planted"})
     planted = {"plants_records-1.0.data/data/conda-meta/planted-1.0-0.json": "{}"}
     make_wheel(directory, "plants_records", "1.0", planted)
+    of_python = ("lib/python311.zip", "pyvenv.cfg", "bin/pybuilddir.txt", "lib/python3.11/ast.abi3.so")
+    for number, path in enumerate(of_python):
+        make_wheel(directory, f"plants_python_{number}", "1.0", {f"plants_python_{number}-1.0.data/data/{path}": "x"})
     make_wheel(directory, "plants_elsewhere", "1.0", {"plants_elsewhere-1.0.data/data/share/out/planted": "x"})
     with serve_index(directory) as address:
         yield address

@@ -88,6 +88,13 @@ def test_nor_does_a_wheel(workshop: Workshop) -> None:
     assert "brings what tells of conda's packages" in require_one_error(outcome, "pip-failed")
 
 
+@pytest.mark.parametrize("number", range(4))
+def test_a_wheel_brings_nothing_that_python_takes_for_its_own(workshop: Workshop, number: int) -> None:
+    outcome = workshop.build("python", pip=[f"plants-python-{number}"])
+    assert "brings a file among those of Python itself" in require_one_error(outcome, "pip-failed")
+    assert "compiling ended early" not in outcome.log, "which would have run it"
+
+
 @pytest.mark.parametrize("kind", ["folder", "file", "nothing"])
 def test_a_wheel_writes_nothing_through_a_link_that_leads_out(
     workshop: Workshop, sample: str, tmp_path: Path, kind: str
@@ -120,6 +127,8 @@ def test_links_within_an_environment_and_to_what_nobody_writes_are_fine(tmp_path
     packages = read_conda_packages(tmp_path)
     if os.geteuid() != 0:  # who may write everything
         require_no_way_out(tmp_path, packages)
+    (tmp_path / RECORD).write_text(forge("loop/file"))
+    assert read_conda_packages(tmp_path), "there is nothing to be read of that"
     del links["device"]
     (tmp_path / RECORD).write_text(forge(*links))
     require_no_way_out(tmp_path, read_conda_packages(tmp_path))
@@ -150,6 +159,10 @@ def test_variables_are_read_of_the_environments_own_files(tmp_path: Path) -> Non
     link = tmp_path / "link"
     link.symlink_to(prefix)
     assert read_variables(link) == {"OWN": "1"}, "by a link to the environment as a whole"
+    (folder / "round.json").symlink_to("round.json")
+    with pytest.raises(ActivationError, match=r"round.json"):
+        read_variables(prefix)
+    (folder / "round.json").unlink()
     (folder / "planted.json").symlink_to(secret)
     with pytest.raises(ActivationError, match="planted.json: it is elsewhere"):
         read_variables(prefix)
