@@ -155,7 +155,8 @@ class Runs:
         return next((ready for ready in map(self._find, each) if ready is not None), None)
 
     def _ask_quickly(self, reference: Reference, before: KnownBuild) -> KnownBuild:
-        import_module("conda_store_hub.client.api")  # the time is for the answer
+        for needed in ("client.api", "core.schemas.builds"):
+            import_module(f"conda_store_hub.{needed}")  # the time is for the answer
         client = answer_within(CONNECT_SECONDS, self.connect, KEEPER)
         return answer_within(ANSWER_SECONDS, lambda: self._ask_for_news(client, reference, before))
 
