@@ -11,12 +11,14 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from conda_store_hub.builder.classifiers import find_license
 from conda_store_hub.builder.piplock import read_wheels
 from conda_store_hub.builder.prefix import PIP_LOCK
 from conda_store_hub.core.protocol import Package
 
 _EXTRA = re.compile(r"\bextra\s*==")
 _MAX_LICENSE = 100  # characters; some put the whole text there
+_UNKNOWN = "UNKNOWN"  # as old tools wrote it
 
 
 class Distributions:
@@ -78,9 +80,13 @@ class Distributions:
 
     def _find_license(self, name: str) -> str:
         found = self._by_name.get(canonicalize_name(name))
-        metadata = found.metadata if found is not None else {}
+        if found is None:
+            return ""
+        metadata = found.metadata
         text = next((metadata[key] for key in ("License-Expression", "License") if key in metadata), "")
-        return text if "\n" not in text and len(text) <= _MAX_LICENSE else ""
+        classified = find_license(metadata.get_all("Classifier") or ())
+        told = (each for each in (text, classified) if each.strip() not in ("", _UNKNOWN))
+        return next((each for each in told if "\n" not in each and len(each) <= _MAX_LICENSE), "")
 
 
 def _find_name(distribution: importlib.metadata.Distribution) -> str | None:

@@ -27,6 +27,7 @@ _TOOL = "conda-store-hub"
 _SERIALS = UUID("3541744a-b328-44d9-b2f0-66ca1f72e25d")
 _CHANNELS = ("https://conda.anaconda.org/", "https://repo.anaconda.com/pkgs/")
 """Where the channels lie that everybody knows by name."""
+_OF_ADDRESSES = "%:/?#[]@!$&'()*+,;=~"
 _ID = re.compile(r"(?!LicenseRef-)[A-Za-z0-9.-]+")
 
 
@@ -72,7 +73,7 @@ def _describe(package: Package, purl: str, index: str | None) -> dict[str, Any]:
             "hashes": [{"alg": name, "content": digest} for name, digest in hashes.items() if digest],
             "licenses": _describe_license(package.license.strip()),
             "purl": purl,
-            "externalReferences": [{"type": "distribution", "url": package.url}] if package.url else [],
+            "externalReferences": [{"type": "distribution", "url": _write_address(package.url)}] if package.url else [],
         }
     )
 
@@ -84,7 +85,12 @@ def _without_empty(values: dict[str, Any]) -> dict[str, Any]:
 def _describe_supplier(package: Package, index: str | None) -> dict[str, Any]:
     """Return who distributes it: a channel, or an index."""
     place = package.channel if package.manager == "conda" else _find_index(package, index)
-    return {"name": "PyPI" if place == PYPI else _name_channel(place), "url": [place]} if place else {}
+    return {"name": "PyPI" if place == PYPI else _name_channel(place), "url": [_write_address(place)]} if place else {}
+
+
+def _write_address(address: str) -> str:
+    """Return an address as one may be written: a channel of files may be in a folder with a space in its name."""
+    return quote(address, safe=_OF_ADDRESSES)
 
 
 def _describe_license(text: str) -> list[dict[str, Any]]:

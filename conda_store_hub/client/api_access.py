@@ -9,20 +9,10 @@ from pydantic import BaseModel, ConfigDict
 
 from conda_store_hub.client.api_environments import environment_path
 from conda_store_hub.client.transport import Transport
+from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import NotAuthenticatedError, UnavailableError
 from conda_store_hub.core.names import check_namespace_name
 from conda_store_hub.core.oauth import CHALLENGE_METHOD, CLIENT_ID, METADATA_PATH, REVOKE_PATH, TOKEN_PATH
-from conda_store_hub.core.schemas import (
-    Answer,
-    GrantRole,
-    MakeToken,
-    Member,
-    NewToken,
-    Page,
-    PermissionSummary,
-    TokenView,
-    Version,
-)
 
 
 class _Exchanged(BaseModel):
@@ -91,34 +81,35 @@ class AccessCalls(Transport):
 
     # Oneself, tokens and roles
 
-    def version(self) -> Version:
+    def version(self) -> schemas.Version:
         """Return the version of the service."""
-        return self._get("", Answer[Version]).data
+        return self._get("", schemas.Answer[schemas.Version]).data
 
-    def permission(self) -> PermissionSummary:
+    def permission(self) -> schemas.PermissionSummary:
         """Return who the service takes us for, and what we may do."""
-        return self._get("permission/", Answer[PermissionSummary]).data
+        return self._get("permission/", schemas.Answer[schemas.PermissionSummary]).data
 
-    def list_tokens(self) -> Iterator[TokenView]:
+    def list_tokens(self) -> Iterator[schemas.TokenView]:
         """Yield our tokens that were not revoked."""
-        return self._pages("token/", Page[TokenView], {}, after=lambda last: {"after": last.id})
+        return self._pages("token/", schemas.Page[schemas.TokenView], {}, after=lambda last: {"after": last.id})
 
-    def make_token(self, request: MakeToken) -> NewToken:
+    def make_token(self, request: schemas.MakeToken) -> schemas.NewToken:
         """Make a token; its text is in the answer and nowhere else."""
-        return self._read(self._ask("POST", "token/", body=request), Answer[NewToken]).data
+        return self._read(self._ask("POST", "token/", body=request), schemas.Answer[schemas.NewToken]).data
 
     def revoke_token(self, token_id: int) -> None:
         """Revoke a token."""
         self._tell("DELETE", f"token/{token_id}/")
 
-    def list_members(self, namespace: str, name: str | None = None) -> Iterator[Member]:
+    def list_members(self, namespace: str, name: str | None = None) -> Iterator[schemas.Member]:
         """Yield who has a role on a namespace, or on one environment alone."""
-        return self._pages(f"{_place(namespace, name)}member/", Page[Member], {}, after=lambda last: {"after": last.id})
+        place = f"{_place(namespace, name)}member/"
+        return self._pages(place, schemas.Page[schemas.Member], {}, after=lambda last: {"after": last.id})
 
-    def grant(self, namespace: str, name: str | None, request: GrantRole) -> Member:
+    def grant(self, namespace: str, name: str | None, request: schemas.GrantRole) -> schemas.Member:
         """Give a role, or change it; its end stays as it is where the request was made without one, not with None."""
         response = self._ask("PUT", f"{_place(namespace, name)}member/", body=request, says_null=True)
-        return self._read(response, Answer[Member]).data
+        return self._read(response, schemas.Answer[schemas.Member]).data
 
     def remove_member(self, namespace: str, name: str | None, member_id: int) -> None:
         """Take a role back."""

@@ -4,40 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
+from typing import TYPE_CHECKING, cast, get_args
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
 
 from conda_store_hub.client.transport import Transport
+from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import InvalidRequestError
 from conda_store_hub.core.names import check_environment_name, check_namespace_name, shorten
-from conda_store_hub.core.protocol import ArtifactType, BuildStatus
-from conda_store_hub.core.schemas import (
-    ActivateBuild,
-    Answer,
-    BuildId,
-    CursorPage,
-    Environment,
-    FoundPackages,
-    Namespace,
-    NewName,
-    Page,
-    SolvedSpecification,
-    SolveSpecification,
-    SubmitSpecification,
-)
-from conda_store_hub.core.search import Platform
+from conda_store_hub.core.states import ArtifactType, BuildStatus
 
-_PLATFORM: TypeAdapter[Platform] = TypeAdapter(Platform)
+if TYPE_CHECKING:
+    from conda_store_hub.core.search import Platform
+
 _SOLVE_SECONDS = 900.0  # the service ends a solve by itself, long before
 
 
 class EnvironmentCalls(Transport):
     """A client's methods about environments."""
 
-    def list_namespaces(self) -> Iterator[Namespace]:
+    def list_namespaces(self) -> Iterator[schemas.Namespace]:
         """Yield the namespaces we may see, a page at a time."""
-        return self._pages("namespace/", Page[Namespace], {}, after=lambda last: {"after": last.name})
+        return self._pages("namespace/", schemas.Page[schemas.Namespace], {}, after=lambda last: {"after": last.name})
 
     def list_environments(
         self,
@@ -48,7 +36,7 @@ class EnvironmentCalls(Transport):
         status: BuildStatus | None = None,
         packages: Sequence[str] = (),
         artifact: ArtifactType | None = None,
-    ) -> Iterator[Environment]:
+    ) -> Iterator[schemas.Environment]:
         """Yield the environments we may see, a page at a time."""
         query = {
             "namespace": namespace,
@@ -59,36 +47,37 @@ class EnvironmentCalls(Transport):
             "artifact": artifact,
         }
         # conda-store's only list with a cursor: what comes and goes meanwhile moves nothing of what is still to come.
-        return self._pages_by_cursor("../v2/environment/", CursorPage[Environment], query)
+        return self._pages_by_cursor("../v2/environment/", schemas.CursorPage[schemas.Environment], query)
 
-    def get_environment(self, namespace: str, name: str) -> Environment:
+    def get_environment(self, namespace: str, name: str) -> schemas.Environment:
         """Return one environment."""
-        return self._get(environment_path(namespace, name), Answer[Environment]).data
+        return self._get(environment_path(namespace, name), schemas.Answer[schemas.Environment]).data
 
-    def find_environment_news(self, namespace: str, name: str, etag: str) -> tuple[Environment | None, str]:
+    def find_environment_news(self, namespace: str, name: str, etag: str) -> tuple[schemas.Environment | None, str]:
         """Return one environment and its etag; None where it is what the service called `etag` before."""
         headers = {"If-None-Match": etag} if etag else {}
         response = self._ask("GET", environment_path(namespace, name), headers=headers, or_unchanged=bool(etag))
         if response.status_code == HTTPStatus.NOT_MODIFIED:
             return None, etag
-        return self._read(response, Answer[Environment]).data, response.headers.get("ETag", "")
+        return self._read(response, schemas.Answer[schemas.Environment]).data, response.headers.get("ETag", "")
 
     def activate(self, namespace: str, name: str, build_id: int) -> None:
         """Make a completed build the active one of its environment."""
-        self._tell("PUT", environment_path(namespace, name), body=ActivateBuild(build_id=build_id))
+        self._tell("PUT", environment_path(namespace, name), body=schemas.ActivateBuild(build_id=build_id))
 
     def describe(self, namespace: str, name: str, description: str) -> None:
         """Give an environment another description."""
-        self._tell("PUT", environment_path(namespace, name), body=ActivateBuild(description=description))
+        self._tell("PUT", environment_path(namespace, name), body=schemas.ActivateBuild(description=description))
 
     def delete_environment(self, namespace: str, name: str, *, force: bool = False) -> None:
         """Delete an environment; `force`: also while something in it is used or built."""
         self._tell("DELETE", environment_path(namespace, name), query={"force": "true" if force else None})
 
-    def restore_environment(self, namespace: str, name: str, *, new_name: str | None = None) -> Environment:
+    def restore_environment(self, namespace: str, name: str, *, new_name: str | None = None) -> schemas.Environment:
         """Bring back the environment of a name that was deleted last."""
         path = f"{environment_path(namespace, name)}restore/"
-        return self._read(self._ask("PUT", path, body=NewName(name=new_name)), Answer[Environment]).data
+        response = self._ask("PUT", path, body=schemas.NewName(name=new_name))
+        return self._read(response, schemas.Answer[schemas.Environment]).data
 
     def submit(
         self,
@@ -106,7 +95,7 @@ class EnvironmentCalls(Transport):
         latest_build_id: the newest build that the environment had when one began to edit, 0 if it has to be new;
         raises EditConflictError if it is another one now.
         """
-        body = SubmitSpecification(
+        body = schemas.SubmitSpecification(
             specification=text,
             namespace=namespace,
             environment_name=environment_name,
@@ -116,7 +105,7 @@ class EnvironmentCalls(Transport):
             latest_build_id=latest_build_id,
         )
         response = self._ask("POST", "specification/", body=body)
-        return self._read(response, Answer[BuildId]).data.build_id
+        return self._read(response, schemas.Answer[schemas.BuildId]).data.build_id
 
     def solve(
         self,
@@ -126,9 +115,9 @@ class EnvironmentCalls(Transport):
         environment_name: str | None = None,
         fresh: bool = False,
         platform: str | None = None,
-    ) -> SolvedSpecification:
+    ) -> schemas.SolvedSpecification:
         """Return what would be built of a specification, and what that changes; nothing is built."""
-        body = SolveSpecification(
+        body = schemas.SolveSpecification(
             specification=text,
             namespace=namespace,
             environment_name=environment_name,
@@ -137,23 +126,24 @@ class EnvironmentCalls(Transport):
         )
         patient = httpx.Timeout(self._timeout, read=_SOLVE_SECONDS)
         response = self._ask("POST", "specification/solve/", body=body, timeout=patient)
-        return self._read(response, Answer[SolvedSpecification]).data
+        return self._read(response, schemas.Answer[schemas.SolvedSpecification]).data
 
     def search_packages(
         self, text: str, *, channels: Sequence[str] = (), platforms: Sequence[str] = (), page: int = 1, size: int = 100
-    ) -> FoundPackages:
+    ) -> schemas.FoundPackages:
         """Return a page of the packages of channels with a text in their name."""
         query = {"search": text, "channel": channels, "platform": platforms, "page": page, "size": size}
-        return self._get("package/", FoundPackages, query)
+        return self._get("package/", schemas.FoundPackages, query)
 
 
 def _check_platform(name: str | None) -> Platform | None:
     if name is None:
         return None
-    try:
-        return _PLATFORM.validate_python(name)
-    except ValidationError as exc:
-        raise InvalidRequestError(f"“{shorten(name)}” is not a platform; write one such as linux-64.") from exc
+    from conda_store_hub.core.search import Platform  # with the models of searches, which hardly anybody needs
+
+    if name not in get_args(Platform):
+        raise InvalidRequestError(f"“{shorten(name)}” is not a platform; write one such as linux-64.")
+    return cast("Platform", name)
 
 
 def environment_path(namespace: str, name: str) -> str:

@@ -15,7 +15,7 @@ from conda_store_hub.client.parts import open_part
 from conda_store_hub.client.transport import Transport
 from conda_store_hub.core.artifacts import FILES
 from conda_store_hub.core.errors import InvalidRequestError, StorageError, UnavailableError
-from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.states import ArtifactType
 
 HOLD_SECONDS = 50.0  # how long the service holds a long poll
 STREAM_SILENCE = 60.0  # a live log says something, if only a comment, every 25 s

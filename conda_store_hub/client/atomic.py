@@ -7,6 +7,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+_STAGES = f".*-{'[0-9a-f]' * 8}"
+
 
 def replace_text(path: Path, text: str) -> None:
     """Write a file, which has its old content or the new one at any time."""
@@ -16,6 +18,14 @@ def replace_text(path: Path, text: str) -> None:
         stage.replace(path)
     finally:
         stage.unlink(missing_ok=True)
+
+
+def remove_stages(folder: Path, *, before: float) -> None:
+    """Remove what `replace_text` has left of those who were killed in it; who is at it now has begun after `before`."""
+    for stage in folder.glob(_STAGES):
+        with suppress(OSError):  # somebody else's, or gone
+            if stage.lstat().st_mtime < before:
+                stage.unlink()
 
 
 def discard(path: Path) -> None:

@@ -11,6 +11,7 @@ import click
 from conda_store_hub import __version__
 from conda_store_hub.client.commands.program import Program
 from conda_store_hub.client.connection import AuthKind
+from conda_store_hub.client.sparing import spare_httpx_command
 
 SECTIONS = {
     "What there is": {
@@ -51,6 +52,8 @@ SECTIONS = {
     },
 }
 
+spare_httpx_command()
+
 
 @click.group(
     cls=Program,
@@ -81,7 +84,7 @@ SECTIONS = {
     "--ca-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Trust the certificate authorities in FILE as well, for the service; for channels set SSL_CERT_FILE.",
+    help="Trust the certificate authorities in FILE as well: for the service, and for channels.",
 )
 @click.version_option(__version__, prog_name="conda-store")
 @click.pass_context

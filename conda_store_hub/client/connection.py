@@ -19,8 +19,6 @@ from conda_store_hub.client.addresses import name_server
 from conda_store_hub.core.errors import ConfigurationError, InvalidRequestError, NotAuthenticatedError
 
 if TYPE_CHECKING:
-    import ssl
-
     from conda_store_hub.client.api import Client
 
 ANSWER_SECONDS = 30.0
@@ -100,6 +98,7 @@ class Connection:
         """Return a client; nothing is asked yet."""
         # httpx and pydantic: `--help` stays quick without them.
         from conda_store_hub.client.api import Client
+        from conda_store_hub.client.trust import make_trust
 
         shown = self.credentials
         try:
@@ -109,7 +108,7 @@ class Connection:
                 basic=None if shown is None else shown.basic,
                 timeout=timeout,
                 advice=_ADVICE[Source.NONE if shown is None else shown.source].format(url=self.url),
-                verify=_make_trust(self.ca_file) if self.ca_file is not None else not self.no_verify,
+                verify=make_trust(self.ca_file) if self.ca_file is not None else not self.no_verify,
             )
         except OSError as exc:  # what httpx reads of these says nothing of itself
             raise ConfigurationError(
@@ -204,18 +203,3 @@ def _is_same(one: str, other: str) -> bool:
         return name_server(one) == name_server(other)
     except InvalidRequestError:  # who connects is told
         return False
-
-
-def _make_trust(ca_file: Path) -> ssl.SSLContext:
-    """Return what trusts the usual certificates and those in a file."""
-    import ssl
-
-    import httpx
-
-    context = httpx.create_ssl_context()
-    try:
-        context.load_verify_locations(cafile=ca_file)
-    except (ssl.SSLError, OSError) as exc:
-        reason = exc.strerror if isinstance(exc, FileNotFoundError) else "there are no certificates in it"
-        raise InvalidRequestError(f"{ca_file} cannot be used as --ca-file: {reason}.") from exc
-    return context

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from conda_store_hub.client import ownership
 from conda_store_hub.client.addresses import name_server
-from conda_store_hub.client.atomic import discard, remove_tree
+from conda_store_hub.client.atomic import discard, remove_stages, remove_tree
 from conda_store_hub.client.cached import Hold, LocalEnvironment, Place
 from conda_store_hub.client.filelocks import FileLock
 from conda_store_hub.client.homes import require_home
@@ -24,6 +24,7 @@ from conda_store_hub.core.errors import ConfigurationError, LocalEnvironmentErro
 
 KEEP_DAYS = 30.0
 KEEP_BYTES = 20_000_000_000
+STAGE_SECONDS = 3600.0  # nobody writes a few hundred bytes for longer
 TIDY_SECONDS = 900.0  # how long one waits for somebody else who removes packages; thousands of files may go
 
 
@@ -143,6 +144,8 @@ class EnvironmentCache:
 
     def _sweep(self) -> None:
         """Remove what was left by those who were killed, unless somebody is at it."""
+        for folder in (*self._environments.glob("*/"), *(self.root / "known").glob("*/")):
+            remove_stages(folder, before=time.time() - STAGE_SECONDS)
         for trash in (*self._environments.glob("*/.gone-*"), *self._packages.glob(".gone-*")):
             remove_tree(trash)
         for lock in list(self._environments.glob("*/*.lock")):

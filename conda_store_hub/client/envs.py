@@ -6,18 +6,12 @@ has no record: nobody uses it, and the next one removes it.
 
 from __future__ import annotations
 
-import os
-import select
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -28,17 +22,15 @@ from conda_store_hub.client.cached import Hold, Made, Origin
 from conda_store_hub.client.envcache import EnvironmentCache
 from conda_store_hub.client.failures import find_error_class
 from conda_store_hub.client.filelocks import FileLock
+from conda_store_hub.client.makers import MakerProcess
 from conda_store_hub.client.making import (
     MakeFailure,
     MakePhase,
     MakeRequest,
-    MakeResult,
     OnProgress,
     Progress,
     ignore,
-    make_event,
 )
-from conda_store_hub.client.variables import drop_secrets
 from conda_store_hub.core import disk
 from conda_store_hub.core.errors import (
     BeingMadeError,
@@ -53,8 +45,10 @@ from conda_store_hub.core.errors import (
     NotFoundError,
     StorageError,
 )
-from conda_store_hub.core.protocol import ArtifactType, BuildStatus
-from conda_store_hub.core.schemas import Build
+from conda_store_hub.core.states import ArtifactType, BuildStatus
+
+if TYPE_CHECKING:
+    from conda_store_hub.core.schemas import Build
 
 ARTIFACT_SECONDS = 300.0  # how long one waits for the service to write a lock or an archive
 _LOOK_SECONDS = 0.1
@@ -71,11 +65,14 @@ def ensure_environment(
     origin: Origin = Origin.AUTO,
     on_progress: OnProgress = ignore,
     cancelled: threading.Event | None = None,
+    ca_file: Path | None = None,
+    maker: MakerProcess | None = None,
 ) -> Hold:
     """Return a build's environment, which is made if it is not here; while another makes it, wait for that.
 
     place: the path of the prefix at the service, where that is known. on_progress: called from this thread.
-    cancelled: set by another one, ends it with MakingCancelledError.
+    cancelled: set by another one, ends it with MakingCancelledError. ca_file: certificate authorities that are trusted
+    for channels as well. maker: a process that is ready for it, if the caller has started one; whoever did ends it.
     Raises what the service answers, LocalEnvironmentError, or the BuildError of a package that cannot be had.
     """
     hold = cache.hold(client.url, build_id, place=place)
@@ -83,7 +80,8 @@ def ensure_environment(
         return hold
     build = _require_usable(client.get_build(build_id))
     try:
-        return _Making(cache, client, build, origin, on_progress, cancelled or threading.Event()).run()
+        making = _Making(cache, client, build, origin, on_progress, cancelled or threading.Event(), ca_file)
+        return making.run(maker)
     except OSError as exc:
         if disk.is_full(exc):
             raise _explain_full(cache.root) from exc
@@ -108,6 +106,7 @@ class _Making:
         origin: Origin,
         on_progress: OnProgress,
         cancelled: threading.Event,
+        ca_file: Path | None,
     ) -> None:
         self._cache = cache
         self._client = client
@@ -115,11 +114,14 @@ class _Making:
         self._origin = origin
         self._on_progress = on_progress
         self._cancelled = cancelled
+        self._ca_file = ca_file
+        self._maker: MakerProcess | None = None
         self._place = cache.make_place(client.url, build.id, build.prefix or "")
         self._shown = 0.0
 
-    def run(self) -> Hold:
+    def run(self, maker: MakerProcess | None) -> Hold:
         """Make it, or wait for who does."""
+        self._maker = maker
         while True:
             self._check()
             lock = FileLock(self._place.lock)
@@ -131,6 +133,7 @@ class _Making:
             if hold is not None:
                 return hold
             lock.close()
+            self._drop_maker()  # somebody else's is at it
             self._relay()
             self._cancelled.wait(_LOOK_SECONDS)
 
@@ -150,6 +153,7 @@ class _Making:
 
     def _make(self, lock: FileLock) -> None:
         try:
+            self._maker = self._maker or MakerProcess(self._ca_file)  # it gets ready while its lock comes
             origin, size = self._make_of_any(lock)
             made = Made(
                 server=name_server(self._client.url),
@@ -167,6 +171,7 @@ class _Making:
             discard(self._place.prefix)
             raise
         finally:
+            self._drop_maker()
             shutil.rmtree(self._place.work, ignore_errors=True)
             self._place.progress.unlink(missing_ok=True)
 
@@ -244,52 +249,22 @@ class _Making:
             variables=_read_variables(self._build),
             distrust_cache=distrust_cache,
         )
-        with self._cache.using_packages(self._check) as packages:
-            return self._follow(request, (lock.fileno(), packages.fileno()))
+        with self._cache.using_packages(self._check) as packages, self._take_maker() as maker:
+            locks = (lock.fileno(), packages.fileno())
+            event = maker.make(request, locks=locks, on_progress=self._show, check=self._check)
+        if isinstance(event, MakeFailure):
+            raise self._rebuild(event)
+        return event.size
 
-    def _follow(self, request: MakeRequest, descriptors: tuple[int, ...]) -> int:
-        with (self._place.work / "log").open("w+b") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "conda_store_hub.client.maker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                # Python would look for modules where it is started first.
-                cwd=self._place.work,
-                # An archive brings a program along that is run.
-                env=drop_secrets(os.environ),
-                pass_fds=descriptors,
-                # A Ctrl-C in a terminal is for who waits here, and ends both.
-                start_new_session=True,
-            )
-            try:
-                return self._read_outcome(process, request, log)
-            finally:
-                process.kill()
-                process.communicate()
+    def _take_maker(self) -> MakerProcess:
+        """Return the process that is ready; another one for what is tried after that."""
+        maker, self._maker = self._maker, None
+        return maker or MakerProcess(self._ca_file)
 
-    def _read_outcome(self, process: subprocess.Popen[bytes], request: MakeRequest, log: IO[bytes]) -> int:
-        stdin = cast("IO[bytes]", process.stdin)  # left open: its end is the end of the process
-        with suppress(BrokenPipeError):
-            stdin.write(request.model_dump_json().encode() + b"\n")
-            stdin.flush()
-        for line in _read_lines(cast("IO[bytes]", process.stdout), self._check):
-            with suppress(ValidationError):
-                match make_event.validate_json(line):
-                    case Progress() as progress:
-                        self._show(progress)
-                    case MakeResult(size=size):
-                        return size
-                    case MakeFailure() as failure:
-                        raise self._rebuild(failure)
-        process.wait()
-        log.seek(0)
-        is_killed = process.returncode == -signal.SIGKILL  # which the kernel does where memory runs out
-        how = "was killed: is there too little memory?" if is_killed else f"ended ({process.returncode})."
-        raise LocalEnvironmentError(
-            f"The process that makes it {how}",
-            detail=log.read().decode("utf-8", "replace")[-4000:],
-        )
+    def _drop_maker(self) -> None:
+        if self._maker is not None:
+            self._maker.end()
+            self._maker = None
 
     def _rebuild(self, failure: MakeFailure) -> CondaStoreHubError:
         if failure.code == BuildDiskFullError.code:
@@ -314,20 +289,6 @@ class _Making:
         """Tell how far another one is."""
         with suppress(OSError, ValidationError):
             self._on_progress(Progress.model_validate_json(self._place.progress.read_bytes()))
-
-
-def _read_lines(stream: IO[bytes], check: Callable[[], None]) -> Iterator[bytes]:
-    """Yield the lines of a pipe until it ends; `check` is called now and then, and may raise."""
-    rest = b""
-    while True:
-        check()
-        if not select.select([stream], [], [], _LOOK_SECONDS)[0]:
-            continue
-        piece = os.read(stream.fileno(), 1 << 16)
-        if not piece:
-            return
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from lines
 
 
 def _require_usable(build: Build) -> Build:

@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -19,6 +18,8 @@ from pydantic import BaseModel, ConfigDict
 
 from conda_store_hub.client.connection import Connection, Credentials, Source
 from conda_store_hub.client.envcache import EnvironmentCache
+from conda_store_hub.client.sparing import spare_httpx_command
+from conda_store_hub.client.variables import make_absolute
 from conda_store_hub.core.errors import CondaStoreHubError, ForbiddenError, GoneError, NotAuthenticatedError
 
 LEASE_SECONDS = 3600
@@ -90,19 +91,10 @@ def _become_keeper(reading: int, writing: int) -> None:
         os._exit(0)
 
 
-def make_absolute(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return variables that mean the same in another folder, as far as a keeper reads them."""
-    found = dict(variables)
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH"):
-        if value := found.get(name):
-            parts = value.split(os.pathsep) if name == "PYTHONPATH" else [value]
-            found[name] = os.pathsep.join(str(Path(part).absolute()) for part in parts)
-    return found
-
-
 def main() -> int:
     """Do what the first line of standard input asks for, until that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    spare_httpx_command()
     stream = os.fdopen(0, "rb", buffering=0)
     task = KeeperTask.model_validate_json(stream.readline(_LINE))
     if task.trim is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pydantic import ValidationError
 
+from conda_store_hub.core import schemas
 from conda_store_hub.core.errors import UnavailableError
-from conda_store_hub.core.schemas import LogProgress, LogState
 
 # WHATWG HTML, 9.2.6: a line ends with CRLF, LF or CR. A CR that ends the buffer may be half of a CRLF.
 _LINE_END = re.compile(rb"\r\n|\n|\r(?=.)", re.DOTALL)
@@ -28,7 +29,7 @@ class LogEnd:
     """The build has ended and its log is complete."""
 
 
-LogEvent = LogText | LogState | LogProgress | LogEnd
+LogEvent: TypeAlias = "LogText | schemas.LogState | schemas.LogProgress | LogEnd"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,9 +75,9 @@ def find_log_event(event: ServerSentEvent) -> LogEvent | None:
             case "log":
                 return LogText(text=event.data, next_offset=int(event.id))
             case "state":
-                return LogState.model_validate_json(event.data)
+                return schemas.LogState.model_validate_json(event.data)
             case "progress":
-                return LogProgress.model_validate_json(event.data)
+                return schemas.LogProgress.model_validate_json(event.data)
             case "end":
                 return LogEnd()
             case _:

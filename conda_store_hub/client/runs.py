@@ -7,6 +7,7 @@ here; of an environment the service is asked which build is active, for a moment
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,7 @@ from conda_store_hub.client.envcache import EnvironmentCache
 from conda_store_hub.client.knownbuilds import KnownBuild, KnownBuilds, is_shared
 from conda_store_hub.client.patience import answer_within
 from conda_store_hub.core.errors import (
+    CondaStoreHubError,
     ConfigurationError,
     GoneError,
     NotFoundError,
@@ -25,6 +27,7 @@ from conda_store_hub.core.errors import (
 
 if TYPE_CHECKING:
     from conda_store_hub.client.api import Client
+    from conda_store_hub.client.makers import MakerProcess
     from conda_store_hub.client.making import OnProgress
     from conda_store_hub.client.references import Reference
     from conda_store_hub.core.schemas import Build
@@ -51,6 +54,7 @@ class Runs:
 
     connect: the client, called when the service has to be asked, and left open. identify: what tells logins apart.
     say: tells the person something. on_making: shows how far an environment is that is made now.
+    ca_file: certificate authorities that are trusted besides the usual ones.
     """
 
     server: str
@@ -60,9 +64,18 @@ class Runs:
     on_making: Callable[[str, int], OnProgress]
     cache: EnvironmentCache
     origin: Origin = Origin.AUTO
+    ca_file: Path | None = None
+    _maker: MakerProcess | None = None
 
     def open(self, reference: Reference) -> Ready:
         """Return what is meant, made if it is not here."""
+        try:
+            return self._open_or_suggest(reference)
+        finally:
+            if self._maker is not None:  # what becomes a command has no child that it does not know of
+                self._maker.end()
+
+    def _open_or_suggest(self, reference: Reference) -> Ready:
         known = KnownBuilds(self.cache, self.server)
         placed = self._place(reference, known)
         try:
@@ -76,7 +89,7 @@ class Runs:
 
     def _open(self, reference: Reference, known: KnownBuilds) -> Ready:
         if reference.build_id is not None:
-            return self._find_build(reference, known) or self._have(self._ask_for_build(reference, known))
+            return self._find_build(reference, known) or self._ask_and_have(reference, known)
         return self._open_active(reference, known)
 
     def _place(self, reference: Reference, known: KnownBuilds) -> Reference:
@@ -99,6 +112,10 @@ class Runs:
         number = reference.build_id or 0
         place = None if reference.namespace is None else f"{reference.namespace}/{reference.name}"
         return self._take(None if place is None else known.find(place, number), number, place)
+
+    def _ask_and_have(self, reference: Reference, known: KnownBuilds) -> Ready:
+        self._get_ready()
+        return self._have(self._ask_for_build(reference, known))
 
     def _ask_for_build(self, reference: Reference, known: KnownBuilds) -> KnownBuild:
         from conda_store_hub.client.references import find_active_build
@@ -129,6 +146,7 @@ class Runs:
     def _ask_for_active(self, reference: Reference, before: KnownBuild | None) -> KnownBuild:
         if before is not None and self._is_here(before):
             return self._ask_quickly(reference, before)
+        self._get_ready()
         return self._ask_for_news(self.connect(), reference, before)
 
     def _find_last(self, known: KnownBuilds, place: str, before: KnownBuild | None) -> Ready | None:
@@ -137,7 +155,8 @@ class Runs:
         return next((ready for ready in map(self._find, each) if ready is not None), None)
 
     def _ask_quickly(self, reference: Reference, before: KnownBuild) -> KnownBuild:
-        import_module("conda_store_hub.client.api")  # the time is for the answer
+        for needed in ("client.api", "core.schemas.builds"):
+            import_module(f"conda_store_hub.{needed}")  # the time is for the answer
         client = answer_within(CONNECT_SECONDS, self.connect, KEEPER)
         return answer_within(ANSWER_SECONDS, lambda: self._ask_for_news(client, reference, before))
 
@@ -182,6 +201,16 @@ class Runs:
     def _have(self, known: KnownBuild) -> Ready:
         return self._find(known) or self._make(known)
 
+    def _get_ready(self) -> None:
+        """Start the process that makes environments: most likely one has to be made, and the question takes as long.
+
+        Where the service's own prefix is on this machine after all, it is ended.
+        """
+        from conda_store_hub.client.makers import MakerProcess
+
+        with suppress(CondaStoreHubError, OSError):  # it is told when one has to be made
+            self._maker = MakerProcess(self.ca_file)
+
     def _make(self, known: KnownBuild) -> Ready:
         if not known.prefix:
             raise GoneError(f"Build {known.build_id} of {known.place} was deleted.")
@@ -194,6 +223,8 @@ class Runs:
             place=known.prefix,
             origin=self.origin,
             on_progress=self.on_making(known.place, known.build_id),
+            ca_file=self.ca_file,
+            maker=self._maker,
         )
         return Ready(prefix=hold.prefix, place=known.place, build_id=known.build_id, hold=hold, is_new=True)
 

@@ -15,6 +15,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from conda_store_hub.client.failures import find_error
+from conda_store_hub.client.trust import LateTrust
 from conda_store_hub.core.errors import (
     ConfigurationError,
     InvalidRequestError,
@@ -69,7 +70,8 @@ class Transport:
         self._advice = advice
         headers = _make_headers(token, basic)
         try:
-            self._http = httpx.Client(headers=headers, timeout=timeout, verify=verify)
+            trust = LateTrust() if verify is True and base.scheme == "http" else verify
+            self._http = httpx.Client(headers=headers, timeout=timeout, verify=trust)
         except ImportError as exc:
             raise ConfigurationError(
                 "A SOCKS proxy is set, as by ALL_PROXY, which needs `pip install 'httpx[socks]'`; or unset it."

@@ -19,8 +19,8 @@ from conda_store_hub.core.errors import (
     UnavailableError,
     WaitTimedOutError,
 )
-from conda_store_hub.core.protocol import LIVE, ArtifactState, ArtifactType, BuildStatus
 from conda_store_hub.core.schemas import LogProgress, LogState
+from conda_store_hub.core.states import LIVE, ArtifactState, ArtifactType, BuildStatus
 
 if TYPE_CHECKING:
     from conda_store_hub.client.api import Client

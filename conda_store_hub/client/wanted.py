@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from conda_store_hub.core import source, spec
 from conda_store_hub.core.errors import InvalidSpecificationError, NotFoundError
 from conda_store_hub.core.lines import split_lines
-from conda_store_hub.core.protocol import LIVE, BuildStatus
+from conda_store_hub.core.states import LIVE, BuildStatus
 
 if TYPE_CHECKING:
     from conda_store_hub.client.api import Client

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from conda_store_hub.core.oci import MANIFEST_TYPE
-from conda_store_hub.core.protocol import ArtifactType
+from conda_store_hub.core.states import ArtifactType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,13 +27,14 @@ FILES = {
     ArtifactType.OCI_ARCHIVE: ArtifactFile(path="image", name="image.tar", media_type="application/x-tar"),
 }
 
-#: What of an image is a file; it is served by the registry.
-MANIFEST_FILE = ArtifactFile(path="", name="manifest.json", media_type=MANIFEST_TYPE)
-
 
 def find_file(kind: ArtifactType) -> ArtifactFile | None:
     """Return how files of a kind are called; None for what is not given to anybody."""
-    return MANIFEST_FILE if kind is ArtifactType.DOCKER_MANIFEST else FILES.get(kind)
+    if kind is ArtifactType.DOCKER_MANIFEST:  # the one file of an image, which the registry serves
+        from conda_store_hub.core.oci import MANIFEST_TYPE
+
+        return ArtifactFile(path="", name="manifest.json", media_type=MANIFEST_TYPE)
+    return FILES.get(kind)
 
 
 def artifact_address(build_id: int, kind: ArtifactType) -> str:

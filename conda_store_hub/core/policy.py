@@ -27,7 +27,7 @@ from conda_store_hub.core.errors import InvalidRequestError
 from conda_store_hub.core.matchspec import check_address, check_channel
 from conda_store_hub.core.names import shorten
 from conda_store_hub.core.packages import check_listed_package, check_package
-from conda_store_hub.core.protocol import MADE_OF_PREFIXES, ArtifactType, PrefixArtifact
+from conda_store_hub.core.states import MADE_OF_PREFIXES, ArtifactType, PrefixArtifact
 
 MOST_ENTRIES = 1_000
 PYPI = "https://pypi.org/simple"

@@ -1,4 +1,4 @@
-"""Build states and their transition table; what crosses the pipe between the runner and the builder.
+"""What crosses the pipe between the runner and the builder; the states of both are in `states.py`.
 
 The builder reads one `BuildRequest` as JSON on stdin, writes the log for people on stdout and stderr, and writes
 events as JSON lines on a file descriptor of its own. Success is a written `result` event, never an exit code.
@@ -7,114 +7,49 @@ events as JSON lines on a file descriptor of its own. Success is a written `resu
 from __future__ import annotations
 
 import json
-from enum import StrEnum
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from conda_store_hub.core.lockfiles import LockedPackage
 from conda_store_hub.core.oci import DIGEST_PATTERN, Layer
 from conda_store_hub.core.spec import Entry
+from conda_store_hub.core.states import (  # who speaks the protocol has these from here too
+    LIVE as LIVE,
+)
+from conda_store_hub.core.states import (
+    MADE_OF_PREFIXES as MADE_OF_PREFIXES,
+)
+from conda_store_hub.core.states import (
+    OF_IMAGES as OF_IMAGES,
+)
+from conda_store_hub.core.states import (
+    TRANSITIONS as TRANSITIONS,
+)
+from conda_store_hub.core.states import (
+    ArtifactState as ArtifactState,
+)
+from conda_store_hub.core.states import (
+    ArtifactType as ArtifactType,
+)
+from conda_store_hub.core.states import (
+    BuildStatus as BuildStatus,
+)
+from conda_store_hub.core.states import (
+    PackageReason as PackageReason,
+)
+from conda_store_hub.core.states import (
+    Phase as Phase,
+)
+from conda_store_hub.core.states import (
+    PrefixArtifact as PrefixArtifact,
+)
 
 PROTOCOL_VERSION = 1
 MAX_KERNEL_SPEC = 64_000
 """Bytes of a kernel.json; one has a few hundred."""
 _MAX_KERNEL_LEVELS = 16
 _TOO_DEEP = f"it has more than {_MAX_KERNEL_LEVELS} levels"
-
-
-class BuildStatus(StrEnum):
-    """The state of a build, spelled as on conda-store's wire."""
-
-    QUEUED = "QUEUED"
-    BUILDING = "BUILDING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELED = "CANCELED"
-
-
-# QUEUED <- BUILDING: the service stopped in the middle, and the build is tried again.
-TRANSITIONS: dict[BuildStatus, frozenset[BuildStatus]] = {
-    BuildStatus.QUEUED: frozenset({BuildStatus.BUILDING, BuildStatus.CANCELED, BuildStatus.FAILED}),
-    BuildStatus.BUILDING: frozenset(
-        {BuildStatus.COMPLETED, BuildStatus.FAILED, BuildStatus.CANCELED, BuildStatus.QUEUED}
-    ),
-    BuildStatus.COMPLETED: frozenset(),
-    BuildStatus.FAILED: frozenset(),
-    BuildStatus.CANCELED: frozenset(),
-}
-LIVE = frozenset(status for status, following in TRANSITIONS.items() if following)
-"""Of a build that is not over yet."""
-
-
-class ArtifactType(StrEnum):
-    """What a build yields; the first five are conda-store's."""
-
-    LOGS = "LOGS"
-    LOCKFILE = "LOCKFILE"
-    YAML = "YAML"
-    CONDA_PACK = "CONDA_PACK"
-    DOCKER_MANIFEST = "DOCKER_MANIFEST"
-    EXPLICIT = "EXPLICIT"
-    PIXI_LOCK = "PIXI_LOCK"
-    SBOM = "SBOM"
-    OCI_ARCHIVE = "OCI_ARCHIVE"
-    RECORDS = "RECORDS"
-    PIP_LOCK = "PIP_LOCK"
-
-
-PrefixArtifact = Literal[
-    ArtifactType.LOCKFILE,
-    ArtifactType.YAML,
-    ArtifactType.EXPLICIT,
-    ArtifactType.PIXI_LOCK,
-    ArtifactType.SBOM,
-    ArtifactType.CONDA_PACK,
-    ArtifactType.DOCKER_MANIFEST,
-    ArtifactType.OCI_ARCHIVE,
-]
-"""What a builder writes of a finished prefix, with the build or later."""
-
-MADE_OF_PREFIXES: tuple[PrefixArtifact, ...] = get_args(PrefixArtifact)
-"""All of them."""
-
-OF_IMAGES: tuple[ArtifactType, ...] = (ArtifactType.DOCKER_MANIFEST, ArtifactType.OCI_ARCHIVE)
-"""What is made once the packages are known: of layers that other images have."""
-
-
-class ArtifactState(StrEnum):
-    """The state of one artifact: an environment is usable before its artifacts are there."""
-
-    PENDING = "PENDING"
-    READY = "READY"
-    FAILED = "FAILED"
-    DELETED = "DELETED"
-
-
-class Phase(StrEnum):
-    """The steps of a build, in order; those after `activate` do not hold the environment back."""
-
-    SOLVE = "solve"
-    INSTALL = "install"
-    BYTECODE = "bytecode"
-    PIP = "pip"
-    ACTIVATE = "activate"
-    YAML = "yaml"
-    LOCKFILE = "lockfile"
-    EXPLICIT = "explicit"
-    PIXI_LOCK = "pixi_lock"
-    SBOM = "sbom"
-    ARCHIVE = "archive"
-    IMAGE = "image"
-    IMAGE_ARCHIVE = "image_archive"
-
-
-class PackageReason(StrEnum):
-    """Why a package is in a build: somebody asked for it, a policy adds it, or another package needs it."""
-
-    ASKED = "asked"
-    POLICY = "policy"
-    NEEDED = "needed"
 
 
 class _Frozen(BaseModel):

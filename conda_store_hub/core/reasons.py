@@ -10,7 +10,7 @@ from typing import Protocol
 
 from packaging.utils import canonicalize_name
 
-from conda_store_hub.core.protocol import PackageReason
+from conda_store_hub.core.states import PackageReason
 
 MOST_NAMED = 20
 # A match spec as conda's index has it, with a channel before its name or without; or a requirement of PEP 508.

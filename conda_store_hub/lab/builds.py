@@ -10,8 +10,8 @@ import httpx
 from pydantic import ValidationError
 
 from conda_store_hub.core.errors import GoneError
-from conda_store_hub.core.protocol import TRANSITIONS, BuildStatus
 from conda_store_hub.core.schemas import LogState
+from conda_store_hub.core.states import TRANSITIONS, BuildStatus
 from conda_store_hub.lab.proxy import Upstream
 
 MOST_FOLLOWED = 50

@@ -24,7 +24,7 @@ from traitlets.utils.importstring import import_item
 from conda_store_hub.client.envcache import KEEP_BYTES, KEEP_DAYS
 from conda_store_hub.client.kernelspecs import DEFAULT_PATTERN, check_pattern
 from conda_store_hub.core.errors import InvalidRequestError
-from conda_store_hub.core.protocol import BuildStatus
+from conda_store_hub.core.states import BuildStatus
 from conda_store_hub.lab.allowed import Place
 from conda_store_hub.lab.builds import BuildFollower
 from conda_store_hub.lab.kernels import KernelCatalog, compose_manager

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.licenses import canonicalize_license_expression
 from packaging.requirements import Requirement
 from rattler import LockFile, MatchSpec
 from rattler.explicit_environment import ExplicitEnvironmentSpec
 
+from conda_store_hub.builder.classifiers import LICENSES
 from conda_store_hub.builder.distributions import Distributions
 from conda_store_hub.builder.explicit import format_explicit
 from conda_store_hub.builder.lockfile import LockedPlatform, format_pinned, list_needs
+from conda_store_hub.builder.piplock import format_pip_lock
 from conda_store_hub.builder.pixi import format_pixi_lock
 from conda_store_hub.builder.provided import Provided, make_stubs
 from conda_store_hub.builder.records import RecordDetails
@@ -25,6 +28,7 @@ from conda_store_hub.builder.wheels import rank_wheel
 from conda_store_hub.core import spec
 from conda_store_hub.core.engine import strip_credentials
 from conda_store_hub.core.errors import PipError
+from conda_store_hub.core.lockfiles import LockedPackage
 from conda_store_hub.core.matchspec import parse_dependency
 from conda_store_hub.core.protocol import MADE_OF_PREFIXES, ArtifactType, BuildRequest, Directories, Package
 from conda_store_hub.core.spec import Entry
@@ -259,6 +263,48 @@ def test_a_package_whose_metadata_cannot_be_read_stands_in_the_way_of_no_other(t
         folder.mkdir(parents=True)
         (folder / "METADATA").write_bytes(f"Name: {name}\nVersion: 1.0\nAuthor: ".encode() + author + b"\n")
     assert Distributions(tmp_path, "lib").versions == {"new": "1.0"}
+
+
+_OSI = "License :: OSI Approved"
+
+
+@pytest.mark.parametrize(
+    ("lines", "license_"),
+    [
+        (("License-Expression: Apache-2.0", f"Classifier: {_OSI} :: MIT License"), "Apache-2.0"),
+        (("License: BSD", f"Classifier: {_OSI} :: MIT License"), "BSD"),
+        ((f"Classifier: {_OSI} :: MIT License",), "MIT"),
+        (("License: UNKNOWN", f"Classifier: {_OSI}", f"Classifier: {_OSI} :: ISC License (ISCL)"), "ISC"),
+        ((f"License: {'x' * 200}", f"Classifier: {_OSI} :: Mozilla Public License 2.0 (MPL 2.0)"), "MPL-2.0"),
+        ((f"Classifier: {_OSI} :: BSD License",), "BSD License"),
+        ((f"Classifier: {_OSI} :: Apache Software License",), "Apache Software License"),
+        ((f"Classifier: {_OSI} :: GNU General Public License v3 (GPLv3)",), "GNU General Public License v3 (GPLv3)"),
+        ((f"Classifier: {_OSI} :: GNU General Public License v3 or later (GPLv3+)",), "GPL-3.0-or-later"),
+        (
+            (f"Classifier: {_OSI} :: MIT License", f"Classifier: {_OSI} :: Apache Software License"),
+            "MIT License, Apache Software License",
+        ),
+        (("Classifier: License :: Other/Proprietary License",), "Other/Proprietary License"),
+        (("Classifier: License", f"Classifier: {_OSI}", "Classifier: Topic :: Games"), ""),
+        ((), ""),
+    ],
+)
+def test_a_license_that_classifiers_alone_tell_is_the_one_of_spdx_where_that_is_beyond_doubt(
+    tmp_path: Path, lines: tuple[str, ...], license_: str
+) -> None:
+    folder = tmp_path / "lib" / "tiny-1.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("\n".join(("Metadata-Version: 2.1", "Name: tiny", "Version: 1.0", *lines, "")))
+    lock = tmp_path / "conda-meta" / "pylock.toml"
+    lock.parent.mkdir()
+    address = "https://i.example/tiny-1.0-py3-none-any.whl"
+    tiny = LockedPackage(manager="pip", name="tiny", version="1.0", url=address, sha256=SHA256)
+    lock.write_text(format_pip_lock([tiny]))
+    assert [each.license for each in Distributions(tmp_path, "lib").read_pip_packages()] == [license_]
+
+
+def test_each_license_of_a_classifier_is_one_that_spdx_knows() -> None:
+    assert [canonicalize_license_expression(each) for each in LICENSES.values()] == [*LICENSES.values()]
 
 
 def test_stubs_have_the_versions_that_are_there() -> None:

@@ -222,6 +222,18 @@ def test_a_license_is_one_of_spdx_or_the_name_that_the_package_gives(text: str, 
     assert describe(conda("a", license=text)).get("licenses") == licenses
 
 
+def test_addresses_with_a_space_are_written_as_addresses_are() -> None:
+    channel = "file:///srv/our channel"
+    found = describe(conda("a", channel=channel, url=f"{channel}/linux-64/a-1.0-h0_0.conda"))
+    assert found["supplier"] == {"name": channel, "url": ["file:///srv/our%20channel"]}
+    assert found["externalReferences"] == [
+        {"type": "distribution", "url": "file:///srv/our%20channel/linux-64/a-1.0-h0_0.conda"}
+    ]
+    assert PackageURL.from_string(found["purl"]).qualifiers["channel"] == channel
+    written = "https://i.example/a%20b/x-1.0+cu-py3-none-any.whl?k=(v)&l=1#sha256=0"
+    assert describe(pip("x", url=written))["externalReferences"][0]["url"] == written
+
+
 def test_what_is_not_known_of_a_package_is_left_out() -> None:
     bare = Package(manager="conda", name="a", version="1")
     assert describe(bare) == {

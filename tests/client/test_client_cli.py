@@ -135,6 +135,21 @@ def test_help_imports_nothing_slow(argument: str) -> None:
     assert (done.returncode, done.stderr) == (0, "\n")
 
 
+def test_what_asks_for_a_build_imports_nothing_else_that_is_slow() -> None:
+    """`run` asks before it starts anything: half a second of imports would be half a second of waiting."""
+    code = (
+        "import sys; from conda_store_hub.client import cli, runs, envs\n"
+        "from conda_store_hub.core.schemas import Answer, Build; Answer[Build]\n"
+        "print(*sorted(each for each in sys.modules if each.startswith(('rich', 'pygments', 'yaml', 'rattler',"
+        " 'conda_store_hub.core.protocol', 'conda_store_hub.core.lockfiles', 'conda_store_hub.core.schemas.'))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
+    own = "conda_store_hub.core.schemas"
+    assert (done.stdout.split(), done.stderr) == ([f"{own}.builds", f"{own}.wire"], "")
+
+
 def test_kernels_are_exported_for_an_installation_or_for_oneself_but_not_both(
     twin: ServiceTwin, tmp_path: Path
 ) -> None:

@@ -17,8 +17,9 @@ from conda_store_hub.client.connection import (
     find_connection,
 )
 from conda_store_hub.core.errors import InvalidRequestError, NotAuthenticatedError, UnavailableError
+from conda_store_hub.core.states import ArtifactType
 from tests.support.service_twin import TOKEN, ServiceTwin
-from tests.support.tls import serve_tls
+from tests.support.tls import VERSION, serve_tls
 
 OPTION, ENVIRONMENT, LOGIN, HUB = (f"https://{name}.example/csh/" for name in ("option", "environment", "login", "hub"))
 OF_HUB = {"CONDA_STORE_HUB_URL": HUB, "JUPYTERHUB_API_TOKEN": "of-hub"}
@@ -141,6 +142,20 @@ def test_a_file_of_authorities_that_is_none_is_told_in_words(tmp_path: Path) -> 
             find({"url": OPTION, "ca_file": file}).connect()
     with pytest.raises(InvalidRequestError, match="not both"):
         find({"url": OPTION, "ca_file": file, "no_verify": True})
+
+
+def test_who_is_sent_from_http_to_https_trusts_what_is_trusted_there(
+    twin: ServiceTwin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is trusted is read no sooner: a service at an address with http needs none of it."""
+    with serve_tls(tmp_path) as (url, authority):
+        twin.state.instead = (302, {"Location": url}, b"")
+        with find({"url": twin.url}).connect() as client, pytest.raises(UnavailableError, match="not trusted"):
+            client.download(1, ArtifactType.LOCKFILE, tmp_path / "lock")
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        with find({"url": twin.url}).connect() as client:
+            client.download(1, ArtifactType.LOCKFILE, tmp_path / "lock")
+        assert (tmp_path / "lock").read_bytes() == VERSION
 
 
 def test_an_untrusted_certificate_says_what_to_do_and_can_be_trusted(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ import pwd
 import random
 import re
 import signal
+import ssl
 import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -32,6 +34,7 @@ from conda_store_hub.client.cached import Hold, Made, Origin
 from conda_store_hub.client.envcache import EnvironmentCache
 from conda_store_hub.client.envs import ensure_environment
 from conda_store_hub.client.filelocks import FileLock
+from conda_store_hub.client.makers import MakerProcess
 from conda_store_hub.client.making import MakePhase, Progress
 from conda_store_hub.core import disk
 from conda_store_hub.core.errors import (
@@ -85,16 +88,24 @@ def left(root: Path) -> set[str]:
 class Channel:
     """A channel over HTTP that can be told to wait with packages."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, secret: Path | None = None) -> None:
+        """`secret`: a certificate with its key, for HTTPS."""
         self.directory = directory
         self.open = threading.Event()
         self.open.set()
         self.asked = threading.Event()
         self._server = _Server(("127.0.0.1", 0), partial(_Handler, channel=self, directory=str(directory)))
         self._server.daemon_threads = True
+        if secret is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(secret)
+            # A handshake in `accept` would hold the thread that others wait for.
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http{'s' if secret else ''}://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
         self.open.set()
@@ -633,6 +644,49 @@ def test_when_the_process_that_installs_is_killed_the_other_says_so(
     assert left(tmp_path) == set()
 
 
+def list_makers(process: psutil.Process) -> list[psutil.Process]:
+    return [each for each in process.children() if "conda_store_hub.client.maker" in each.cmdline()]
+
+
+def test_what_was_started_for_nothing_ends_at_once_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with MakerProcess():
+        assert len(list_makers(psutil.Process())) == 1
+    assert list_makers(psutil.Process()) == []
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_was_started_for_nothing_ends_with_who_started_it(tmp_path: Path) -> None:
+    code = "from conda_store_hub.client.makers import MakerProcess; maker = MakerProcess(); print(); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=REPOSITORY,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as starter:
+        assert starter.stdout is not None
+        starter.stdout.readline()
+        (child,) = list_makers(psutil.Process(starter.pid))
+        starter.kill()
+        assert psutil.wait_procs([child], timeout=20)[1] == []
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_an_interpreter_that_cannot_be_run_is_said_to_be_the_reason(
+    twin: ServiceTwin, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(twin, small)
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\n")
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(LocalEnvironmentError, match=f"^{python} cannot be run: Permission denied.$"):
+        ensure(twin, tmp_path / "cache")
+    assert left(tmp_path / "cache") == set()
+
+
 def test_what_makes_it_is_not_told_the_servers_secrets(
     twin: ServiceTwin, channel: Channel, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -760,6 +814,40 @@ def test_what_was_left_half_made_or_is_damaged_goes(
         record.write_bytes(left)
     EnvironmentCache(tmp_path).trim()
     assert [*tmp_path.glob("envs/*/*")] == []
+
+
+DIE_WITHIN_A_STEP = """
+import os, signal, sys
+from pathlib import Path
+from conda_store_hub.client.atomic import replace_text
+
+Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+replace_text(Path(sys.argv[1]), "{}")
+"""
+
+
+def test_what_a_process_leaves_that_is_killed_within_a_step_goes(
+    twin: ServiceTwin, small: bytes, tmp_path: Path
+) -> None:
+    """Between the writing of a file and its name; what is being written just now stays."""
+    offer(twin, small)
+    ensure(twin, tmp_path).close()
+    (record,) = tmp_path.glob("envs/*/*.json")
+    known = tmp_path / "known" / "0123456789abcdef"
+    known.mkdir(parents=True)
+    cache = EnvironmentCache(tmp_path)
+    for path in (record, known / "1-active.json"):
+        done = subprocess.run([sys.executable, "-c", DIE_WITHIN_A_STEP, path], cwd=REPOSITORY, check=False)
+        assert done.returncode == -signal.SIGKILL
+    stages = [*record.parent.glob(".*"), *known.iterdir()]
+    assert len(stages) == 2
+    cache.trim()
+    assert all(path.exists() for path in stages)
+    for path in stages:
+        os.utime(path, (0, 0))
+    cache.trim()
+    assert not any(path.exists() for path in stages)
+    assert record.exists()
 
 
 @contextmanager

@@ -12,20 +12,21 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from conda_store_hub.client.envcache import EnvironmentCache
-from conda_store_hub.client.keeper import make_absolute
 from conda_store_hub.client.knownbuilds import KnownBuild, KnownBuilds, is_shared
+from conda_store_hub.client.variables import make_absolute
 from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.demo.channel import index, make_package, serve_channel
 from tests.client.test_client_envs import Channel, channel, small
 from tests.client.test_commands_terminal import Terminal
 from tests.support.builder import Workshop
+from tests.support.certificates import make_signed
 from tests.support.process import default_signals, until
 from tests.support.service_twin import TOKEN, ServiceTwin, make_build, make_environment, run_twin
 from tests.support.shell import Shell, put_program
@@ -355,6 +356,34 @@ def test_a_prefix_that_the_machine_shares_is_used_under_a_lease(
     done = caller.run("alice/ml:1", "--", "show", CONDA_STORE_TOKEN="")
     assert (done.returncode, done.stdout.startswith(f"{shared}/bin/show|")) == (0, True), done.stderr
     assert done.stderr.endswith(" The service is not told that this is in use.\n")
+
+
+def test_what_was_started_to_make_an_environment_is_no_child_of_a_command_that_needs_none(
+    caller: Caller, locks: dict[str, bytes], tmp_path: Path
+) -> None:
+    """Where the service's own prefix is on this machine, which is known once the service has answered."""
+    caller.offer(locks["plain LOCKFILE"])
+    caller.run("alice/ml:1", "--", "true")
+    shared = tmp_path / "shared"
+    shutil.copytree(caller.prefix, shared, symlinks=True)
+    shutil.rmtree(tmp_path / "cache")
+    for build_id, name in ((2, "alice/ml:2"), (3, "alice/ml")):
+        caller.offer(b"", build_id=build_id, prefix=str(shared))
+        done = caller.run(name, "--", "sh", "-c", 'read -r children < /proc/$$/task/$$/children; echo "<$children>"')
+        assert (done.returncode, done.stdout) == (0, "<>\n"), done.stderr
+    assert not (tmp_path / "cache" / "envs").exists()
+
+
+def test_authorities_that_are_named_count_for_channels_as_well(
+    caller: Caller, channel: Channel, small: bytes, tmp_path: Path
+) -> None:
+    files = make_signed(tmp_path)
+    with closing(Channel(channel.directory, files.key)) as secure:
+        caller.offer(small.replace(channel.url.encode(), secure.url.encode()))
+        refused = caller.run("alice/ml:1", "--", "hello")
+        assert (refused.returncode, "could not be downloaded" in refused.stderr) == (10, True), refused.stderr
+        done = caller.call(["conda-store", "--ca-file", files.certificate.name, "run", "alice/ml:1", "--", "hello"])
+        assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
 
 
 def test_a_login_that_cannot_be_had_is_no_reason_not_to_run_what_is_known(made: Caller) -> None:

@@ -171,6 +171,19 @@ def test_a_download_goes_through_a_link_a_pipe_or_a_device(twin: ServiceTwin, al
     assert "No such file or directory" in alice.fail(1, "download", "1", "--output-filename", tmp_path / "no" / "x")
 
 
+def test_a_download_into_a_folder_that_is_not_there_makes_no_file_of_its_name(
+    twin: ServiceTwin, alice: Shell, tmp_path: Path
+) -> None:
+    twin.state.artifacts = {"lockfile": b"version: 1\n"}
+    folder = tmp_path / "a b"
+    said = alice.fail(2, "download", "1", "--output-filename", f"{folder}/")
+    assert f"There is no folder {folder}/: make it first with `mkdir -p '{folder}/'`" in said
+    assert not folder.exists()
+    folder.mkdir()
+    alice.run("download", "1", "--output-filename", f"{folder}/")
+    assert [path.read_text() for path in folder.iterdir()] == ["version: 1\n"]
+
+
 def test_a_download_that_breaks_off_says_that_it_can_go_on(
     twin: ServiceTwin, alice: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,7 +87,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     ),
     "process": (
         *("queue/process.py", "builder/child.py", "builder/compiler.py"),
-        *("client/envs.py", "client/keeper.py", "client/starting.py", "client/commands/login.py"),
+        *("client/makers.py", "client/keeper.py", "client/starting.py", "client/commands/login.py"),
         *("lab/provisioner.py", "demo/*"),
     ),
     "HTTPError": ("web/*",),

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from conda_store_hub.client.connection import Source
 from conda_store_hub.client.wanted import Step
-from conda_store_hub.core.protocol import ArtifactType
 from conda_store_hub.core.schemas import SolvedSpecification, Wire
+from conda_store_hub.core.states import ArtifactType
 
 
 class ServiceInfo(Wire):

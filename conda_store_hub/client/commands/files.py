@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -22,8 +23,8 @@ from conda_store_hub.core.errors import InvalidRequestError, UnavailableError
 if TYPE_CHECKING:
     from conda_store_hub.client.api import Client
     from conda_store_hub.client.references import Reference
-    from conda_store_hub.core.protocol import ArtifactType
     from conda_store_hub.core.schemas import Build
+    from conda_store_hub.core.states import ArtifactType
 
 _DOWNLOADS = [name for name in ARTIFACTS if name != "docker"]
 
@@ -50,6 +51,19 @@ def logs(ctx: click.Context, build: Reference, follow: bool) -> None:
                 click.echo(harmless(event.text), nl=False)
 
 
+def _read_output_filename(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Path | None:
+    """Return the path; one that ends in a slash means a folder, which a path alone does not tell."""
+    if value is None:
+        return None
+    path = Path(value)
+    if value.endswith(os.sep) and not path.is_dir():
+        raise InvalidRequestError(
+            f"There is no folder {value}: make it first with `mkdir -p {shlex.quote(value)}`, or leave the slash out"
+            " for a file of that name."
+        )
+    return path
+
+
 @click.command()
 @click.argument("build", type=REFERENCE)
 @click.option(
@@ -61,7 +75,8 @@ def logs(ctx: click.Context, build: Reference, follow: bool) -> None:
 )
 @click.option(
     "--output-filename",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=click.Path(allow_dash=True),
+    callback=_read_output_filename,
     metavar="PATH",
     help="The file or folder to write to; `-` is standard output. By default ENVIRONMENT-BUILD-FILE, here.",
 )
@@ -90,7 +105,7 @@ def download(
     when it is whole and its digest is right.
     """
     from conda_store_hub.client.references import find_active_build
-    from conda_store_hub.core.protocol import ArtifactType
+    from conda_store_hub.core.states import ArtifactType
 
     kind = ArtifactType(ARTIFACTS[artifact])
     with connect(ctx) as client:
@@ -136,7 +151,7 @@ def _is_way(path: Path) -> bool:
 
 def _fetch(client: Client, build: Build, kind: ArtifactType, path: Path, seconds: float) -> None:
     from conda_store_hub.client.commands.progress import showing_download
-    from conda_store_hub.core.protocol import LIVE, ArtifactType
+    from conda_store_hub.core.states import LIVE, ArtifactType
 
     with showing_download(path.name) as show, _saying_what_is_kept(path):
         client.download(build.id, kind, path, wait=seconds, on_bytes=show)

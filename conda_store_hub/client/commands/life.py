@@ -64,7 +64,7 @@ def rollback(ctx: click.Context, environment: Reference, output: Format) -> None
 
 
 def _find_before(client: Client, environment: Environment) -> BuildSummary | None:
-    from conda_store_hub.core.protocol import BuildStatus
+    from conda_store_hub.core.states import BuildStatus
 
     active = environment.current_build_id or 0
     completed = client.list_builds(environment_id=environment.id, status=BuildStatus.COMPLETED)

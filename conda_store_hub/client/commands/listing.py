@@ -21,7 +21,7 @@ from conda_store_hub.client.commands.output import Format, note, output_option, 
 
 if TYPE_CHECKING:
     from conda_store_hub.client.references import Reference
-    from conda_store_hub.core.protocol import ArtifactType, BuildStatus
+    from conda_store_hub.core.states import ArtifactType, BuildStatus
 
 
 @click.group(name="list")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from conda_store_hub.client.api import Client
     from conda_store_hub.client.references import Reference
-    from conda_store_hub.core.protocol import ArtifactType, BuildStatus
+    from conda_store_hub.core.states import ArtifactType, BuildStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
@@ -149,13 +149,13 @@ def artifact_option(text: str, *others: str) -> Decorator[F]:
 
 
 def _name_artifact(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> ArtifactType | None:
-    from conda_store_hub.core.protocol import ArtifactType
+    from conda_store_hub.core.states import ArtifactType
 
     return ArtifactType(ARTIFACTS[value]) if value in ARTIFACTS else None
 
 
 def _name_status(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> BuildStatus | None:
-    from conda_store_hub.core.protocol import BuildStatus
+    from conda_store_hub.core.states import BuildStatus
 
     return None if value is None else BuildStatus(value)
 

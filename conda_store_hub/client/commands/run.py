@@ -118,7 +118,8 @@ def _open(ctx: click.Context, service: Callable[[], Connection], reference: Refe
     from conda_store_hub.client.envcache import EnvironmentCache
     from conda_store_hub.client.runs import Runs
 
-    nameless = replace(find_given_options(ctx), auth=AuthKind.NONE)
+    given = find_given_options(ctx)
+    nameless = replace(given, auth=AuthKind.NONE)
     with showing_making() as show:
         return Runs(
             server=find_connection(nameless).url,
@@ -128,6 +129,7 @@ def _open(ctx: click.Context, service: Callable[[], Connection], reference: Refe
             on_making=show,
             cache=EnvironmentCache(),
             origin=Origin(origin),
+            ca_file=given.ca_file,
         ).open(reference)
 
 

@@ -19,8 +19,8 @@ from conda_store_hub.client.patience import answer_within
 if TYPE_CHECKING:
     from conda_store_hub.client.api import Client
     from conda_store_hub.client.references import Reference
-    from conda_store_hub.core.protocol import ArtifactType
     from conda_store_hub.core.schemas import Build
+    from conda_store_hub.core.states import ArtifactType
 
 
 _LAST_SECONDS = 5.0

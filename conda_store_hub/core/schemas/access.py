@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from conda_store_hub.core.audit import AuditAction
 from conda_store_hub.core.permissions import IdentityKind, Role, SubjectKind
-from conda_store_hub.core.schemas.wire import Answer, Moment, RoleName, Wire
+from conda_store_hub.core.schemas.wire import Answer, Moment, Wire
+
+
+def _editor_is_developer(role: object) -> object:
+    """Take conda-store's newer name of the role for the older one."""
+    return Role.DEVELOPER if role == "editor" else role
+
+
+RoleName = Annotated[Role, BeforeValidator(_editor_is_developer)]
 
 
 class Member(Wire):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from conda_store_hub.core.protocol import BuildStatus, Download, Phase
+from conda_store_hub.core.protocol import Download
 from conda_store_hub.core.schemas.builds import PhaseTime
 from conda_store_hub.core.schemas.wire import Wire
+from conda_store_hub.core.states import BuildStatus, Phase
 
 
 class KernelView(Wire):

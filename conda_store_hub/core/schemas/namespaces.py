@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import ConfigDict, RootModel
 
 from conda_store_hub.core.permissions import Permission, Role
+from conda_store_hub.core.schemas.builds import Namespace
 from conda_store_hub.core.schemas.wire import Answer, Json, Wire
 
 
@@ -18,15 +19,6 @@ class PermissionSummary(Wire):
     entity_permissions: dict[str, list[str]]
     entity_roles: dict[str, list[str]]
     expiration: datetime | None = None
-
-
-class Namespace(Wire):
-    """A namespace; `hub_name` is the raw name of the Hub's user or group."""
-
-    id: int
-    name: str
-    kind: str
-    hub_name: str | None = None
 
 
 class Usage(Wire):

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from conda_store_hub.core.policy import Merge, Scope
-from conda_store_hub.core.protocol import PackageReason
 from conda_store_hub.core.schemas.wire import Json, Wire
 from conda_store_hub.core.search import Platform
+from conda_store_hub.core.states import PackageReason
 
 
 class GivenSetting(Wire):

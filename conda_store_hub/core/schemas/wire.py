@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, JsonValue
-
-from conda_store_hub.core.permissions import Role
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
 T = TypeVar("T")
 
@@ -31,14 +29,6 @@ def _require_zone(when: datetime) -> datetime:
 
 
 Moment = Annotated[datetime, AfterValidator(_require_zone)]
-
-
-def _editor_is_developer(role: object) -> object:
-    """Take conda-store's newer name of the role for the older one."""
-    return Role.DEVELOPER if role == "editor" else role
-
-
-RoleName = Annotated[Role, BeforeValidator(_editor_is_developer)]
 
 
 class Answer(Wire, Generic[T]):
