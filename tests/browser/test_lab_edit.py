@@ -184,7 +184,7 @@ def test_while_a_slow_service_is_asked_nothing_is_typed_into_nothing(page: Page,
     submit(hub, "carol", "name: slow\ndependencies: [python]\n")
     panel = open_panel(page, hub, "carol")
     held: list[Route] = []
-    place = re.compile("/api/v1/environment/carol/slow/$")
+    place = re.compile(r"/api/v1/environment/carol/slow/(\?|$)")  # JupyterLab adds the time to what it asks for
     page.route(place, lambda route: held.append(route))
     choose(page, row_of(panel, "slow", "carol"), "Edit Environment")
     editor = page.locator(".csh-Editor:visible")
@@ -193,9 +193,9 @@ def test_while_a_slow_service_is_asked_nothing_is_typed_into_nothing(page: Page,
     expect(editor.get_by_text("Loading…")).to_be_visible()
     expect(editor.get_by_role("combobox", name="Add a package")).to_have_count(0)
     shoot(page, "edit-loading")
+    (route,) = held
+    route.continue_()
     page.unroute(place)
-    for each in held:
-        each.continue_()
     expect(code).to_contain_text("dependencies: [python]")
     expect(code).not_to_have_attribute("aria-readonly", "true")
     code.click()
