@@ -98,8 +98,9 @@ def holding_makers(hub: DemoHub) -> Generator[list[psutil.Process]]:
 
 
 def is_maker(process: psutil.Process, hub: DemoHub) -> bool:
-    """Tell whether a process makes an environment, in the folder of a user of this Hub."""
-    return "conda_store_hub.client.maker" in process.cmdline() and process.cwd().startswith(str(hub.state))
+    """Tell whether a process makes an environment, for a user of this Hub."""
+    is_ours = process.environ().get("HOME", "").startswith(str(hub.state))
+    return is_ours and "conda_store_hub.client.maker" in process.cmdline()
 
 
 def test_what_is_being_made_is_cancelled_for_all_who_wait_and_nothing_of_it_is_left(page: Page, hub: DemoHub) -> None:
@@ -147,6 +148,7 @@ def test_when_what_makes_it_is_killed_that_is_said_and_the_next_start_makes_it(p
     panel = open_panel(page, hub, "carol")
     with holding_makers(hub) as held:
         card_of(page, "carol/killed").click()
+        expect(toast_of(page, "Making carol/killed on this machine")).to_be_visible()
         wait_until(lambda: held != [], "a process that makes it")
         held[0].kill()
         said = "carol/killed could not be made on this machine. The process that makes it was killed"
